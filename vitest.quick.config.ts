@@ -72,6 +72,7 @@ const SLOW = [
   'shard/signatures',
   'shard/wire',
   'stream/commands',
+  'stream/nats',
   'testing/emulator',
   'trust/harmless',
 ].map((name) => `test/${name}.test.ts`);

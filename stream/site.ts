@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import type { EngineHost } from '../infer/engine/hosts.js';
 import { PROCESS_CLOCK } from '../link/machine/timer.js';
 import { codeOf, FarlightError } from '../proto/errors.js';
+import type { Nats } from './broker/nats-connection.js';
 import type { Definition } from './definition/definition.js';
 import { ERRORS } from './flow/flow.js';
 import { CheckpointStore } from './log/checkpoint-store.js';
@@ -14,6 +15,7 @@ import { FunctionPool } from './run/function-pool.js';
 import { LaneRunner } from './run/lane-runner.js';
 import { FileSink } from './sinks/file-sink.js';
 import { HttpSink } from './sinks/http-sink.js';
+import { NatsSink } from './sinks/nats-sink.js';
 import { openSource } from './sources/open-source.js';
 import { PostedRecords } from './sources/posted-records.js';
 
@@ -25,6 +27,8 @@ export interface SiteOptions {
   /** Milliseconds from one checkpoint to the next, at least. */
   readonly checkpointEvery: number;
   hosts(): Promise<{ readonly hosts: readonly EngineHost[]; readonly adapter: string }>;
+  /** For sources and sinks at NATS. @throws FarlightError (rejects) */
+  nats(): Promise<Nats>;
   log(message: string): void;
 }
 
@@ -54,7 +58,7 @@ export function errorsIn(folder: string): string {
  */
 export async function openApplication(options: SiteOptions, first: () => Promise<Definition>): Promise<Site> {
   const folder = resolve(options.folder);
-  const { durable, checkpointEvery, hosts, log } = options;
+  const { durable, checkpointEvery, hosts, nats, log } = options;
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const lock = await lockFolder(folder);
   const runner = new LaneRunner({ folder: join(folder, 'models'), hosts, log });
@@ -80,6 +84,8 @@ export async function openApplication(options: SiteOptions, first: () => Promise
         async openSink(name, { name: of, sinks }, mark) {
           const sink = sinks[name];
           if (sink?.kind === 'http') return new HttpSink({ url: sink.url, application: of, log });
+          if (sink?.kind === 'nats')
+            return new NatsSink({ nats: await nats(), subject: sink.subject, application: of, log });
           const file = name === ERRORS ? errorsIn(folder) : (sink?.file ?? '');
           return FileSink.open(file, mark as number | undefined, durable);
         },
@@ -89,8 +95,7 @@ export async function openApplication(options: SiteOptions, first: () => Promise
             posted.set(name, new PostedRecords(name, source.types, feed));
             return { close: async () => void posted.delete(name) };
           }
-          const fail = (error: Error) => log(`source ${name} has ended: ${error.message}`);
-          return openSource(name, definition, feed, generators, fail);
+          return openSource(name, definition, feed, { functions: generators, nats, log });
         },
       },
       first,

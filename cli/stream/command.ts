@@ -4,6 +4,7 @@ import { ADAPTER_HELP } from '../options/option-texts.js';
 import { addTrustOptions } from '../options/trust-options.js';
 import { parseSeconds, parseSize } from '../options/units.js';
 import { checkStream } from './check.js';
+import { addNatsOptions } from './nats-options.js';
 import type { StreamOptions } from './run-stream.js';
 import { rollBack, type UpgradeOptions, upgrade } from './upgrade.js';
 
@@ -41,6 +42,7 @@ export function streamCommand(): Command {
       '127.0.0.1:8010',
     )
     .option('--max-request <size>', 'the longest request', parseSize, 16 << 20);
+  addNatsOptions(runs);
   addTrustOptions(runs, 'server', 'let other users of this machine post records, if no token is asked for')
     .addOption(logOption())
     .allowExcessArguments(false)

@@ -12,9 +12,10 @@ import { type LogOptions, openLog } from '../options/log-option.js';
 import { type TrustOptions, trustOptions } from '../options/trust-options.js';
 import { hostHere, type RunHost } from '../run/run-host.js';
 import { wholeStream } from './check.js';
+import { NatsAccess, type NatsFlags } from './nats-options.js';
 import { stateFolderOf } from './state-folder.js';
 
-export interface StreamOptions extends LogOptions, TrustOptions {
+export interface StreamOptions extends LogOptions, TrustOptions, NatsFlags {
   state?: string;
   host?: string[];
   adapter?: string;
@@ -45,20 +46,27 @@ export async function runStream(file: string, options: StreamOptions): Promise<v
   process.on('SIGTERM', end);
   process.on('SIGINT', end);
   const hosts = new Hosts(options);
+  const nats = new NatsAccess(options);
   try {
-    await serve(resolve(file), options, { hosts, log, stop: stop.signal });
+    await serve(resolve(file), options, { hosts, nats, log, stop: stop.signal });
   } finally {
+    await nats.close();
     await hosts.close();
   }
 }
 
 interface Running {
   readonly hosts: Hosts;
+  readonly nats: NatsAccess;
   readonly log: Log;
   readonly stop: AbortSignal;
 }
 
-async function serve(file: string, options: StreamOptions, { hosts, log, stop }: Running): Promise<void> {
+async function serve(
+  file: string,
+  options: StreamOptions,
+  { hosts, nats, log, stop }: Running,
+): Promise<void> {
   const { state, durable, checkpoint, maxRequest } = options;
   const folder = stateFolderOf(file, state);
   const { openApplication, copiesIn, readStream, resolveStream, Front } = await loadApplication();
@@ -80,6 +88,7 @@ async function serve(file: string, options: StreamOptions, { hosts, log, stop }:
       durable,
       checkpointEvery: checkpoint * 1000,
       hosts: () => hosts.open(),
+      nats: () => nats.open(),
       log: (what) => log.info({ what }, 'stream'),
     },
     // Only a new application needs its file: a person sees the places in it.

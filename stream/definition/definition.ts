@@ -25,6 +25,8 @@ export type SourceDefinition =
   | { readonly kind: 'folder'; readonly folder: string }
   /** The types of its values, by their names. */
   | { readonly kind: 'http'; readonly types: Readonly<Record<string, string>> }
+  /** Messages of a subject of NATS, with values of these types. */
+  | { readonly kind: 'nats'; readonly subject: string; readonly types: Readonly<Record<string, string>> }
   | GeneratorDefinition;
 
 export interface GeneratorDefinition {
@@ -41,6 +43,7 @@ export interface GeneratorDefinition {
 export type SinkDefinition = (
   | { readonly kind: 'file'; readonly file: string }
   | { readonly kind: 'http'; readonly url: string }
+  | { readonly kind: 'nats'; readonly subject: string }
 ) & {
   readonly values: Readonly<Record<string, string>>;
   /** A line for each row of this value, which all others have too; one line if left out. */

@@ -106,19 +106,19 @@ function resolveSource(entry: SourceEntry, { folder }: StreamGraph, functions: F
   if (wav !== undefined) return { kind: 'wav', folder: resolve(folder, wav), samples, pace };
   if (entry.folder !== undefined) return { kind: 'folder', folder: resolve(folder, entry.folder) };
   if (http) return { kind: 'http', types: http };
+  if (entry.nats !== undefined) return { kind: 'nats', subject: entry.nats, types: entry.types ?? {} };
   const fn = functions.resolve(generator as string);
   return { kind: 'generator', function: fn, values, keys, ...(every !== undefined && { every }) };
 }
 
 function resolveSink(
-  { file, http = '', values, each }: SinkEntry,
+  { file, nats, http = '', values, each }: SinkEntry,
   source: string,
   { folder }: StreamGraph,
 ): SinkDefinition {
   const rest = { source, values, ...(each !== undefined && { each }) };
-  return file === undefined
-    ? { kind: 'http', url: http, ...rest }
-    : { kind: 'file', file: resolve(folder, file), ...rest };
+  if (file !== undefined) return { kind: 'file', file: resolve(folder, file), ...rest };
+  return nats === undefined ? { kind: 'http', url: http, ...rest } : { kind: 'nats', subject: nats, ...rest };
 }
 
 /** Copies modules, so that the ones that run stay as they are. */

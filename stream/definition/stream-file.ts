@@ -28,6 +28,8 @@ export interface SourceEntry {
   readonly pace?: 'real-time' | 'fast';
   readonly folder?: string;
   readonly http?: Readonly<Record<string, string>>;
+  readonly nats?: string;
+  readonly types?: Readonly<Record<string, string>>;
   readonly generator?: string;
   readonly values?: readonly string[];
   readonly keys?: number;
@@ -49,6 +51,7 @@ export interface StepEntry {
 export interface SinkEntry {
   readonly file?: string;
   readonly http?: string;
+  readonly nats?: string;
   readonly values: Readonly<Record<string, string>>;
   readonly each?: string;
 }
@@ -66,11 +69,13 @@ export interface StreamGraph {
 }
 
 const schema = schemaIn<StreamFile>(new URL('./stream.schema.json', import.meta.url));
-const KINDS = ['wav', 'folder', 'http', 'generator'] as const;
+const KINDS = ['wav', 'folder', 'http', 'nats', 'generator'] as const;
+const SINK_KINDS = ['file', 'http', 'nats'] as const;
 /** Settings of sources, and the kind that each belongs to. */
 const SETTINGS = {
   samples: 'wav',
   pace: 'wav',
+  types: 'nats',
   values: 'generator',
   keys: 'generator',
   every: 'generator',
@@ -121,10 +126,11 @@ export function constantOf(name: string, { type, data }: { type: string; data: r
 }
 
 /** The names of the values that a source gives. */
-function valuesOf({ wav, folder, http, values = [] }: SourceEntry): readonly string[] {
+function valuesOf({ wav, folder, http, types, values = [] }: SourceEntry): readonly string[] {
   if (wav !== undefined) return ['samples'];
   if (folder !== undefined) return ['data', 'path'];
-  return http ? Object.keys(http) : values;
+  const typed = http ?? types;
+  return typed ? Object.keys(typed) : values;
 }
 
 /** Checks that the schema cannot express. */
@@ -169,8 +175,8 @@ function* meaning(
   }
   for (const [name, sink] of Object.entries(sinks)) {
     const path = ['sinks', name];
-    if ((sink.file === undefined) === (sink.http === undefined))
-      yield problem(path, `Sink "${name}" must have either a file or an address (http).`, 'key');
+    if (SINK_KINDS.filter((kind) => sink[kind] !== undefined).length !== 1)
+      yield problem(path, `Sink "${name}" must have one of ${SINK_KINDS.join(', ')}.`, 'key');
     for (const [output, reference] of Object.entries({
       ...sink.values,
       ...(sink.each && { each: sink.each }),
@@ -210,6 +216,8 @@ function* sourceProblems(
     });
     if (!source.values) yield problem(path, `Say which values "${name}" returns, as values: [x, y].`, 'key');
   }
+  if (kind === 'nats' && !source.types)
+    yield problem(path, `Say which values "${name}" gives, as types: { x: "FP32[1,4]" }.`, 'key');
   for (const each of ['wav', 'folder'] as const) {
     const named = source[each];
     if (named !== undefined && !statSync(join(folder, named), { throwIfNoEntry: false })?.isDirectory())

@@ -554,6 +554,7 @@ function sinksOf(definition: Definition): Map<string, string> {
 function sinkId(name: string, { sinks }: Definition): string {
   const sink = sinks[name];
   if (!sink) return name;
+  if (sink.kind === 'nats') return `${name} nats ${sink.subject}`;
   return `${name} ${sink.kind === 'file' ? sink.file : sink.url}`;
 }
 

@@ -13,7 +13,7 @@ interface PostedRecord {
   readonly sequence?: number;
 }
 
-interface CheckedRecord {
+export interface CheckedRecord {
   readonly key: string;
   readonly values: Readonly<Record<string, Tensor>>;
   readonly sequence: number | undefined;
@@ -55,28 +55,8 @@ export class PostedRecords {
     if (!Array.isArray(list)) throw invalid('"records" must be a list');
     if (list.length > MOST_RECORDS)
       throw invalid(`there are ${list.length} records; at most ${MOST_RECORDS} are taken at once`);
-    const checked = list.map((each) => this.#check(each));
+    const checked = list.map((each) => checkRecord(this.#name, this.#types, each));
     return Promise.all(checked.map((each) => this.#take(each)));
-  }
-
-  #check(given: unknown): CheckedRecord {
-    if (typeof given !== 'object' || given === null || Array.isArray(given))
-      throw invalid('a record is an object with "key" and "values"');
-    const { key, values, sequence } = given as Partial<PostedRecord>;
-    if (typeof key !== 'string' || key === '' || key.length > LONGEST_KEY || /\p{Cc}/u.test(key))
-      throw invalid(`"key" must be text of at most ${LONGEST_KEY} characters, without line breaks`);
-    if (sequence !== undefined && !(Number.isSafeInteger(sequence) && sequence >= 0))
-      throw invalid('"sequence" must be a whole number from 0');
-    if (typeof values !== 'object' || values === null) throw invalid('a record has "values", by their names');
-    const unknown = Object.keys(values).find((name) => !this.#types.has(name));
-    if (unknown !== undefined)
-      throw invalid(
-        `source ${this.#name} has no value "${unknown.slice(0, 100)}"; it has ${[...this.#types.keys()].join(', ')}`,
-      );
-    const tensors = [...this.#types].map(
-      ([name, type]) => [name, tensorOf(name, type, values[name])] as const,
-    );
-    return { key, values: Object.fromEntries(tensors), sequence };
   }
 
   async #take({ key, values, sequence }: CheckedRecord): Promise<TakenRecord> {
@@ -88,6 +68,29 @@ export class PostedRecords {
     const position = sequence === undefined ? {} : { position: sequence };
     return { offset: await this.#feed.ingest({ key, values, ...position }), isRepeated: false };
   }
+}
+
+/** A record of values with these types. @throws InferenceError invalid */
+export function checkRecord(
+  source: string,
+  types: ReadonlyMap<string, string>,
+  given: unknown,
+): CheckedRecord {
+  if (typeof given !== 'object' || given === null || Array.isArray(given))
+    throw invalid('a record is an object with "key" and "values"');
+  const { key, values, sequence } = given as Partial<PostedRecord>;
+  if (typeof key !== 'string' || key === '' || key.length > LONGEST_KEY || /\p{Cc}/u.test(key))
+    throw invalid(`"key" must be text of at most ${LONGEST_KEY} characters, without line breaks`);
+  if (sequence !== undefined && !(Number.isSafeInteger(sequence) && sequence >= 0))
+    throw invalid('"sequence" must be a whole number from 0');
+  if (typeof values !== 'object' || values === null) throw invalid('a record has "values", by their names');
+  const unknown = Object.keys(values).find((name) => !types.has(name));
+  if (unknown !== undefined)
+    throw invalid(
+      `source ${source} has no value "${unknown.slice(0, 100)}"; it has ${[...types.keys()].join(', ')}`,
+    );
+  const tensors = [...types].map(([name, type]) => [name, tensorOf(name, type, values[name])] as const);
+  return { key, values: Object.fromEntries(tensors), sequence };
 }
 
 /** A tensor of a type, one length of which may be free. @throws InferenceError invalid */

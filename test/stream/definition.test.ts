@@ -125,7 +125,7 @@ describe('a file of an application', () => {
       'a sink that goes nowhere',
       'file: out.jsonl, ',
       '',
-      '16:3 Sink "out" must have either a file or an address (http).',
+      '16:3 Sink "out" must have one of file, http, nats.',
     ],
     [
       'a model that is not there',

@@ -1,0 +1,119 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { connectNats } from '#farlight/stream/broker/nats-connection.js';
+import { startFarlight } from '../support/hosts/farlight-command.js';
+import { HAS_NATS, NatsServer } from '../support/lines/nats-server.js';
+import { until } from '../support/machine/processes.js';
+import { folders } from '../support/trust/trust.js';
+
+const temporary = folders();
+afterAll(() => temporary.remove());
+
+const cleanups: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+const NEEDS = '(needs: apt-get install nats-server)';
+
+const APPLICATION = `
+sources:
+  readings: { nats: sensors.*, types: { x: "INT32[1]" } }
+steps:
+  sum:
+    function: f.mjs#sum
+    inputs: { x: readings.x }
+    state: { total: "INT32[1]" }
+sinks:
+  totals: { nats: totals, values: { y: sum.y } }
+`;
+const FUNCTIONS = `
+export function sum({ x, total }) {
+  const data = Int32Array.of(total.data[0] + x.data[0]);
+  return { total: { data }, y: { data } };
+}
+`;
+
+async function broker(more: readonly string[] = []): Promise<NatsServer> {
+  const server = await NatsServer.start(temporary.make(), more);
+  cleanups.push(() => server.kill());
+  return server;
+}
+
+describe('a subject of NATS', () => {
+  it.skipIf(!HAS_NATS)(
+    `gives each message once and takes each output once, though the process and the server are killed ${NEEDS}`,
+    async () => {
+      const server = await broker();
+      const nats = await connectNats({ url: server.url });
+      cleanups.push(() => nats.close());
+      await nats.manager.streams.add({ name: 'SENSORS', subjects: ['sensors.*'] });
+      await nats.manager.streams.add({ name: 'TOTALS', subjects: ['totals'] });
+      const folder = temporary.make();
+      const file = join(folder, 'app.yaml');
+      writeFileSync(file, APPLICATION);
+      writeFileSync(join(folder, 'f.mjs'), FUNCTIONS);
+      const run = async () => {
+        const args = ['stream', 'run', file, '--no-durable', '--listen', 'off', '--nats', server.url];
+        const running = startFarlight(args);
+        cleanups.push(() => running.child.kill('SIGKILL'));
+        await until(() => running.printed.stdout.includes('ready') || running.child.exitCode !== null);
+        expect(running.printed.stdout, running.printed.stderr).toContain('farlight stream ready');
+        return running;
+      };
+      const totals = async () => (await nats.manager.streams.info('TOTALS')).state.messages;
+      const reach = async (count: number) => {
+        while ((await totals().catch(() => 0)) < count)
+          await new Promise((resolve) => setTimeout(resolve, 20));
+      };
+      let sent = 0;
+      const send = async (count: number) => {
+        for (const end = sent + count; sent < end; sent += 1) {
+          const body = JSON.stringify({ values: { x: sent } });
+          const publish = () => nats.jetstream.publish(`sensors.${sent % 2}`, body, { msgID: `m${sent}` });
+          // While the server is away there is no answer.
+          while (!(await publish().catch(() => undefined)));
+        }
+      };
+      let running = await run();
+      await nats.jetstream.publish('sensors.0', 'no record');
+      await send(40);
+      await reach(30);
+      running.child.kill('SIGKILL');
+      await running.done;
+      await send(20);
+      running = await run();
+      await server.kill();
+      await server.start();
+      await send(20);
+      await reach(80);
+      running.child.kill('SIGTERM');
+      expect(await running.done).toMatchObject({ code: 0 });
+
+      const state = (await nats.manager.streams.info('TOTALS')).state;
+      expect(state.messages).toBe(80);
+      const sums = new Map<string, number[]>();
+      for (let seq = state.first_seq; seq <= state.last_seq; seq += 1) {
+        const message = await nats.manager.streams.getMessage('TOTALS', { seq });
+        const { key, values } = JSON.parse(message?.string() ?? '{}');
+        sums.set(key, [...(sums.get(key) ?? []), values.y]);
+      }
+      const expected = [0, 1].map((key) => {
+        let sum = 0;
+        const numbers = Array.from({ length: 40 }, (_, at) => 2 * at + key);
+        return [`sensors.${key}`, numbers.map((x) => (sum += x))] as const;
+      });
+      expect(sums).toEqual(new Map(expected));
+    },
+    60_000,
+  );
+
+  it.skipIf(!HAS_NATS)(`is reached with a user and a password, or not at all ${NEEDS}`, async () => {
+    const server = await broker(['--user', 'ada', '--pass', 'secret']);
+    await expect(connectNats({ url: server.url })).rejects.toThrow(/cannot be reached: .*[Aa]uthorization/);
+    const nats = await connectNats({ url: server.url.replace('//', '//ada:secret@') });
+    await nats.close();
+    await expect(connectNats({ url: 'http://127.0.0.1:1' })).rejects.toThrow('is no address of NATS');
+  });
+});
