@@ -41,7 +41,7 @@ export type Due =
   /** Write down how an attempt ended. */
   | { readonly do: 'end'; readonly attempt: number; readonly end: AttemptEnd }
   | { readonly do: 'cancel'; readonly attempt: number; readonly id: string }
-  /** Find out whether the engine has a job that its submitter has told nobody of. */
+  /** Find out whether the engine has a job that its submitter has told nobody of, or was never told of. */
   | { readonly do: 'look'; readonly attempt: number };
 
 const LONGEST_MS = 10 * 60_000;

@@ -1,6 +1,5 @@
-import { hostname } from 'node:os';
 import { monotonicNow } from '../../link/machine/clock.js';
-import { readLog } from '../../pool/engines/engine.js';
+import { isSilence, readLog } from '../../pool/engines/engine.js';
 import { poolAddress } from '../../pool/file/pool-address.js';
 import { type Pool, readPool } from '../../pool/file/pool-file.js';
 import { FarlightError } from '../../proto/errors.js';
@@ -142,10 +141,8 @@ export class JobDriver {
       id = await engine.submit(renderAttempt(record.parts, this.pool, which));
     } catch (error) {
       if (!(error instanceof FarlightError)) throw error;
-      record.write(which, 'end', {
-        why: error.message,
-        ...(error.code === 'UNREACHABLE' && { bySite: true }),
-      });
+      // A silent engine may have taken it all the same. Later passes find it there, or give it up.
+      if (!isSilence(error)) record.write(which, 'end', { why: error.message });
       return;
     }
     record.write(which, 'job', { id });
@@ -153,7 +150,7 @@ export class JobDriver {
     if (record.read(which, 'end')) await engine.cancel(id).catch(onlySilent);
   }
 
-  /** Finds the job of an attempt whose submitter has not told of it, or gives the attempt up. */
+  /** Finds the job of an attempt whose submitter does not know it, or gives the attempt up. */
   async #find(which: Attempt): Promise<void> {
     const { name } = renderAttempt(this.#record.parts, this.pool, which);
     const jobs = await this.pool.engine.list(name).catch(onlySilent);
@@ -161,7 +158,7 @@ export class JobDriver {
     if (found) this.#record.write(which, 'job', { id: found.id });
     else if (jobs && this.#age(`claim ${attemptName(which)}`) > SUBMIT_MS) {
       const end: AttemptEnd = {
-        why: `the process that submitted it has ended (on ${hostname()} nobody knows it)`,
+        why: 'its submission came to nothing: the engine was silent, or the process that submitted it has ended',
         bySite: true,
       };
       this.#record.write(which, 'end', end);
@@ -179,6 +176,6 @@ export class JobDriver {
 
 /** Undefined where the engine does not answer: the next pass asks it again. */
 function onlySilent(error: unknown): undefined {
-  if (!(error instanceof FarlightError && error.code === 'UNREACHABLE')) throw error;
+  if (!isSilence(error)) throw error;
   return undefined;
 }

@@ -1,5 +1,5 @@
 import { monotonicNow } from '../../link/machine/clock.js';
-import { FarlightError } from '../../proto/errors.js';
+import { FarlightError, messageOf } from '../../proto/errors.js';
 import {
   type Allocation,
   answered,
@@ -8,9 +8,9 @@ import {
   observed,
   UNKNOWN,
 } from '../allocation/allocation.js';
-import type { JobDescription } from '../engines/engine.js';
+import { isSilence, type JobDescription } from '../engines/engine.js';
 import type { Pool } from '../file/pool-file.js';
-import { hostJob } from '../host/job.js';
+import { hostJob, jobName } from '../host/job.js';
 import { addressOf, folderOf, readReports } from '../host/report.js';
 import { type Journal, journalOf } from '../journal/journal.js';
 import { Line } from '../journal/line.js';
@@ -164,6 +164,7 @@ export class PoolView {
       case 'fence':
         return this.journal.write(slot, term, 'fence', { why: duty.why });
       case 'retire':
+        if (job === undefined && !(await this.#withdraw(slot, term))) return false;
         if (duty.failed && job !== undefined)
           this.journal.keepLog(slot, term, await this.#output(slot, term, job));
         return this.journal.write(slot, term, 'end', { why: duty.why, failed: duty.failed });
@@ -186,10 +187,31 @@ export class PoolView {
       if (journal.isFenced(slot, term)) await pool.engine.cancel(id);
       return true;
     } catch (error) {
-      journal.write(slot, term, 'fence', { why: (error as Error).message });
-      // No job was made, so its host is over.
-      journal.write(slot, term, 'end', { why: (error as Error).message, failed: true });
+      const why = messageOf(error);
+      journal.write(slot, term, 'fence', { why });
+      // A refused job is none. Where the engine is silent, it may have one: until its lease would have lapsed.
+      if (!isSilence(error) || (await this.#withdraw(slot, term)))
+        journal.write(slot, term, 'end', { why, failed: true });
       throw error;
+    }
+  }
+
+  /**
+   * Ends a term's job that was submitted by a program that has died then, or that was never told so.
+   *
+   * @returns whether the engine has none now, as far as it knows.
+   */
+  async #withdraw(slot: number, term: number): Promise<boolean> {
+    const { engine, key } = this.pool;
+    const name = jobName(key, slot);
+    try {
+      const jobs = await engine.list(name);
+      for (const job of jobs) if (job.name === name && job.term === term) await engine.cancel(job.id);
+      return true;
+    } catch (error) {
+      if (!(error instanceof FarlightError)) throw error;
+      this.#silence = error.message;
+      return false;
     }
   }
 
@@ -217,8 +239,8 @@ export class PoolView {
   }
 
   #heard(error: unknown): undefined {
-    if (!(error instanceof FarlightError) || error.code !== 'UNREACHABLE') throw error;
-    this.#silence = error.message;
+    if (!isSilence(error)) throw error;
+    this.#silence = messageOf(error);
     return undefined;
   }
 }

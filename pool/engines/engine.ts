@@ -143,6 +143,11 @@ export function checkLimits(engine: Pick<Engine, 'name' | 'limits'>, limits: Job
   );
 }
 
+/** Whether an engine does not answer now. */
+export function isSilence(error: unknown): boolean {
+  return error instanceof FarlightError && error.code === 'UNREACHABLE';
+}
+
 /** The logs of an engine whose jobs write them to a file. */
 export async function readLog(log: string): Promise<string> {
   try {

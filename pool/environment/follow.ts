@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { monotonicNow } from '../../link/machine/clock.js';
 import { pause } from '../../link/machine/timer.js';
 import { codeOf, FarlightError } from '../../proto/errors.js';
-import type { Engine, JobStatus } from '../engines/engine.js';
+import { type Engine, isSilence, type JobStatus } from '../engines/engine.js';
 import { type CommandEnd, readEnd } from './command-end.js';
 
 export type OutputName = 'stdout' | 'stderr';
@@ -87,7 +87,7 @@ async function statusOf(engine: Engine, id: string): Promise<JobStatus | undefin
   try {
     return await engine.status(id);
   } catch (error) {
-    if (!(error instanceof FarlightError) || error.code !== 'UNREACHABLE') throw error;
+    if (!isSilence(error)) throw error;
     return undefined;
   }
 }

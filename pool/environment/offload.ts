@@ -5,7 +5,7 @@ import { PoolView } from '../attach/pool-view.js';
 import { seekHosts } from '../attach/seek.js';
 import { checkLimits } from '../engines/engine.js';
 import { type Pool, readPool } from '../file/pool-file.js';
-import { jobPrefix } from '../host/job.js';
+import { jobName } from '../host/job.js';
 import { commandJob } from './command-job.js';
 import { type FollowOptions, followCommand } from './follow.js';
 import { Workspace } from './workspace.js';
@@ -47,7 +47,7 @@ export async function offload(command: readonly string[], options: OffloadOption
   const asked = { command, folder: workspace.folderFor(folder), exchange, environment };
   const view: PoolView = new PoolView(pool, ({ slot, term }) =>
     commandJob(pool, pool.gpu, asked, {
-      name: `${jobPrefix(pool.key)}.${slot}`,
+      name: jobName(pool.key, slot),
       term,
       log: view.journal.logOf(slot, term),
     }),

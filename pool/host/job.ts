@@ -21,6 +21,11 @@ export function jobPrefix(key = ''): string {
   return `farlight.${key}`;
 }
 
+/** The name of the jobs of one allocation of a pool, of whatever term. */
+export function jobName(key: string, slot: number): string {
+  return `${jobPrefix(key)}.${slot}`;
+}
+
 /** The variables of this process that a job of one side gets. None is a secret. */
 export function ownVariables(
   { isHere }: Pick<Engine, 'isHere'>,
@@ -60,7 +65,7 @@ export function hostJob(
     ...(!isNear && { 'token-sha256': hashOf(token) }),
   };
   return {
-    name: `${jobPrefix(pool.key)}.${slot}`,
+    name: jobName(pool.key, slot),
     term,
     command: [
       ...farlightCommand(gpu),

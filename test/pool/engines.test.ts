@@ -1,5 +1,7 @@
 import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync, rmSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DockerEngine } from '#farlight/pool/engines/docker/docker.js';
@@ -153,6 +155,40 @@ describe.skipIf(whyNoDocker !== undefined)(
       expect(await ended(id)).toMatchObject({ isCertain: true });
       const another = await engine.submit(job('echo again'));
       expect(await ended(another)).toMatchObject({ code: 0 });
+    });
+
+    it('makes one container of a job where the answers to its creation and its start are lost', async () => {
+      const lost = ['/containers/create', '/start'];
+      const socket = join(folder, 'losing');
+      const line = createServer((here) => {
+        const there = connect(site.socket);
+        here.on('error', () => {}).pipe(there);
+        here.once('data', (request) => {
+          const at = lost.findIndex((path) => request.toString().split(' ')[1]?.includes(path));
+          // Docker has done it when it answers.
+          if (at < 0) there.pipe(here);
+          else {
+            lost.splice(at, 1);
+            there.once('data', () => here.destroy());
+          }
+        });
+        there.on('error', () => here.destroy());
+      }).listen(socket);
+      await once(line, 'listening');
+      const one = job('echo once');
+      const id = await new DockerEngine({ socket, network: 'host' }).submit(one);
+      line.close();
+      expect(lost).toEqual([]);
+      expect(await ended(id)).toMatchObject({ code: 0 });
+      const all = site.docker(
+        'ps',
+        '--all',
+        '--no-trunc',
+        '--quiet',
+        '--filter',
+        `label=farlight.job=${one.name}`,
+      );
+      expect(all.trim()).toBe(id);
     });
 
     it('says that there is no Docker, and where it looked', async () => {

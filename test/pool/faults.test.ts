@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { DockerSite, whyNoDocker } from '../support/engines/docker-site.js';
+import { KubernetesCluster, whyNoCluster } from '../support/engines/kubernetes-cluster.js';
 import { SlurmSite, whyNoSlurm } from '../support/engines/slurm-site.js';
 import { Load } from '../support/pools/load.js';
 import { PoolFolder } from '../support/pools/pool-folder.js';
@@ -15,16 +16,22 @@ const PROGRAMS = 3;
 /** How long a host is cut off that is to lose its lease, in milliseconds. */
 const CUT_MS = 7000;
 const SETTINGS = 'max: 2\nidle: 1\nlease: 5';
+/** A pool whose quota is reached all the time, and how long one program has its only host, in milliseconds. */
+const FEW = 'max: 1\nsessions: 1\nidle: 1\nlease: 5\nwait: 2';
+const FEW_MS = 3000;
 const MINUTES = 60_000;
 
 let pool: PoolFolder;
 afterEach(() => pool?.close());
 
-/** Has a fault happen `TIMES` times under load. All programs go on, and no host is left. */
-async function under(fault: (load: Load) => Promise<void>): Promise<Load> {
+/**
+ * Has a fault happen `TIMES` times under load, with pauses of at most so many milliseconds. All programs go on, and no host
+ * is left.
+ */
+async function under(fault: (load: Load) => Promise<unknown>, most = 3000): Promise<Load> {
   const load = new Load(pool, PROGRAMS);
   for (let count = 0; count < TIMES; count += 1) {
-    await pause(Math.random() * 3000);
+    await pause(Math.random() * most);
     await fault(load);
   }
   await load.end();
@@ -94,6 +101,27 @@ describe('while a pool of this machine is used, nothing is left behind and every
   );
 });
 
+// In the long form alone.
+describe.skipIf(isShort)('while a pool has no more hosts to give', () => {
+  it(
+    'every program goes on, or is told after its wait that all are in use',
+    async () => {
+      pool = new PoolFolder(`engine: local\n${FEW}\ngpu: { adapter: "null" }`);
+      const load = await under(async () => {
+        const holder = pool.program();
+        // It waits in line as the others do.
+        while (/Error: /.test(await holder.tell('compute')));
+        await pause(FEW_MS);
+        await holder.end();
+      });
+      for (const reason of load.counts.reasons.keys())
+        expect(reason).toMatch(/^FarlightError: the pool test had no host within N seconds \(queued: /);
+      expect(load.counts.reasons.size).toBeGreaterThan(0);
+    },
+    30 * MINUTES,
+  );
+});
+
 describe.skipIf(whyNoDocker !== undefined)(
   `while a Docker is used, nothing is left behind${whyNoDocker ? ` (${whyNoDocker})` : ''}`,
   () => {
@@ -107,7 +135,7 @@ describe.skipIf(whyNoDocker !== undefined)(
       (
         [
           ['every program goes on where containers are killed', async () => tried('kill', await aHost())],
-          // In the long form alone, as all that follow. A container that the daemon makes as it stops may be left.
+          // In the long form alone, as all that follow.
           ['every program goes on where the daemon is started again', () => site.restart()],
           [
             'every program goes on where containers are cut off, and are back after their leases',
@@ -124,7 +152,8 @@ describe.skipIf(whyNoDocker !== undefined)(
       '%s',
       async (_, fault) => {
         pool = new PoolFolder(site.pool(`${SETTINGS}\ngpu: { adapter: "null", GPU }`));
-        await under(fault);
+        // The daemon's end is the end of all hosts.
+        await under(fault, 10_000);
       },
       30 * MINUTES,
     );
@@ -196,6 +225,66 @@ describe.skipIf(whyNoSlurm !== undefined)(
         expect(await pool.hosts()).toEqual([]);
       },
       30 * MINUTES,
+    );
+  },
+);
+
+describe.skipIf(whyNoCluster !== undefined)(
+  `while a Kubernetes is used, nothing is left behind${whyNoCluster ? ` (${whyNoCluster})` : ''}`,
+  () => {
+    let site: KubernetesCluster;
+    beforeAll(async () => {
+      site = await KubernetesCluster.start();
+    }, 5 * MINUTES);
+    afterAll(() => site?.close());
+    const yaml = () => site.pool(`${SETTINGS}\ngpu: { adapter: "null", GPU }`);
+
+    it.each([
+      ['hosts are killed', async () => site.container('kill', await aHost())],
+      [
+        'Pods are deleted',
+        async () => site.kubectl('delete', 'pod', await aHost(), '--wait=false', '--ignore-not-found'),
+      ],
+      [
+        'hosts are cut off, and are back after their leases',
+        async () => {
+          const pod = await aHost();
+          site.container('pause', pod);
+          await pause(CUT_MS);
+          site.container('unpause', pod);
+        },
+      ],
+      ['the API server is started again', async () => site.restart()],
+      [
+        'the quota is full for a while',
+        async () => {
+          site.kubectl('create', 'quota', 'full', '--hard=pods=0');
+          await pause(CUT_MS);
+          site.kubectl('delete', 'quota', 'full');
+        },
+      ],
+    ] as const)(
+      'every program goes on where %s',
+      async (_, fault) => {
+        pool = new PoolFolder(yaml(), { KUBECONFIG: site.kubeconfig });
+        await under(fault, 10_000);
+      },
+      60 * MINUTES,
+    );
+
+    it(
+      'every program is told that its image is missing',
+      async () => {
+        const missing = yaml().replace(/@sha256:\w+/, `@sha256:${'7'.repeat(64)}`);
+        pool = new PoolFolder(missing, { KUBECONFIG: site.kubeconfig });
+        const program = pool.program();
+        for (let count = 0; count < TIMES; count += 1)
+          expect(await program.tell('compute')).toMatch(
+            /^FarlightError: the pool test got no host: .*image.*\(ImagePullBackOff\)/,
+          );
+        await expect.poll(() => pool.hosts(), { timeout: MINUTES, interval: 1000 }).toEqual([]);
+      },
+      60 * MINUTES,
     );
   },
 );

@@ -3,8 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { PoolView } from '#farlight/pool/attach/pool-view.js';
+import type { JobDescription, ListedJob } from '#farlight/pool/engines/engine.js';
 import { LocalEngine } from '#farlight/pool/engines/local.js';
 import { readPool } from '#farlight/pool/file/pool-file.js';
+import { FarlightError } from '#farlight/proto/errors.js';
 
 /** Notes which jobs it is told to cancel. */
 class NotingEngine extends LocalEngine {
@@ -17,19 +19,66 @@ class NotingEngine extends LocalEngine {
   }
 }
 
-describe('a program that gives up', () => {
-  const before = process.env.XDG_STATE_HOME;
-  let state: string;
-  beforeEach(() => {
-    state = mkdtempSync(join(tmpdir(), 'give-up-'));
-    process.env.XDG_STATE_HOME = state;
-  });
-  afterEach(() => {
-    if (before === undefined) delete process.env.XDG_STATE_HOME;
-    else process.env.XDG_STATE_HOME = before;
-    rmSync(state, { recursive: true, force: true });
+/** Takes each job, and the answer to that is lost. It does not answer then, as long as it is told. */
+class LosingEngine extends NotingEngine {
+  readonly taken: ListedJob[] = [];
+  isSilent = true;
+  override async submit({ name, term }: JobDescription): Promise<string> {
+    this.taken.push({ id: `job-${term}`, name, term, status: { phase: 'queued', why: '' } });
+    throw new FarlightError('UNREACHABLE', 'the engine is away');
+  }
+  override async list(prefix: string): Promise<ListedJob[]> {
+    if (this.isSilent) throw new FarlightError('UNREACHABLE', 'the engine is still away');
+    return this.taken.filter(({ name }) => name.startsWith(prefix));
+  }
+}
+
+const before = process.env.XDG_STATE_HOME;
+let state: string;
+beforeEach(() => {
+  state = mkdtempSync(join(tmpdir(), 'give-up-'));
+  process.env.XDG_STATE_HOME = state;
+});
+afterEach(() => {
+  if (before === undefined) delete process.env.XDG_STATE_HOME;
+  else process.env.XDG_STATE_HOME = before;
+  rmSync(state, { recursive: true, force: true });
+});
+
+describe('a job whose submission got no answer', () => {
+  const TERMS = { lease: 0, margin: 0, submit: 0, start: 1000 };
+
+  it('is cancelled by the program that submitted it, if the engine answers again', async () => {
+    const engine = new LosingEngine(join(state, 'jobs'));
+    engine.isSilent = false;
+    const pool = { ...readPool('pool://local'), max: 10, engine };
+    const view = new PoolView(pool);
+    // The job of the tenth allocation has a longer name, with the same beginning.
+    for (const slot of [1, 10]) {
+      view.claim(slot, 1);
+      await expect(view.look()).rejects.toThrow('the engine is away');
+      expect(engine.cancelled.splice(0)).toEqual(['job-1']);
+      engine.taken.splice(0, 1, { ...engine.taken[0], term: 2 } as ListedJob);
+    }
+    expect(view.journal.latest(1)).toMatchObject({ end: { why: 'the engine is away', failed: true } });
   });
 
+  it('is cancelled by the next program that looks, before its term is over', async () => {
+    const engine = new LosingEngine(join(state, 'jobs'));
+    const pool = { ...readPool('pool://local'), engine, terms: TERMS };
+    const one = new PoolView(pool);
+    one.claim(1, 1);
+    await expect(one.look()).rejects.toThrow('the engine is away');
+    const other = new PoolView(pool);
+    await other.look();
+    expect([other.silence, other.allocation(1).phase]).toEqual(['the engine is still away', 'releasing']);
+    engine.isSilent = false;
+    await other.look();
+    expect([engine.cancelled, other.allocation(1).phase]).toEqual([['job-1'], 'failed']);
+  });
+});
+
+describe('a program that gives up', () => {
   it.each(['giveUp', 'giveUpNow'] as const)(
     'cancels its own job, and not the one of a later term (%s)',
     async (how) => {

@@ -1,9 +1,13 @@
+import { randomBytes } from 'node:crypto';
 import { hostname, userInfo } from 'node:os';
+import { monotonicNow } from '../../../link/machine/clock.js';
+import { pause } from '../../../link/machine/timer.js';
 import { FarlightError } from '../../../proto/errors.js';
 import {
   checkImage,
   checkLimits,
   type Engine,
+  isSilence,
   type JobDescription,
   type JobStatus,
   type ListedJob,
@@ -28,6 +32,9 @@ const FETCH_MS = 45_000;
 const KEPT = 3;
 /** How often to try for a name that others give up and take. */
 const TRIES = 10;
+/** How long a new job waits for a daemon that is being started again, in milliseconds, and how often it asks. */
+const AWAY_MS = 10_000;
+const ASK_MS = 250;
 
 /** Runs jobs as containers of this machine's Docker. */
 export class DockerEngine implements Engine {
@@ -50,17 +57,14 @@ export class DockerEngine implements Engine {
   async submit(job: JobDescription): Promise<string> {
     checkLimits(this, job.limits);
     checkImage(this, job.image);
-    await this.#clear((name) => name === job.name, KEPT);
-    let answer = await this.#create(job);
-    if (answer.status === 404 && /no such image/i.test(saidBy(answer))) {
-      await this.#fetch(job.image ?? '');
-      answer = await this.#create(job);
-    }
-    if (answer.status !== 201)
-      throw new FarlightError('BAD_OPTION', `Docker refuses the job: ${saidBy(answer)}`);
-    const { Id } = contentOf<{ Id: string }>(answer);
-    await this.#startInTurn(Id, job.name);
-    return Id;
+    await patiently(() => this.#clear((name) => name === job.name, KEPT));
+    const name = `${job.name}.${randomBytes(6).toString('hex')}`;
+    const id = await patiently(() => this.#create(job, name));
+    // From here on the job is submitted: whoever asks for its status has it start in its turn.
+    await this.#startInTurn(id, job.name).catch((error) => {
+      if (!isSilence(error)) throw error;
+    });
+    return id;
   }
 
   async status(id: string): Promise<JobStatus> {
@@ -129,8 +133,23 @@ export class DockerEngine implements Engine {
     return containerOf(job, { user: user(), network: this.#settings.network ?? 'bridge' });
   }
 
-  #create(job: JobDescription): Promise<DockerAnswer> {
-    return this.#api.call('POST', '/containers/create', { body: this.#bodyOf(job) });
+  /**
+   * Makes the container of a job, by a name that no other one has. So it is made once, also where the answer to an
+   * earlier call was lost.
+   *
+   * @returns its id.
+   */
+  async #create(job: JobDescription, name: string): Promise<string> {
+    const call = { query: { name }, body: this.#bodyOf(job) };
+    let answer = await this.#api.call('POST', '/containers/create', call);
+    if (answer.status === 404 && /no such image/i.test(saidBy(answer))) {
+      await this.#fetch(job.image ?? '');
+      answer = await this.#api.call('POST', '/containers/create', call);
+    }
+    const made = answer.status === 409 ? await this.#find(name) : undefined;
+    if (made) return made.Id;
+    if (answer.status === 201) return contentOf<{ Id: string }>(answer).Id;
+    throw new FarlightError('BAD_OPTION', `Docker refuses the job: ${saidBy(answer)}`);
   }
 
   /** Has the daemon fetch an image from its registry. */
@@ -197,6 +216,19 @@ export class DockerEngine implements Engine {
       const name = Labels[LABELS.name];
       return name !== undefined && isWanted(name) ? [{ Id, name }] : [];
     });
+  }
+}
+
+/** Tries again for a while where the daemon does not answer. */
+async function patiently<T>(ask: () => Promise<T>): Promise<T> {
+  const deadline = monotonicNow() + AWAY_MS;
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!isSilence(error) || monotonicNow() > deadline) throw error;
+      await pause(ASK_MS);
+    }
   }
 }
 

@@ -4,20 +4,13 @@ import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CLI, REPOSITORY } from '../repository.js';
+import { whyCannot } from './why-cannot.js';
 
 /** A Docker of a test's own needs these programs, and root. */
 const PROGRAMS = ['dockerd', 'docker', 'containerd', 'runc', 'unshare', 'setpriv'];
 
 /** Why there can be no Docker of a test's own on this machine; undefined where there can. */
-export const whyNoDocker: string | undefined = (() => {
-  if (process.getuid?.() !== 0) return "Docker's daemon is started by root";
-  try {
-    for (const program of PROGRAMS) execFileSync('sh', ['-c', `command -v ${program}`], { stdio: 'ignore' });
-    return undefined;
-  } catch {
-    return 'apt-get install docker.io';
-  }
-})();
+export const whyNoDocker: string | undefined = whyCannot('a real Docker', PROGRAMS, 'docker.io');
 
 /** Folders at the root of an image in which this machine's own programs run, by a mount of /usr. */
 const LINKS = ['bin', 'lib', 'lib64'];
@@ -107,13 +100,18 @@ export class DockerSite {
 
   #import(): string {
     const root = join(this.#folder, 'root');
-    for (const name of FOLDERS)
-      mkdirSync(join(root, name), { recursive: true, mode: name === 'tmp' ? 0o1777 : 0o755 });
-    for (const name of LINKS) if (existsSync(`/usr/${name}`)) symlinkSync(`usr/${name}`, join(root, name));
+    emptyRoot(root);
     const tar = join(this.#folder, 'root.tar');
     execFileSync('tar', ['-cf', tar, '-C', root, '.']);
     return this.docker('import', tar).trim();
   }
+}
+
+/** Makes the root of such an image. */
+export function emptyRoot(root: string): void {
+  for (const name of FOLDERS)
+    mkdirSync(join(root, name), { recursive: true, mode: name === 'tmp' ? 0o1777 : 0o755 });
+  for (const name of LINKS) if (existsSync(`/usr/${name}`)) symlinkSync(`usr/${name}`, join(root, name));
 }
 
 function daemon(folder: string): ChildProcess {

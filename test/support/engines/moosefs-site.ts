@@ -2,21 +2,15 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { whyCannot } from './why-cannot.js';
 
 /** A real MooseFS needs these programs, FUSE, and root, to mount it. */
 const PROGRAMS = ['mfsmaster', 'mfschunkserver', 'mfsmount', 'mfssetgoal', 'nsenter', 'setpriv', 'ip'];
 
 /** Why there can be no MooseFS on this machine; undefined where there can. */
-export const whyNoMooseFs: string | undefined = (() => {
-  if (process.getuid?.() !== 0) return 'a real MooseFS is mounted by root';
-  if (!existsSync('/dev/fuse')) return 'this machine has no /dev/fuse';
-  try {
-    for (const program of PROGRAMS) execFileSync('sh', ['-c', `command -v ${program}`], { stdio: 'ignore' });
-    return undefined;
-  } catch {
-    return 'apt-get install moosefs-master moosefs-chunkserver moosefs-client iproute2';
-  }
-})();
+export const whyNoMooseFs: string | undefined = !existsSync('/dev/fuse')
+  ? 'this machine has no /dev/fuse'
+  : whyCannot('a real MooseFS', PROGRAMS, 'moosefs-master moosefs-chunkserver moosefs-client iproute2');
 
 /** The only address of the file system's network. It refuses loopback's. */
 const ADDRESS = '10.97.0.1';

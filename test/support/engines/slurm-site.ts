@@ -13,20 +13,17 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from '../machine/free-port.js';
+import { whyCannot } from './why-cannot.js';
 
 /** A real Slurm needs these programs, and root, to give each node a name of its own. */
 const PROGRAMS = ['slurmctld', 'slurmd', 'sbatch', 'munged', 'unshare', 'setpriv'];
 
 /** Why there can be no Slurm on this machine; undefined where there can. */
-export const whyNoSlurm: string | undefined = (() => {
-  if (process.getuid?.() !== 0) return 'a real Slurm is started by root';
-  try {
-    for (const program of PROGRAMS) execFileSync('sh', ['-c', `command -v ${program}`], { stdio: 'ignore' });
-    return undefined;
-  } catch {
-    return 'apt-get install slurmctld slurmd slurm-client munge';
-  }
-})();
+export const whyNoSlurm: string | undefined = whyCannot(
+  'a real Slurm',
+  PROGRAMS,
+  'slurmctld slurmd slurm-client munge',
+);
 
 /** The nodes with GPUs, which are powered down until a job needs them. */
 const NODES = [1, 2] as const;
