@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { quietGrpc } from '../link/grpc/grpc.js';
 import { DEFAULT_DASHBOARD } from '../page/page-server.js';
 import { FarlightError } from '../proto/errors.js';
@@ -12,6 +12,7 @@ import { hostFolder, replaceFile } from '../server/trust/private-folder.js';
 import { addHostOptions, daemonOptions, type HostOptions } from './options/host-options.js';
 import { ADAPTER_HELP } from './options/option-texts.js';
 import { addTrustOptions, type TrustOptions, trustOptions } from './options/trust-options.js';
+import { wholeNumber } from './options/units.js';
 
 interface ServeOptions extends HostOptions, TrustOptions {
   listen: string;
@@ -38,11 +39,16 @@ export function serveCommand(): Command {
     'let other users of this machine see the dashboard, and use the host if it asks for no token';
   addTrustOptions(command, 'host', localUsers)
     .option('--adapter <name>', ADAPTER_HELP, 'auto')
-    .option('--spares <count>', 'how many executor processes to keep ready for any program', parseCount, 1)
+    .option(
+      '--spares <count>',
+      'how many executor processes to keep ready for any program',
+      wholeNumber(0, 99),
+      1,
+    )
     .option(
       '--warm <count>',
       'how many executor processes to keep warm, with their compiled pipelines, for the next session of their program',
-      parseCount,
+      wholeNumber(0, 99),
       4,
     )
     .option(
@@ -199,9 +205,4 @@ function print(text: string): Promise<void> {
 function dashboardLine({ dashboard }: Daemon): string {
   if (!dashboard) return '';
   return `dashboard: ${'url' in dashboard ? dashboard.url : `none, since ${dashboard.problem}`}\n`;
-}
-
-function parseCount(text: string): number {
-  if (!/^\d{1,2}$/.test(text)) throw new InvalidArgumentError('Give a whole number from 0 to 99.');
-  return Number(text);
 }

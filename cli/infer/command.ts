@@ -1,11 +1,11 @@
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { DEFAULT_GRPC, DEFAULT_HTTP } from '../../infer/door/trust.js';
 import { DEFAULT_INFER_DASHBOARD } from '../../infer/page/dashboard.js';
 import { addLimitOptions, INFERENCE_LIMITS } from '../options/limit-options.js';
 import { logOption } from '../options/log-option.js';
 import { ADAPTER_HELP } from '../options/option-texts.js';
 import { addTrustOptions } from '../options/trust-options.js';
-import { parseSeconds, parseSize } from '../options/units.js';
+import { parseSeconds, parseSize, wholeNumber } from '../options/units.js';
 import { checkCommand } from './check.js';
 import type { InferOptions } from './serve-models.js';
 
@@ -20,7 +20,7 @@ export function inferCommand(): Command {
       repeated,
     )
     .option('--adapter <name>', `on this machine: ${ADAPTER_HELP} (or FARLIGHT_ADAPTER)`)
-    .option('--lanes <count>', 'how many models run at a time on each host', parseLanes, 2)
+    .option('--lanes <count>', 'how many models run at a time on each host', wholeNumber(1, 99), 2)
     .option('--gpu-memory <size>', "the most of each host's GPU memory to use (default: all)", parseSize)
     .option(
       '--listen <address>',
@@ -67,9 +67,4 @@ export function inferCommand(): Command {
 async function serve(options: InferOptions): Promise<void> {
   const { serveModels } = await import('./serve-models.js');
   await serveModels(options);
-}
-
-function parseLanes(text: string): number {
-  if (!/^[1-9]\d?$/.test(text)) throw new InvalidArgumentError('Give a whole number from 1 to 99.');
-  return Number(text);
 }

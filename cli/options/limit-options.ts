@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { LimitChanges, TenantLimits } from '../../server/trust/tenant-limits.js';
-import { formatSize, parseSize } from './units.js';
+import { formatSize, parseSize, wholeNumber } from './units.js';
 
 /** `none` lifts a limit. It stays a text, because Commander turns null into an empty text. */
 type Limit = number | 'none';
@@ -19,7 +19,7 @@ const OPTIONS: { readonly [Name in keyof TenantLimits]-?: LimitOption } = {
     flag: '--max-sessions',
     value: '<count>',
     help: 'sessions at a time (default: 64, as many as the host has)',
-    parse: parsePositive,
+    parse: wholeNumber(1, 999_999),
     format: String,
   },
   gpuMemory: {
@@ -54,7 +54,7 @@ const OPTIONS: { readonly [Name in keyof TenantLimits]-?: LimitOption } = {
     flag: '--max-waiting',
     value: '<count>',
     help: 'requests for inference that wait or run at a time (default: as many as the server has room for)',
-    parse: parsePositive,
+    parse: wholeNumber(1, 999_999),
     format: String,
   },
   gpuShare: {
@@ -120,11 +120,6 @@ function parseBytes(text: string): number {
   const bytes = parseSize(text);
   if (bytes === 0) throw new InvalidArgumentError('Give a size from 1 byte on.');
   return bytes;
-}
-
-function parsePositive(text: string): number {
-  if (!/^[1-9]\d{0,5}$/.test(text)) throw new InvalidArgumentError('Give a whole number from 1 on.');
-  return Number(text);
 }
 
 function parseWeight(text: string): number {

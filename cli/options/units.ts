@@ -27,3 +27,13 @@ export function parseSeconds(text: string): number {
   if (!/^\d{1,6}(\.\d+)?$/.test(text)) throw new InvalidArgumentError('Give a number of seconds.');
   return Number(text);
 }
+
+/** Makes a parser of whole numbers from `least` to `most`. */
+export function wholeNumber(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const number = Number(text);
+    if (!/^\d{1,9}$/.test(text) || number < least || number > most)
+      throw new InvalidArgumentError(`Give a whole number from ${least} to ${most}.`);
+    return number;
+  };
+}

@@ -157,13 +157,12 @@ async function checkPool(address: string, emulate: LinkChoice | undefined): Prom
     );
   const { parsePortalAddress } = await import('../../pool/portal/client/portal-address.js');
   if (address.startsWith('pool+')) return void parsePortalAddress(address);
-  const { portalOf, readPool } = await loadReader(
+  const { readPoolOrPortal } = await loadReader(
     () => import('../../pool/file/pool-file.js'),
     'files of pools',
   );
-  const served = portalOf(address);
-  if (served) parsePortalAddress(served.portal);
-  else readPool(address);
+  const pool = readPoolOrPortal(address);
+  if ('portal' in pool) parsePortalAddress(pool.portal);
 }
 
 /** Finds out before the program starts that a host cannot serve it. */

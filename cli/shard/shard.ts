@@ -3,8 +3,10 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { FarlightError } from '../../proto/errors.js';
 import type { PlanOptions } from '../../shard/index.js';
 import type { Placement } from '../../shard/layout/descriptor.js';
-import { parseSize } from '../options/units.js';
+import { parseSize, wholeNumber } from '../options/units.js';
 import { styleOf } from '../style.js';
+
+const count = wholeNumber(1, 999_999_999);
 
 interface Options {
   hosts: number;
@@ -117,11 +119,6 @@ function planOptions({
     shapes: new Map(input),
     layouts: new Map([...ins, ...out]),
   };
-}
-
-function count(text: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('Give a whole number above 0.');
-  return Number(text);
 }
 
 function line(text: string): Options['link'] {

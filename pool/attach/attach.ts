@@ -1,7 +1,7 @@
 import { type OpenOptions, remoteHost } from '../../client/transport/open.js';
 import type { Transport } from '../../client/transport/transport.js';
 import { FarlightError, invariant } from '../../proto/errors.js';
-import { hostsAsked, type Pool, portalOf, readPool } from '../file/pool-file.js';
+import { hostsAsked, type Pool, readPoolOrPortal } from '../file/pool-file.js';
 import { attachByPortal } from '../portal/client/attach-by-portal.js';
 import { leaveHost, releaseHosts } from './keeper.js';
 import type { HostOfTerm } from './keeper-thread.js';
@@ -27,9 +27,8 @@ export async function attach(address: string, { signal, ...options }: AttachOpti
     const why = `${address} names ${hosts} hosts, and this program asks for one GPU; leave ?hosts=${hosts} out`;
     throw new FarlightError('BAD_OPTION', why);
   }
-  const served = portalOf(named);
-  if (served) return attachByPortal(served.portal, { ...options, signal, name: served.name });
-  const pool = readPool(named);
+  const pool = readPoolOrPortal(named);
+  if ('portal' in pool) return attachByPortal(pool.portal, { ...options, signal, name: pool.name });
   const want = { hosts: 1, isExclusive: false };
   const [host] = await seekHosts(new PoolView(pool), want, { signal });
   invariant(host, 'a program that seeks a host has one');
@@ -54,9 +53,8 @@ export async function allocateHosts(
     // One pool after the other, in one order in all programs, so that none waits for another one's hosts with its own.
     for (const named of [...new Set(asked.map(({ pool }) => pool))].sort()) {
       const hosts = asked.reduce((sum, { pool, hosts }) => sum + (pool === named ? hosts : 0), 0);
-      refusePortal(named);
       const want = { hosts, isExclusive: false };
-      const pool = readPool(named);
+      const pool = ownPool(named);
       idleMs = Math.min(idleMs, pool.idle);
       found.set(named, await seekHosts(new PoolView(pool), want, { signal }));
     }
@@ -69,11 +67,11 @@ export async function allocateHosts(
   return { addresses: ofEach, idleMs, release };
 }
 
-/** A portal books a host for each session, when that begins. */
-function refusePortal(address: string): void {
-  const served = portalOf(address);
-  if (!served) return;
-  const why = `the pool ${address} is served by the portal ${served.portal}, which gives hosts to the sessions of programs alone; name a pool without a portal, or a host`;
+/** A portal books a host for each session, when that begins: its pools are refused. */
+function ownPool(address: string): Pool {
+  const pool = readPoolOrPortal(address);
+  if (!('portal' in pool)) return pool;
+  const why = `the pool ${address} is served by the portal ${pool.portal}, which gives hosts to the sessions of programs alone; name a pool without a portal, or a host`;
   throw new FarlightError('BAD_OPTION', why);
 }
 

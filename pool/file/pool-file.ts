@@ -111,19 +111,26 @@ export function hostsAsked(address: string): { pool: string; hosts: number } {
  */
 export function readPool(address: string): Pool {
   const file = fileOf(address);
-  if (file) return poolIn(file);
-  return poolOf({}, { name: BUILT_IN, key: BUILT_IN, address: `pool://${BUILT_IN}`, folder: '.' });
+  return file ? poolIn(file, readFile(file)) : builtIn();
 }
 
-/**
- * The portal that serves the pool of an address, and the pool's name there; undefined where its file names none.
- *
- * @throws as `readPool`.
- */
-export function portalOf(address: string): { portal: string; name: string } | undefined {
+/** A pool that a portal serves, by the name that it has there. */
+export interface ServedPool {
+  readonly portal: string;
+  readonly name: string;
+}
+
+/** The same, also where the pool's file names a portal. @throws as `readPool`. */
+export function readPoolOrPortal(address: string): Pool | ServedPool {
   const file = fileOf(address);
-  const { value, name = '' } = file ? readFile(file) : {};
-  return value?.portal === undefined ? undefined : { portal: value.portal, name };
+  if (!file) return builtIn();
+  const read = readFile(file);
+  const { portal } = read.value;
+  return portal === undefined ? poolIn(file, read) : { portal, name: read.name };
+}
+
+function builtIn(): Pool {
+  return poolOf({}, { name: BUILT_IN, key: BUILT_IN, address: `pool://${BUILT_IN}`, folder: '.' });
 }
 
 interface FileOfPool {
@@ -149,7 +156,13 @@ function fileOf(address: string): FileOfPool | undefined {
   );
 }
 
-function readFile({ path, called }: FileOfPool) {
+interface ReadFile {
+  readonly value: PoolFile;
+  readonly problem: CheckedFile<PoolFile>['problem'];
+  readonly name: string;
+}
+
+function readFile({ path, called }: FileOfPool): ReadFile {
   const { checked, problems } = checkFile(path, schema);
   if (!checked) throw new FarlightError('BAD_OPTION', problems.map(problemText).join('; '));
   const { value, problem } = checked;
@@ -162,8 +175,7 @@ function readFile({ path, called }: FileOfPool) {
   return { value, problem, name };
 }
 
-function poolIn({ path, called }: FileOfPool): Pool {
-  const { value, problem, name } = readFile({ path, called });
+function poolIn({ path, called }: FileOfPool, { value, problem, name }: ReadFile): Pool {
   if (value.portal !== undefined) {
     const why =
       'this pool is a portal’s: programs book its hosts by FARLIGHT_HOST, and farlight pool ls, describe and down take --portal';

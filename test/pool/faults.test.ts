@@ -13,9 +13,10 @@ import { PoolFolder } from '../support/pools/pool-folder.js';
 const TIMES = Number(process.env.FARLIGHT_POOL_FAULTS ?? 1);
 const isShort = process.env.FARLIGHT_POOL_FAULTS === undefined;
 const PROGRAMS = 3;
+const LEASE = isShort ? 2 : 5;
 /** How long a host is cut off that is to lose its lease, in milliseconds. */
-const CUT_MS = 7000;
-const SETTINGS = 'max: 2\nidle: 1\nlease: 5';
+const CUT_MS = LEASE * 1400;
+const SETTINGS = `max: 2\nidle: 1\nlease: ${LEASE}`;
 /** A pool whose quota is reached all the time, and how long one program has its only host, in milliseconds. */
 const FEW = 'max: 1\nsessions: 1\nidle: 1\nlease: 5\nwait: 2';
 const FEW_MS = 3000;
@@ -37,7 +38,7 @@ async function under(fault: (load: Load) => Promise<unknown>, most = 3000): Prom
   await load.end();
   if (process.env.FARLIGHT_POOL_FAULTS) console.log(`${expect.getState().currentTestName}: ${load.counts}`);
   expect(load.counts.overlaps).toBe(0);
-  await expect.poll(() => pool.hosts(), { timeout: MINUTES, interval: 1000 }).toEqual([]);
+  await expect.poll(() => pool.hosts(), { timeout: MINUTES, interval: 200 }).toEqual([]);
   return load;
 }
 

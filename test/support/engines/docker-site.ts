@@ -2,7 +2,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, openSync, rmSync, symlinkSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { CLI, REPOSITORY } from '../repository.js';
 import { whyCannot } from './why-cannot.js';
 
@@ -11,6 +11,12 @@ const PROGRAMS = ['dockerd', 'docker', 'containerd', 'runc', 'unshare', 'setpriv
 
 /** Why there can be no Docker of a test's own on this machine; undefined where there can. */
 export const whyNoDocker: string | undefined = whyCannot('a real Docker', PROGRAMS, 'docker.io');
+
+/** The folders with this machine's programs and this process's Node, which may be another than the machine's own. */
+export const OWN_PROGRAMS: readonly string[] = [
+  '/usr',
+  ...(process.execPath.startsWith('/usr/') ? [] : [dirname(process.execPath)]),
+];
 
 /** Folders at the root of an image in which this machine's own programs run, by a mount of /usr. */
 const LINKS = ['bin', 'lib', 'lib64'];
@@ -48,9 +54,7 @@ export class DockerSite {
   }
 
   /** The mounts by which a container of that image runs programs of this machine. */
-  get mounts(): string[] {
-    return ['/usr'];
-  }
+  readonly mounts = OWN_PROGRAMS;
 
   /** The file of a pool whose hosts are containers with this machine's Node and this repository. GPU: the image. */
   pool(more: string): string {

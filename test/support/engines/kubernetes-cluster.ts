@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from '../machine/free-port.js';
 import { CLI, REPOSITORY } from '../repository.js';
-import { emptyRoot } from './docker-site.js';
+import { emptyRoot, OWN_PROGRAMS } from './docker-site.js';
 import { whyCannot } from './why-cannot.js';
 
 /**
@@ -72,7 +72,7 @@ export class KubernetesCluster {
   /** The file of a pool whose hosts are Pods with this machine's Node and this repository. GPU: the image and the mounts. */
   pool(more: string): string {
     const command = JSON.stringify([process.execPath, CLI]);
-    const mounts = JSON.stringify(['/usr', '/etc', REPOSITORY]);
+    const mounts = JSON.stringify([...OWN_PROGRAMS, '/etc', REPOSITORY]);
     const gpu = `image: "${this.image}", mounts: ${mounts}, command: ${command}`;
     return `engine: kubernetes\nkubernetes: { hostNetwork: true }\n${more}`.replaceAll('GPU', gpu);
   }

@@ -2,7 +2,9 @@ import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { LocalEngine } from '#farlight/pool/engines/local.js';
 import {
   type Finished,
   outputOf,
@@ -76,11 +78,19 @@ export class PoolFolder {
     return running;
   }
 
-  /** The hosts that the engines have now: how `farlight pool ls` shows them. */
+  /** The hosts that the engine has now, as `farlight pool ls` shows them. */
   async hosts(): Promise<{ id: string; name: string; term: number; status: { phase: string } }[]> {
+    const { local } = this;
+    if (local) return local.list('farlight.');
     const { stdout, stderr } = await this.farlight('pool', 'ls', '--json');
     if (!stdout) throw new Error(stderr);
     return JSON.parse(stdout).jobs;
+  }
+
+  /** Asked without a process where all jobs are this machine's: tests ask often. Undefined for a pool of another engine. */
+  get local(): LocalEngine | undefined {
+    if (/^engine: (?!local)/m.test(readFileSync(this.file, 'utf8'))) return undefined;
+    return new LocalEngine(join(this.state, 'jobs'));
   }
 
   /** The files of the journal, by name. */
@@ -112,8 +122,18 @@ export class PoolFolder {
   async close(): Promise<void> {
     for (const program of this.#programs) program.child.kill('SIGKILL');
     for (const { child } of this.#running) child.kill('SIGKILL');
-    await this.farlight('pool', 'down', '--all');
+    if (this.local) await endJobs(this.local);
+    else await this.farlight('pool', 'down', '--all');
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+async function endJobs(engine: LocalEngine): Promise<void> {
+  for (;;) {
+    const jobs = await engine.list('');
+    if (jobs.length === 0) return;
+    for (const { id } of jobs) await engine.cancel(id);
+    await pause(20);
   }
 }
 
