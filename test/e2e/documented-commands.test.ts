@@ -65,14 +65,23 @@ describe('the blocks of the documentation', () => {
   });
 });
 
+/** Each document begins with an installed clone and an empty home. */
+let installed: Newcomer | undefined;
+const arrive = async () => {
+  installed ??= await Newcomer.arrive();
+  return installed;
+};
+afterAll(() => installed?.leave(), MINUTES);
+
 describe.each(typedIn)('the commands of $file, in a fresh clone', ({ file, blocks }) => {
+  // The README begins with a clone that has only the files of git.
+  const bare = file === 'README.md';
   let newcomer: Newcomer | undefined;
 
   beforeAll(async () => {
-    // The README begins with a clone that has only the files of git.
-    newcomer = await Newcomer.arrive({ bare: file === 'README.md' });
+    newcomer = bare ? await Newcomer.arrive({ bare }) : await arrive();
   }, MINUTES);
-  afterAll(() => newcomer?.leave(), MINUTES);
+  afterAll(() => (bare ? newcomer?.leave() : newcomer?.startOver()), MINUTES);
 
   for (const block of blocks.filter(isRun)) {
     for (const { command, says } of commandsOf(block)) {
@@ -93,21 +102,33 @@ describe.each(typedIn)('the commands of $file, in a fresh clone', ({ file, block
 
 describe('a newcomer', () => {
   it(
+    'a newcomer who starts over has the clone as it was installed, and an empty home',
+    async () => {
+      const newcomer = await arrive();
+      const home = join(newcomer.clone, '..');
+      const before = readdirSync(home);
+      await newcomer.type(
+        'mkdir -p out/deep && touch out/deep/file ../file ../app/file && cd docs && export LEFT=1',
+      );
+      await newcomer.startOver();
+      expect(readdirSync(home)).toEqual(before);
+      expect(readdirSync(newcomer.clone)).toContain('package.json');
+      expect(await newcomer.type('ls; ls ../app; echo "in $PWD, LEFT=$LEFT"')).toMatch(
+        /^app\.mjs$(?!.*^(out|file)$).*^in .*\/farlight, LEFT=$/ms,
+      );
+    },
+    MINUTES,
+  );
+
+  it(
     'the reader of the commands stops where a command fails, or a placeholder is left',
     async () => {
-      const newcomer = await Newcomer.arrive();
-      try {
-        await expect(newcomer.type('farlight run --host grpc://HOST:1 -- node app.mjs')).rejects.toThrow(
-          'HOST',
-        );
-        await expect(newcomer.type('false')).rejects.toThrow("'false' ended with 1");
-        await expect(newcomer.type('farlight serve --listen nowhere')).rejects.toThrow(
-          /did not become ready/,
-        );
-        expect(readdirSync(newcomer.clone)).toContain('package.json');
-      } finally {
-        await newcomer.leave();
-      }
+      const newcomer = await arrive();
+      await expect(newcomer.type('farlight run --host grpc://HOST:1 -- node app.mjs')).rejects.toThrow(
+        'HOST',
+      );
+      await expect(newcomer.type('false')).rejects.toThrow("'false' ended with 1");
+      await expect(newcomer.type('farlight serve --listen nowhere')).rejects.toThrow(/did not become ready/);
     },
     MINUTES,
   );

@@ -7,6 +7,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   symlinkSync,
@@ -61,6 +62,8 @@ export class Newcomer {
   readonly clone: string;
   readonly #port: number;
   readonly #suite: NodeJS.ProcessEnv;
+  /** What the clone had when it was installed. */
+  #made: ReadonlySet<string> = new Set();
   #server: ChildProcess | undefined;
   #tunnel: { readonly ssh: ChildProcess; readonly machine: MachineElsewhere } | undefined;
   #address = '';
@@ -78,18 +81,31 @@ export class Newcomer {
     const newcomer = new Newcomer(mkdtempSync(join(tmpdir(), 'farlight-newcomer-')), await freePort());
     placeTools(join(newcomer.#home, 'tools'), { npm: bare });
     newcomer.#clone(bare);
+    newcomer.#makeHome();
     if (!bare) await newcomer.type('npm install --global .');
+    newcomer.#made = new Set(pathsIn(newcomer.clone));
     return newcomer;
   }
 
   /** Stops what was started, and removes everything. */
   async leave(): Promise<void> {
-    this.#tunnel?.ssh.kill();
     try {
-      await Promise.all([this.#tunnel?.machine.stop(), this.#stop()]);
+      await this.#stopAll();
     } finally {
       rmSync(this.#home, { recursive: true, force: true });
     }
+  }
+
+  /** Becomes another newcomer with the same installed clone, which takes seconds to make: removes all other files. */
+  async startOver(): Promise<void> {
+    await this.#stopAll();
+    const remove = (path: string) => rmSync(path, { recursive: true, force: true });
+    for (const path of pathsIn(this.clone)) if (!this.#made.has(path)) remove(path);
+    for (const name of readdirSync(this.#home))
+      if (!['farlight', 'global', 'tools', 'suite'].includes(name)) remove(join(this.#home, name));
+    this.#address = '';
+    this.#token = '';
+    this.#makeHome();
   }
 
   /** Resolves to what the command printed. Throws where it fails. */
@@ -128,11 +144,15 @@ export class Newcomer {
     }
     // Older than what is installed, or npm start would install anew, into the folder that the link leads to.
     utimesSync(join(this.clone, 'package-lock.json'), 0, 0);
+    writeFileSync(join(this.clone, 'app.mjs'), APP);
+  }
+
+  #makeHome(): void {
     for (const folder of ['run', 'app', '.config/farlight'])
       mkdirSync(join(this.#home, folder), { recursive: true });
     chmodSync(join(this.#home, 'run'), 0o700);
     writeFileSync(join(this.#home, 'app/package.json'), '{"private":true,"type":"module"}');
-    for (const folder of [this.clone, join(this.#home, 'app')]) writeFileSync(join(folder, 'app.mjs'), APP);
+    writeFileSync(join(this.#home, 'app/app.mjs'), APP);
     writeFileSync(join(this.#home, 'folder'), this.clone);
     for (const file of ['variables', 'journal']) writeFileSync(join(this.#home, file), '');
   }
@@ -256,9 +276,22 @@ export class Newcomer {
     await loseAnExecutor(this.#server, address, this.#environment);
   }
 
+  async #stopAll(): Promise<void> {
+    const tunnel = this.#tunnel;
+    this.#tunnel = undefined;
+    tunnel?.ssh.kill();
+    await Promise.all([tunnel?.machine.stop(), this.#stop()]);
+  }
+
   async #stop(): Promise<void> {
     const server = this.#server;
     this.#server = undefined;
     await stopped(server);
   }
+}
+
+/** The paths of all files and folders in a folder. Links are not followed. */
+function pathsIn(folder: string): string[] {
+  const found = readdirSync(folder, { recursive: true, withFileTypes: true });
+  return found.map(({ parentPath, name }) => join(parentPath, name));
 }
