@@ -1,7 +1,7 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { Command } from 'commander';
 import { type ReadBytes, RecordingReader } from '../../client/observers/recording/recording-file.js';
-import { findTransport } from '../../client/transport/open.js';
+import { allocateHosts, findTransport } from '../../client/transport/open.js';
 import { FarlightError } from '../../proto/errors.js';
 import { harmless, harmlessJson } from '../../proto/harmless.js';
 import { ADAPTER_HELP, HOST_HELP } from '../options/option-texts.js';
@@ -33,20 +33,27 @@ async function replay(path: string, { host, adapter, json }: ReplayOptions): Pro
   }
   const file = open(path);
   try {
-    const target = host ?? (adapter ? undefined : process.env.FARLIGHT_HOST || undefined);
-    const { signal } = new AbortController();
-    const transport = await findTransport(target, { adapter, signal });
-    const report = await new Replay(new RecordingReader(file.read), transport).run();
-    process.stdout.write(
-      json ? `${harmlessJson(JSON.stringify({ file: path, ...report }, null, 2))}\n` : print(report),
-    );
-    if (report.difference) {
-      process.stderr.write(`farlight: ${harmless(report.difference.sentence)}\n`);
-      process.exitCode = 1;
+    const named = host ?? (adapter ? undefined : process.env.FARLIGHT_HOST || undefined);
+    const { addresses, release } = await allocateHosts(named === undefined ? [] : [named]);
+    try {
+      const { signal } = new AbortController();
+      const transport = await findTransport(addresses[0], { adapter, signal });
+      tell(path, await new Replay(new RecordingReader(file.read), transport).run(), json);
+    } finally {
+      await release();
     }
   } finally {
     file.close();
   }
+}
+
+function tell(path: string, report: ReplayReport, json = false): void {
+  process.stdout.write(
+    json ? `${harmlessJson(JSON.stringify({ file: path, ...report }, null, 2))}\n` : print(report),
+  );
+  if (!report.difference) return;
+  process.stderr.write(`farlight: ${harmless(report.difference.sentence)}\n`);
+  process.exitCode = 1;
 }
 
 function open(path: string): { read: ReadBytes; close(): void } {

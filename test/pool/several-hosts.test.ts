@@ -60,18 +60,27 @@ describe('several hosts of a pool', () => {
   }, 60_000);
 
   it('serve farlight doctor and farlight replay, which give theirs back', async () => {
-    pool = new PoolFolder(`max: 1\nidle: 1\n${FAST}`);
+    // A lease so long that no host ends because it lapses.
+    pool = new PoolFolder(`max: 1\nidle: 1\nlease: 600\n${FAST}`);
+    const givenBack = () => expect.poll(slots, { timeout: 30_000, interval: 300 }).toEqual([]);
     const doctor = await pool.farlight('doctor', '--host', pool.address, '--json');
     expect(JSON.parse(doctor.stdout)).toMatchObject({ healthy: true, host: { url: pool.address } });
     expect(doctor.stdout).toContain(`farlight run --pool ${pool.address} -- node app.mjs`);
+    await givenBack();
     const file = `${pool.folder}/recording`;
     const script = `const a = await navigator.gpu.requestAdapter(); const d = await a.requestDevice();
-      d.queue.submit([]); await d.queue.onSubmittedWorkDone(); d.destroy();`;
+      d.queue.submit([]); await d.queue.onSubmittedWorkDone(); d.destroy();
+      console.log('done');
+      process.stdin.once('data', () => process.exit());`;
     writeFileSync(`${pool.folder}/program.mjs`, script);
     const args = ['--pool', pool.file, '--record', file, '--', 'node', `${pool.folder}/program.mjs`];
-    expect(await pool.farlight('run', ...args)).toMatchObject({ code: 0 });
+    const run = pool.start('run', ...args);
+    await expect.poll(() => run.printed.stdout, { timeout: 120_000 }).toBe('done\n');
+    await givenBack();
+    run.child.stdin.write('\n');
+    expect(await run.done).toMatchObject({ code: 0 });
     const replay = await pool.farlight('replay', file, '--host', pool.address);
     expect(replay.stdout).toMatch(/the same, byte for byte/);
-    await expect.poll(slots, { timeout: 30_000, interval: 300 }).toEqual([]);
+    await givenBack();
   }, 240_000);
 });
