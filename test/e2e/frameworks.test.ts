@@ -13,22 +13,6 @@ afterAll(() => host.close());
 /** A model on the software GPU compiles for tens of seconds. */
 const MINUTES = 5 * 60_000;
 
-it(
-  'MoveNet on TensorFlow.js agrees with its CPU backend, and gives the same bits again',
-  async () => {
-    const { reference, repeats } = await runThroughFarlight(
-      host.url,
-      'movenet',
-      '--runs',
-      '2',
-      '--reference',
-    );
-    expect(reference?.error).toBeLessThan(1e-3);
-    expect(repeats).toBe(true);
-  },
-  MINUTES,
-);
-
 // What is sent and awaited does not depend on the GPU, and the null adapter takes no time for an inference.
 it(
   'a steady inference of MoveNet waits once and sends at most 12 messages',
@@ -44,14 +28,16 @@ it(
   MINUTES,
 );
 
+// MoveNet agrees with the CPU in a page (pages.test.ts).
 it(
-  'two programs at once on one host get their own right results: BlazeFace on TensorFlow.js, PaddleOCR on ONNX Runtime',
+  'two programs at once on one host get their own right results, and the same bits again: BlazeFace on TensorFlow.js, PaddleOCR on ONNX Runtime',
   async () => {
     const [faces, lines] = await Promise.all([
-      runThroughFarlight(host.url, 'blazeface', '--reference'),
+      runThroughFarlight(host.url, 'blazeface', '--runs', '2', '--reference'),
       runThroughFarlight(host.url, 'paddle-cls', '--reference'),
     ]);
     expect(faces.reference?.error).toBeLessThan(1e-3);
+    expect(faces.repeats).toBe(true);
     expect(lines.reference?.error).toBeLessThan(1e-3);
     expect(lines.digest).toMatchObject([{ degrees: '0' }, { degrees: '180' }]);
   },

@@ -13,8 +13,8 @@ const seed = Number(process.env.FARLIGHT_CUTS_SEED ?? 1);
 /** What the models' connections go through: FARLIGHT_CUTS_THROUGH=nginx. */
 const modelsThrough = process.env.FARLIGHT_CUTS_THROUGH === 'nginx' ? THROUGH_NGINX : DIRECT;
 const FEW = 8;
-/** The suite takes a model that needs less than half of MoveNet's time. */
-const PROGRAMS = wanted === undefined ? ['blazeface', 'silero'] : ['movenet', 'silero'];
+/** Silero reads most often. MoveNet compiles for half a minute on a software GPU. */
+const PROGRAMS = wanted === undefined ? ['silero'] : ['movenet', 'silero'];
 /** Cuts of the loop, at each place, and its steps. */
 const LOOP_CUTS = 20;
 const STEPS = 120;
@@ -86,7 +86,7 @@ describe.each([DIRECT, THROUGH_NGINX])('over $name', (cuttable) => {
         }
         vi.stubEnv('FARLIGHT_AHEAD', 'on');
         const random = seeded(seed);
-        const most = wanted ?? 2 * FEW;
+        const most = wanted ?? FEW;
         let cuts = 0;
         let waitsSaved = 0;
         for (let run = 0; run < PROGRAMS.length || cuts < most; run++) {
