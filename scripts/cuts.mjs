@@ -1,4 +1,4 @@
-// The long form of test/hostile/programs.test.ts: npm run cuts -- --count 500 --seed 1 [--through nginx]
+// The long form of the random cuts in test/hostile: npm run cuts -- --count 500 --seed 1 [--through nginx]
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -20,7 +20,15 @@ if (!['', 'nginx'].includes(values.through)) {
 const vitest = join(dirname(createRequire(import.meta.url).resolve('vitest/package.json')), 'vitest.mjs');
 const { status } = spawnSync(
   process.execPath,
-  [vitest, 'run', 'test/hostile/programs.test.ts', '-t', 'cuts in them', '--disable-console-intercept'],
+  [
+    vitest,
+    'run',
+    'test/hostile/programs.test.ts',
+    'test/hostile/resume.test.ts',
+    '-t',
+    'cuts in them|cuts at random places',
+    '--disable-console-intercept',
+  ],
   {
     cwd: fileURLToPath(new URL('..', import.meta.url)),
     stdio: 'inherit',

@@ -59,12 +59,15 @@ async function expectNothingMore(client: SessionClient): Promise<void> {
   expect(client.log.length).toBe(before);
 }
 
+/** How many random cuts each carrier sees. FARLIGHT_CUTS sets more: `npm run cuts`. */
+const CUTS = Number(process.env.FARLIGHT_CUTS ?? 20);
+
 /** Node misses a reset of TLS now and then, while it writes: a silent connection is given up soon. */
 const ALERT: HostOptions = { silence: { pingMs: 200, deadMs: 1000 } };
 
 const CARRIERS = [GRPC, GRPC_THROUGH_NGINX, WEB_SOCKET].filter(({ missing }) => !missing);
 
-describe.each(CARRIERS)('a cut connection over $name', { timeout: 120_000 }, (carrier) => {
+describe.each(CARRIERS)('a cut connection over $name', { timeout: 120_000 + CUTS * 5000 }, (carrier) => {
   const LENGTHS = [5, 17, 5000, 9];
   /** The bytes in front of a frame: its length and its kind. */
   const HEADER = 5;
@@ -104,7 +107,7 @@ describe.each(CARRIERS)('a cut connection over $name', { timeout: 120_000 }, (ca
     proxy.onCut = cutAgain;
     cutAgain();
     let next = 0;
-    while (proxy.cuts < 50) {
+    while (proxy.cuts < CUTS) {
       const lengths = Array.from({ length: 8 }, () => logUniform(random, 5, 20_000));
       next = await exchange(client, next, lengths);
     }
