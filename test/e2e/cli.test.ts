@@ -125,7 +125,7 @@ describe('a mistake gives one sentence and a non-zero exit code:', () => {
     ['a missing program', ['run', '--', 'no-such-program'], /command not found: no-such-program/],
   ];
   for (const [name, args, words] of TABLE) {
-    it(name, async () => expectOneSentence(await farlight(...args), words), 15_000);
+    it(name, async () => expectOneSentence(await farlight(...args), words), 60_000);
   }
 
   it('a port that is in use', async () => {
