@@ -4,6 +4,7 @@ import { History, type SecondView } from './history.js';
 import { ModelTotals } from './model-totals.js';
 import { partsOf } from './parts.js';
 import { RequestRecord } from './request-record.js';
+import { requestTree } from './request-spans.js';
 import { RequestTimes } from './request-times.js';
 import type { RequestView, ServerView, TenantView } from './server-view.js';
 import type { Tracing } from './tracing.js';
@@ -69,7 +70,7 @@ export class Observatory implements RequestObserver {
     const trace = this.#options.tracing?.begin(arrival);
     return new RequestRecord(arrival, this.#options.now, (record) => {
       this.#ended(record);
-      trace?.end(record);
+      trace?.end(requestTree(record));
     });
   }
 

@@ -1,15 +1,12 @@
 import type { Attributes, Context } from '@opentelemetry/api';
-import type { Arrival } from '../service/request-observer.js';
-import type { RequestRecord } from '../statistics/request-record.js';
-import type { RequestTrace, Tracing } from '../statistics/tracing.js';
-import { partFacts, requestFacts, type SpanFacts } from './request-spans.js';
+import type { SpanTree, Trace, Tracing } from '../statistics/tracing.js';
 import { parseTraceparent } from './trace-context.js';
 
 type Api = typeof import('@opentelemetry/api');
 
 /** `SpanKind`, `SpanStatusCode` and `TraceFlags` of the package. These values are its contract. */
 const INTERNAL = 0;
-const SERVER = 1;
+const KINDS = { server: 1, consumer: 4 } as const;
 const ERROR = 2;
 const SAMPLED = 1;
 
@@ -26,15 +23,15 @@ export class ApiTracing implements Tracing {
     this.#time = time;
   }
 
-  begin(arrival: Arrival): RequestTrace {
+  begin({ traceparent }: { traceparent?: string | undefined }): Trace {
     // Its parent is the span that is active now, as of an instrumented HTTP server.
-    const parent = this.#parentOf(arrival);
-    return { end: (record) => this.#end(record, parent) };
+    const parent = this.#parentOf(traceparent);
+    return { end: (tree) => this.#add(tree, parent) };
   }
 
   async close(): Promise<void> {}
 
-  #parentOf({ traceparent }: Arrival): Context {
+  #parentOf(traceparent: string | undefined): Context {
     const { context, trace } = this.#api;
     const active = context.active();
     if (trace.getSpan(active) || traceparent === undefined) return active;
@@ -43,19 +40,22 @@ export class ApiTracing implements Tracing {
     return trace.setSpanContext(active, { traceId, spanId, traceFlags, isRemote: true });
   }
 
-  #end(record: RequestRecord, parent: Context): void {
-    const request = this.#span(requestFacts(record), SERVER, parent);
-    for (const part of partFacts(record)) this.#span(part, INTERNAL, request);
-  }
-
-  /** Makes a span that has ended. Returns the context of its children. */
-  #span({ name, from, to, attributes, error }: SpanFacts, kind: number, parent: Context): Context {
+  /** Makes spans that have ended. */
+  #add({ name, from, to, attributes, error, kind, parts }: SpanTree, parent: Context): void {
     const { trace } = this.#api;
     const tracer = trace.getTracer('farlight', this.#version);
-    const options = { kind, startTime: this.#time(from), attributes: attributes as Attributes };
-    const span = tracer.startSpan(name, options, parent);
+    const span = tracer.startSpan(
+      name,
+      {
+        kind: kind ? KINDS[kind] : INTERNAL,
+        startTime: this.#time(from),
+        attributes: attributes as Attributes,
+      },
+      parent,
+    );
     if (error !== undefined) span.setStatus({ code: ERROR, message: error });
     span.end(this.#time(to));
-    return trace.setSpan(parent, span);
+    const context = trace.setSpan(parent, span);
+    for (const part of parts) this.#add(part, context);
   }
 }

@@ -1,10 +1,7 @@
 import type { Clock } from '../../link/machine/timer.js';
-import type { Arrival } from '../service/request-observer.js';
-import type { RequestRecord } from '../statistics/request-record.js';
-import type { RequestTrace, Tracing } from '../statistics/tracing.js';
+import type { Attributes, SpanTree, Trace, Tracing } from '../statistics/tracing.js';
 import type { OtlpSettings } from './otlp-settings.js';
-import { type AttributeValue, partFacts, requestFacts, type SpanFacts } from './request-spans.js';
-import { newSpanId, newTraceId, parseTraceparent, type SpanContext } from './trace-context.js';
+import { newSpanId, newTraceId, parseTraceparent } from './trace-context.js';
 
 /** How long a span waits for others, and how many are sent at once. */
 const SEND_MS = 2000;
@@ -19,7 +16,7 @@ const LATER = [429, 502, 503, 504];
 
 /** `SpanKind` and `StatusCode` of OTLP. */
 const INTERNAL = 1;
-const SERVER = 2;
+const KINDS = { server: 2, consumer: 5 } as const;
 const ERROR = 2;
 
 export interface OtlpTracingOptions {
@@ -48,11 +45,11 @@ export class OtlpTracing implements Tracing {
     this.#options = options;
   }
 
-  begin({ traceparent }: Arrival): RequestTrace | undefined {
+  begin({ traceparent }: { traceparent?: string | undefined }): Trace | undefined {
     const parent = traceparent === undefined ? undefined : parseTraceparent(traceparent);
     const traceId = parent?.traceId ?? newTraceId();
     if (!this.#options.settings.samples(traceId, parent?.sampled)) return undefined;
-    return { end: (record) => this.#end(record, traceId, parent) };
+    return { end: (tree) => this.#end(tree, traceId, parent?.spanId) };
   }
 
   async close(): Promise<void> {
@@ -60,36 +57,34 @@ export class OtlpTracing implements Tracing {
     while (this.#waiting.length > 0) if (!(await this.#send())) return;
   }
 
-  #end(record: RequestRecord, traceId: string, parent: SpanContext | undefined): void {
-    const parts = partFacts(record);
-    if (this.#waiting.length + parts.length >= MOST_WAITING) {
-      this.#dropped += parts.length + 1;
+  #end(tree: SpanTree, traceId: string, parent: string | undefined): void {
+    const spans = this.#spansOf(tree, traceId, parent);
+    if (this.#waiting.length + spans.length > MOST_WAITING) {
+      this.#dropped += spans.length;
       return;
     }
-    const spanId = newSpanId();
-    this.#waiting.push(
-      this.#spanOf(requestFacts(record), { traceId, spanId, parent: parent?.spanId }, SERVER),
-      ...parts.map((part) => this.#spanOf(part, { traceId, spanId: newSpanId(), parent: spanId }, INTERNAL)),
-    );
+    this.#waiting.push(...spans);
     this.#plan();
   }
 
-  #spanOf(
-    { name, from, to, attributes, error }: SpanFacts,
-    { traceId, spanId, parent }: { traceId: string; spanId: string; parent: string | undefined },
-    kind: number,
-  ): object {
-    return {
+  #spansOf(
+    { name, from, to, attributes, error, kind, parts }: SpanTree,
+    traceId: string,
+    parent: string | undefined,
+  ): object[] {
+    const spanId = newSpanId();
+    const span = {
       traceId,
       spanId,
       ...(parent !== undefined && { parentSpanId: parent }),
       name,
-      kind,
+      kind: kind ? KINDS[kind] : INTERNAL,
       startTimeUnixNano: nanoseconds(this.#options.time(from)),
       endTimeUnixNano: nanoseconds(this.#options.time(to)),
       attributes: attributesOf(attributes),
       status: error === undefined ? {} : { code: ERROR, message: error },
     };
+    return [span, ...parts.flatMap((part) => this.#spansOf(part, traceId, spanId))];
   }
 
   #plan(): void {
@@ -166,7 +161,7 @@ function nanoseconds(ms: number): string {
   return `${Math.round(ms * 1000)}000`;
 }
 
-function attributesOf(attributes: Readonly<Record<string, AttributeValue>>): object[] {
+function attributesOf(attributes: Attributes): object[] {
   return Object.entries(attributes).map(([key, value]) => ({
     key,
     value: typeof value === 'number' ? { intValue: `${value}` } : { stringValue: value },

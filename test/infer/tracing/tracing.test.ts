@@ -6,6 +6,7 @@ import { registeredTelemetry } from '#farlight/client/observers/open-telemetry.j
 import { inferenceTrust } from '#farlight/infer/door/trust.js';
 import { InferenceServer } from '#farlight/infer/inference-server.js';
 import { RequestRecord } from '#farlight/infer/statistics/request-record.js';
+import { requestTree } from '#farlight/infer/statistics/request-spans.js';
 import type { Tracing } from '#farlight/infer/statistics/tracing.js';
 import { openTracing } from '#farlight/infer/tracing/open-tracing.js';
 import { otlpSettings } from '#farlight/infer/tracing/otlp-settings.js';
@@ -84,7 +85,7 @@ function tracerWithTimers() {
   const endRequest = () => {
     const arrival = { protocol: 'http', tenant: 'alice', traceparent: undefined } as const;
     const begun = tracing.begin(arrival);
-    new RequestRecord(arrival, clock.now, (record) => begun?.end(record)).end('200');
+    new RequestRecord(arrival, clock.now, (record) => begun?.end(requestTree(record))).end('200');
   };
   return { tracing, timers, endRequest };
 }

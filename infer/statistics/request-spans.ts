@@ -1,18 +1,6 @@
 import type { Part, RequestSpan } from '../service/request-span.js';
-import type { RequestRecord } from '../statistics/request-record.js';
-
-export type AttributeValue = string | number;
-export type Attributes = Readonly<Record<string, AttributeValue>>;
-
-/** A span without its ids. Times are milliseconds of the process's steady clock. */
-export interface SpanFacts {
-  readonly name: string;
-  readonly from: number;
-  readonly to: number;
-  readonly attributes: Attributes;
-  /** Why it failed, where that is the server's fault. */
-  readonly error?: string;
-}
+import type { RequestRecord } from './request-record.js';
+import type { Attributes, SpanTree } from './tracing.js';
 
 /** The most parts of a request that have spans of their own: a request may have thousands of runs. */
 const MOST_PARTS = 500;
@@ -23,8 +11,8 @@ const OF_CLIENTS: readonly string[] = ['done', 'invalid', 'not-found', 'forbidde
 /** The part that runs a batch is named for what it is. The others have their own names. */
 const NAMES: Partial<Record<Part, string>> = { gpu: 'run' };
 
-/** The span of a request by itself, by the conventions of OpenTelemetry for its protocol. */
-export function requestFacts(record: RequestRecord): SpanFacts {
+/** The spans of a request, by the conventions of OpenTelemetry for its protocol. */
+export function requestTree(record: RequestRecord): SpanTree {
   const { arrival, from, to, model, version, outcome, why, status, spans } = record;
   const isHttp = arrival.protocol === 'http';
   const protocol: Attributes = isHttp
@@ -40,6 +28,7 @@ export function requestFacts(record: RequestRecord): SpanFacts {
         'rpc.response.status_code': status,
       };
   return {
+    kind: 'server',
     name: isHttp ? 'POST /v2/models/{model}/infer' : 'inference.GRPCInferenceService/ModelInfer',
     from,
     to,
@@ -52,12 +41,13 @@ export function requestFacts(record: RequestRecord): SpanFacts {
       ...(spans.length > MOST_PARTS && { 'farlight.spans_left_out': spans.length - MOST_PARTS }),
     },
     ...(!OF_CLIENTS.includes(outcome) && { error: why }),
+    parts: partTrees(spans),
   };
 }
 
-/** The spans of its parts. */
-export function partFacts({ spans }: RequestRecord): SpanFacts[] {
-  return spans.slice(0, MOST_PARTS).map(({ part, from, to, what, run, failed }: RequestSpan) => ({
+/** The spans of the parts of a request. */
+export function partTrees(spans: readonly RequestSpan[]): SpanTree[] {
+  return spans.slice(0, MOST_PARTS).map(({ part, from, to, what, run, failed }) => ({
     name: `${NAMES[part] ?? part}${what === undefined ? '' : ` ${what}`}`,
     from,
     to,
@@ -72,5 +62,6 @@ export function partFacts({ spans }: RequestRecord): SpanFacts[] {
       }),
     },
     ...(failed !== undefined && { error: failed }),
+    parts: [],
   }));
 }
