@@ -7,6 +7,7 @@ import { GrpcServer } from './grpc/grpc-server.js';
 import { HttpServer } from './http/http-server.js';
 import { inferenceRoutes, notServed } from './http/inference-routes.js';
 import { pageRoutes } from './http/page-routes.js';
+import { liveState, SITE } from './page/dashboard.js';
 import { serverMetadata } from './protocol/answers.js';
 import type { InferenceService } from './service/service.js';
 import { AnswerCounts } from './statistics/answer-counts.js';
@@ -81,7 +82,13 @@ export class InferenceServer {
     this.#http = new HttpServer({
       routes: [
         ...inferenceRoutes({ ...common, metrics: () => this.metrics.read() }),
-        ...pageRoutes({ observatory: this.observatory, live: this.#live, site: trust.tokens !== undefined }),
+        ...pageRoutes({
+          path: '/v2/farlight',
+          view: (tenant) => this.observatory.view(tenant),
+          state: (tenant) => liveState(this.observatory, tenant),
+          live: this.#live,
+          site: trust.tokens && SITE,
+        }),
       ],
       notServed,
       guide: '/v2/openapi.json',

@@ -36,7 +36,13 @@ for (const file of SCHEMAS) {
 cpSync(join(root, 'jobs/templates/shipped'), join(root, 'dist/jobs/templates/shipped'), { recursive: true });
 cpSync(join(root, 'infer/grpc/open-inference.proto'), join(root, 'dist/infer/grpc/open-inference.proto'));
 // The files of pages beside the compiled modules, with the library that draws the charts.
-for (const site of ['page/site', 'server/page/site', 'infer/page/site', 'pool/portal/site']) {
+for (const site of [
+  'page/site',
+  'server/page/site',
+  'infer/page/site',
+  'pool/portal/site',
+  'stream/page/site',
+]) {
   cpSync(join(root, site), join(root, 'dist', site), {
     recursive: true,
     filter: (path) => !path.endsWith('.ts'),

@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join, resolve } from 'node:path';
-import type { EngineHost } from '../infer/engine/hosts.js';
 import { PROCESS_CLOCK } from '../link/machine/timer.js';
 import { codeOf, FarlightError } from '../proto/errors.js';
 import type { Nats } from './broker/nats-connection.js';
@@ -12,7 +11,8 @@ import { CheckpointStore } from './log/checkpoint-store.js';
 import { RecordLog } from './log/record-log.js';
 import { Application, type StoredCheckpoint } from './run/application.js';
 import { FunctionPool } from './run/function-pool.js';
-import { LaneRunner } from './run/lane-runner.js';
+import { LaneRunner, type OpenHosts } from './run/lane-runner.js';
+import type { ApplicationObserver } from './run/observer.js';
 import { FileSink } from './sinks/file-sink.js';
 import { HttpSink } from './sinks/http-sink.js';
 import { NatsSink } from './sinks/nats-sink.js';
@@ -26,9 +26,10 @@ export interface SiteOptions {
   readonly durable: boolean;
   /** Milliseconds from one checkpoint to the next, at least. */
   readonly checkpointEvery: number;
-  hosts(): Promise<{ readonly hosts: readonly EngineHost[]; readonly adapter: string }>;
+  hosts(): Promise<OpenHosts>;
   /** For sources and sinks at NATS. @throws FarlightError (rejects) */
   nats(): Promise<Nats>;
+  readonly observer?: ApplicationObserver;
   log(message: string): void;
 }
 
@@ -58,7 +59,7 @@ export function errorsIn(folder: string): string {
  */
 export async function openApplication(options: SiteOptions, first: () => Promise<Definition>): Promise<Site> {
   const folder = resolve(options.folder);
-  const { durable, checkpointEvery, hosts, nats, log } = options;
+  const { durable, checkpointEvery, hosts, nats, observer, log } = options;
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const lock = await lockFolder(folder);
   const runner = new LaneRunner({ folder: join(folder, 'models'), hosts, log });
@@ -79,6 +80,7 @@ export async function openApplication(options: SiteOptions, first: () => Promise
         runner,
         clock: PROCESS_CLOCK,
         checkpointEvery,
+        observer,
         log,
         openLog: (source) => RecordLog.open({ folder: join(folder, 'log', source), durable }),
         async openSink(name, { name: of, sinks }, mark) {

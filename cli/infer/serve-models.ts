@@ -3,8 +3,7 @@ import { inspect } from 'node:util';
 import { registeredTelemetry } from '../../client/observers/open-telemetry.js';
 import { inferenceTrust, type Trust } from '../../infer/door/trust.js';
 import type { Engine } from '../../infer/engine/engine.js';
-import type { GpuHost } from '../../infer/hosts/engine-hosts.js';
-import type { PoolHosts } from '../../infer/hosts/pool-hosts.js';
+import type { NamedHosts } from '../../infer/hosts/named-hosts.js';
 import { InferenceServer } from '../../infer/inference-server.js';
 import { openDashboard } from '../../infer/page/dashboard.js';
 import { openTracing } from '../../infer/tracing/open-tracing.js';
@@ -13,10 +12,10 @@ import { packageVersion } from '../../link/machine/package-version.js';
 import { type PageServer, parsePageAddress } from '../../page/page-server.js';
 import { FarlightError, messageOf } from '../../proto/errors.js';
 import { harmless } from '../../proto/harmless.js';
-import { redact } from '../../proto/token.js';
 import { brief, type Log } from '../../server/observatory/log.js';
 import { INFERENCE_LIMITS, tenantLimits } from '../options/limit-options.js';
 import { type LogOptions, openLog } from '../options/log-option.js';
+import { openPage } from '../options/open-page.js';
 import { type TrustOptions, trustOptions } from '../options/trust-options.js';
 import { hostHere, type RunHost } from '../run/run-host.js';
 import { leaveOnnxRuntimeUnoptimised, loadWith } from './load-with.js';
@@ -98,7 +97,7 @@ class Running {
   dashboard: string | undefined;
   #page: PageServer | undefined;
   #own: RunHost | undefined;
-  readonly #pools: PoolHosts[] = [];
+  #hosts: NamedHosts | undefined;
   #isClosed = false;
 
   /** @throws FarlightError (rejects). Call `close` even then. */
@@ -120,23 +119,12 @@ class Running {
       version: packageVersion(),
       warn: (why) => log.warn({ why }, 'no spans'),
     });
-    const { Engine, LearnedStore, PoolHosts, gpuHost, functionHosts } = await loadEngine();
-    const gpuHosts: GpuHost[] = [];
+    const { Engine, LearnedStore, NamedHosts, functionHosts } = await loadEngine();
     const { lanes, gpuMemory: memory } = options;
-    for (const url of await this.#urls(options)) {
-      if (url.startsWith('pool:')) {
-        const open = async (host: string, name: string) => {
-          const opened = await gpuHost({ host, name, lanes, memory });
-          // All adapters are known before the engine is: what was learned is of these.
-          if (!this.engine) gpuHosts.push(opened);
-          return opened;
-        };
-        const pool = new PoolHosts({ address: url, open, log: (what) => log.info({ what }, 'pool') });
-        this.#pools.push(pool);
-        await pool.first();
-      } else gpuHosts.push(await gpuHost({ host: url, name: redact(url), lanes, memory }));
-      if (this.#isClosed) throw ENDED;
-    }
+    const urls = await this.#urls(options);
+    this.#hosts = new NamedHosts({ lanes, memory, log: (what) => log.info({ what }, 'pool') });
+    const gpuHosts = await this.#hosts.open(urls);
+    if (this.#isClosed) throw ENDED;
     const store = new LearnedStore(gpuHosts.map(({ adapter }) => adapter).join(', '));
     const hosts = [...gpuHosts, ...functionHosts()];
     const engine = new Engine({
@@ -147,7 +135,7 @@ class Running {
       log: (what) => log.info({ what }, 'engine'),
     });
     this.engine = engine;
-    for (const pool of this.#pools) pool.follow(engine);
+    this.#hosts.follow(engine);
     this.server = new InferenceServer({
       service: engine,
       trust,
@@ -164,7 +152,7 @@ class Running {
     await engine.loaded;
   }
 
-  /** Opens the owner's page. Where its address is taken, the server serves anyway. @throws FarlightError BAD_OPTION */
+  /** Opens the owner's page. @throws FarlightError BAD_OPTION */
   async #openDashboard(
     { observatory, metrics }: InferenceServer,
     address: string,
@@ -179,13 +167,7 @@ class Running {
       onError: (error) => log.error({ why: brief(messageOf(error)) }, 'dashboard failed'),
     });
     this.#page = page;
-    try {
-      await page.listen();
-      this.dashboard = page.url;
-    } catch (error) {
-      log.warn({ why: messageOf(error) }, 'no dashboard');
-      this.dashboard = `none, since ${messageOf(error)}`;
-    }
+    this.dashboard = await openPage(page, log);
   }
 
   /** The hosts that are named; without any, one that is started on this machine. */
@@ -208,7 +190,7 @@ class Running {
     await this.server?.close(graceMs);
     await this.#page?.close();
     await this.engine?.close();
-    await Promise.all(this.#pools.map((pool) => pool.close()));
+    await this.#hosts?.close();
     await this.#own?.close();
   }
 }
@@ -222,9 +204,9 @@ async function loadEngine() {
     import.meta.resolve('onnxruntime-web/webgpu');
     const { Engine } = await import('../../infer/engine/engine.js');
     const { LearnedStore } = await import('../../infer/memory/learned-store.js');
-    const hosts = await import('../../infer/hosts/engine-hosts.js');
-    const { PoolHosts } = await import('../../infer/hosts/pool-hosts.js');
-    return { Engine, LearnedStore, PoolHosts, ...hosts };
+    const { functionHosts } = await import('../../infer/hosts/engine-hosts.js');
+    const { NamedHosts } = await import('../../infer/hosts/named-hosts.js');
+    return { Engine, LearnedStore, NamedHosts, functionHosts };
   });
 }
 

@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { DEFAULT_STREAM_DASHBOARD } from '../../stream/page/dashboard.js';
 import { logOption } from '../options/log-option.js';
 import { ADAPTER_HELP } from '../options/option-texts.js';
 import { addTrustOptions } from '../options/trust-options.js';
@@ -41,9 +42,23 @@ export function streamCommand(): Command {
       'HOST:PORT for records, status and metrics over HTTP (port 0: any free one), with TLS and tokens unless it is on loopback; or off',
       '127.0.0.1:8010',
     )
+    .option(
+      '--dashboard <address>',
+      'HOST:PORT on loopback that shows what the application does: its page, metrics and farlight top',
+      DEFAULT_STREAM_DASHBOARD,
+    )
+    .option('--no-dashboard', 'serve none')
+    .option(
+      '--otlp <url>',
+      'a collector of OpenTelemetry for spans of records: http://HOST:4318 (or OTEL_EXPORTER_OTLP_ENDPOINT)',
+    )
     .option('--max-request <size>', 'the longest request', parseSize, 16 << 20);
   addNatsOptions(runs);
-  addTrustOptions(runs, 'server', 'let other users of this machine post records, if no token is asked for')
+  addTrustOptions(
+    runs,
+    'server',
+    'let other users of this machine see the dashboard, and post records if no token is asked for',
+  )
     .addOption(logOption())
     .allowExcessArguments(false)
     .action(run);

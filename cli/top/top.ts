@@ -10,7 +10,10 @@ import { FarlightError, messageOf } from '../../proto/errors.js';
 import { harmlessJson } from '../../proto/harmless.js';
 import type { HostView } from '../../server/observatory/host-view.js';
 import type { HostEvent } from '../../server/page/dashboard.js';
+import { DEFAULT_STREAM_DASHBOARD } from '../../stream/page/dashboard.js';
+import type { ApplicationEvent, ApplicationView } from '../../stream/statistics/application-view.js';
 import { type Style, styleOf } from '../style.js';
+import { applicationLines } from './application-lines.js';
 import type { TopSize } from './fitted.js';
 import { hostLines } from './host-lines.js';
 import { serverLines } from './server-lines.js';
@@ -48,6 +51,16 @@ const INFERENCE: Kind<ServerView> = {
   lines: serverLines,
 };
 
+const STREAM: Kind<ApplicationView> = {
+  path: '/application.json',
+  event: 'application',
+  is: ({ posted, startedAt }) => Array.isArray(posted) && startedAt !== undefined,
+  of: (event) => (event as ApplicationEvent).application,
+  lines: applicationLines,
+};
+
+const DEFAULT_DASHBOARDS = [DEFAULT_DASHBOARD, DEFAULT_INFER_DASHBOARD, DEFAULT_STREAM_DASHBOARD];
+
 /** A server that answers, and its state. */
 interface Found<View> {
   readonly url: string;
@@ -66,10 +79,10 @@ const CLEAR_BELOW = '\x1b[J';
 
 export function topCommand(): Command {
   return new Command('top')
-    .description('Show live what the host or the inference server on this machine does; q quits.')
+    .description('Show live what the host, the inference server or the stream on this machine does; q quits.')
     .option(
       '--dashboard <address>',
-      `the address of the dashboard (default: ${DEFAULT_DASHBOARD}, a host's, or else ${DEFAULT_INFER_DASHBOARD}, an inference server's)`,
+      `the address of the dashboard (default: ${DEFAULT_DASHBOARD}, a host's, or else ${DEFAULT_INFER_DASHBOARD}, an inference server's, or ${DEFAULT_STREAM_DASHBOARD}, a stream's)`,
     )
     .option('--json', 'print the current state as JSON, once')
     .allowExcessArguments(false)
@@ -91,12 +104,12 @@ async function top({ dashboard, json }: TopOptions): Promise<void> {
 
 /** Finds out which kind of server has a dashboard there. @throws FarlightError UNREACHABLE if none answers (rejects). */
 async function findServer(dashboard: string | undefined): Promise<Found<unknown>> {
-  const addresses = dashboard === undefined ? [DEFAULT_DASHBOARD, DEFAULT_INFER_DASHBOARD] : [dashboard];
+  const addresses = dashboard === undefined ? DEFAULT_DASHBOARDS : [dashboard];
   let problem: unknown;
   for (const address of addresses) {
     const { host, port } = parsePageAddress(address);
     const url = `http://${shownHost(host)}:${port}`;
-    for (const kind of [HOST, INFERENCE] as Kind<unknown>[]) {
+    for (const kind of [HOST, INFERENCE, STREAM] as Kind<unknown>[]) {
       try {
         return { url, kind, view: await readView(url, kind) };
       } catch (error) {
@@ -108,7 +121,7 @@ async function findServer(dashboard: string | undefined): Promise<Found<unknown>
   }
   throw new FarlightError(
     'UNREACHABLE',
-    `there is no dashboard of a Farlight host or inference server at ${addresses.map((address) => `http://${address}`).join(' or ')} (${reasonOf(problem)}); start one here with farlight serve or farlight infer, or name the address that it printed as its dashboard with --dashboard 127.0.0.1:PORT`,
+    `there is no dashboard of a Farlight host, inference server or stream at ${addresses.map((address) => `http://${address}`).join(' or ')} (${reasonOf(problem)}); start one here with farlight serve, farlight infer or farlight stream run, or name the address that it printed as its dashboard with --dashboard 127.0.0.1:PORT`,
     { cause: problem },
   );
 }

@@ -1,9 +1,7 @@
 import { clearTimeout, setTimeout } from '../../link/machine/clock.js';
-import type { LiveEvents } from '../../page/live-events.js';
+import type { LiveEvents, LiveState } from '../../page/live-events.js';
 import { siteFiles } from '../../page/site-files.js';
-import { liveState, SITE } from '../page/dashboard.js';
 import { InferenceError } from '../service/service.js';
-import type { Observatory } from '../statistics/observatory.js';
 import type { Route } from './routes.js';
 
 /** The most pages that are kept up to date at a time. */
@@ -12,23 +10,23 @@ const MOST_STREAMS = 64;
 const STREAM_MS = 60_000;
 
 export interface PageRoutesOptions {
-  readonly observatory: Observatory;
+  /** The path of the state as JSON. Its events are below it. */
+  readonly path: string;
+  /** The state as far as it is the client's own. */
+  view(tenant: string): object;
+  state(tenant: string): LiveState;
   readonly live: LiveEvents;
-  /** Whether the page itself is served: it needs a token to show anything. */
-  readonly site: boolean;
+  /** The folder of the page's files, in dist/; undefined where none is served. It needs a token to show anything. */
+  readonly site: string | undefined;
 }
 
 /** The state of the server as far as it is the client's own: as JSON, as events, and as a page that shows these. */
-export function pageRoutes({ observatory, live, site }: PageRoutesOptions): Route[] {
+export function pageRoutes({ path, view, state, live, site }: PageRoutesOptions): Route[] {
   return [
+    { method: 'GET', path, handle: (exchange, _, { tenant }) => exchange.json(view(tenant)) },
     {
       method: 'GET',
-      path: '/v2/farlight',
-      handle: (exchange, _, { tenant }) => exchange.json(observatory.view(tenant)),
-    },
-    {
-      method: 'GET',
-      path: '/v2/farlight/events',
+      path: `${path}/events`,
       handle(exchange, _, { tenant }) {
         if (live.readers >= MOST_STREAMS) {
           throw new InferenceError('overloaded', 'too many pages are open; try again later', {
@@ -36,18 +34,18 @@ export function pageRoutes({ observatory, live, site }: PageRoutesOptions): Rout
           });
         }
         const response = exchange.stream();
-        live.follow(response, () => liveState(observatory, tenant));
+        live.follow(response, () => state(tenant));
         const timer = setTimeout(() => response.end(), STREAM_MS).unref();
         response.once('close', () => clearTimeout(timer));
       },
     },
-    ...(site ? siteRoutes() : []),
+    ...(site === undefined ? [] : siteRoutes(site)),
   ];
 }
 
 /** The page's files hold nothing, and a browser cannot send a token with them. */
-function siteRoutes(): Route[] {
-  return [...siteFiles(SITE)].map(([path, { type, bytes }]) => ({
+function siteRoutes(folder: string): Route[] {
+  return [...siteFiles(folder)].map(([path, { type, bytes }]) => ({
     method: 'GET' as const,
     path: `/farlight${path === '/' ? '' : path}`,
     open: true,

@@ -2,6 +2,7 @@ import { PARTS } from '../service/request-span.js';
 import type { IndexEntry, InferenceErrorCode, ModelStatistics } from '../service/service.js';
 import type { HostMemoryState, ServiceState } from '../service/state.js';
 import { Histogram, type ModelTotals } from './model-totals.js';
+import { bucketsOf, type Figure, type Value } from './read-metrics.js';
 
 /** All that the figures are read from. */
 export interface Facts {
@@ -16,27 +17,14 @@ export interface Facts {
   readonly version: string;
 }
 
-interface Value {
-  readonly value: number;
-  readonly labels: Readonly<Record<string, string | number>>;
-  /** Of a histogram: the figure's name, with an ending. */
-  readonly metricName?: string;
-}
-
-/** A figure for Prometheus. */
-export interface Figure {
-  readonly name: string;
-  readonly help: string;
-  readonly type: 'counter' | 'gauge' | 'histogram';
-  values(facts: Facts): Value[];
-}
+type InferenceFigure = Figure<Facts>;
 
 const seconds = (ns: number) => ns / 1e9;
 const microseconds = (ns: number) => Math.round(ns / 1000);
 const labelsOf = ({ name: model, version }: { name: string; version: string }) => ({ model, version });
 
 /** A counter of each model and version. */
-function ofModels(name: string, help: string, read: (of: ModelStatistics) => number): Figure {
+function ofModels(name: string, help: string, read: (of: ModelStatistics) => number): InferenceFigure {
   return {
     name,
     help,
@@ -45,12 +33,16 @@ function ofModels(name: string, help: string, read: (of: ModelStatistics) => num
   };
 }
 
-function gauge(name: string, help: string, read: (facts: Facts) => number): Figure {
+function gauge(name: string, help: string, read: (facts: Facts) => number): InferenceFigure {
   return { name, help, type: 'gauge', values: (facts) => [{ value: read(facts), labels: {} }] };
 }
 
 /** A gauge of each model's and function's queue. */
-function ofQueues(name: string, help: string, read: (of: ServiceState['queues'][number]) => number): Figure {
+function ofQueues(
+  name: string,
+  help: string,
+  read: (of: ServiceState['queues'][number]) => number,
+): InferenceFigure {
   return {
     name,
     help,
@@ -68,7 +60,7 @@ function ofHosts(
   name: string,
   help: string,
   read: (memory: HostMemoryState, host: string) => Value[],
-): Figure {
+): InferenceFigure {
   return {
     name,
     help,
@@ -79,28 +71,10 @@ function ofHosts(
 }
 
 /** A gauge of each GPU host's memory, by the uses that are named. */
-function ofMemory(name: string, help: string, uses: readonly (keyof HostMemoryState)[]): Figure {
+function ofMemory(name: string, help: string, uses: readonly (keyof HostMemoryState)[]): InferenceFigure {
   return ofHosts(name, help, (memory, host) =>
     uses.map((use) => ({ value: memory[use], labels: uses.length > 1 ? { host, use } : { host } })),
   );
-}
-
-/** The values of a histogram. */
-function bucketsOf(
-  name: string,
-  { bounds, counts, sum, count }: Histogram,
-  labels: Value['labels'],
-): Value[] {
-  let below = 0;
-  const buckets = counts.map((each, index): Value => {
-    below += each;
-    return { metricName: `${name}_bucket`, value: below, labels: { ...labels, le: bounds[index] ?? '+Inf' } };
-  });
-  return [
-    ...buckets,
-    { metricName: `${name}_sum`, value: sum, labels },
-    { metricName: `${name}_count`, value: count, labels },
-  ];
 }
 
 const BATCH_SIZES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
@@ -119,7 +93,7 @@ const REASONS: readonly InferenceErrorCode[] = [
   'internal',
 ];
 
-export const FIGURES: readonly Figure[] = [
+export const FIGURES: readonly InferenceFigure[] = [
   ofModels('farlight_infer_success_total', 'Requests with a result.', ({ success }) => success.count),
   ofModels('farlight_infer_fail_total', 'Requests without a result.', ({ fail }) => fail.count),
   ofModels('farlight_infer_items_total', 'Items that were computed.', (each) => each.inferenceCount),
@@ -247,12 +221,12 @@ export const FIGURES: readonly Figure[] = [
 ];
 
 /** A figure of each GPU host's memory, by the names of Triton: a host stands for its GPU. */
-function ofGpus(name: string, help: string, read: (memory: HostMemoryState) => number): Figure {
+function ofGpus(name: string, help: string, read: (memory: HostMemoryState) => number): InferenceFigure {
   return ofHosts(name, help, (memory, host) => [{ value: read(memory), labels: { gpu_uuid: host } }]);
 }
 
 /** The same by the names that Triton's dashboards read. */
-export const TRITON_FIGURES: readonly Figure[] = [
+export const TRITON_FIGURES: readonly InferenceFigure[] = [
   ofModels('nv_inference_request_success', 'Requests with a result.', ({ success }) => success.count),
   ofModels('nv_inference_request_failure', 'Requests without a result.', ({ fail }) => fail.count),
   ofModels('nv_inference_count', 'Items that were computed.', ({ inferenceCount }) => inferenceCount),

@@ -1,8 +1,9 @@
-import type { Metric, Registry } from 'prom-client';
+import type { Registry } from 'prom-client';
 import type { InferenceService } from '../service/service.js';
 import type { AnswerCounts } from './answer-counts.js';
-import { type Facts, FIGURES, type Figure, TRITON_FIGURES } from './figures.js';
+import { type Facts, FIGURES, TRITON_FIGURES } from './figures.js';
 import type { Observatory } from './observatory.js';
+import { openRegistry } from './read-metrics.js';
 
 export interface MetricsOptions {
   readonly service: InferenceService;
@@ -27,7 +28,11 @@ export class Metrics {
   }
 
   async read(): Promise<{ type: string; text: string }> {
-    this.#registry ??= this.#register();
+    const { triton } = this.#options;
+    this.#registry ??= openRegistry(
+      [...FIGURES, ...(triton ? TRITON_FIGURES : [])],
+      () => this.#facts as Facts,
+    );
     const registry = await this.#registry;
     const { service, observatory, answers, bodyBytes, version } = this.#options;
     this.#facts = {
@@ -42,38 +47,5 @@ export class Metrics {
       version,
     };
     return { type: registry.contentType, text: await registry.metrics() };
-  }
-
-  /** Runs at the first request: from then on, measuring the process costs a little. */
-  async #register(): Promise<Registry> {
-    const { Registry, collectDefaultMetrics } = await import('prom-client');
-    const registry = new Registry();
-    collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 100 });
-    const { triton } = this.#options;
-    for (const figure of [...FIGURES, ...(triton ? TRITON_FIGURES : [])]) {
-      registry.registerMetric(new ReadMetric(figure, () => this.#facts as Facts) as unknown as Metric);
-    }
-    return registry;
-  }
-}
-
-/**
- * A figure as the registry of prom-client reads one. The classes of prom-client count themselves, and these figures were
- * counted already.
- */
-class ReadMetric {
-  readonly name: string;
-  readonly #figure: Figure;
-  readonly #facts: () => Facts;
-
-  constructor(figure: Figure, facts: () => Facts) {
-    this.name = figure.name;
-    this.#figure = figure;
-    this.#facts = facts;
-  }
-
-  async get() {
-    const { name, help, type, values } = this.#figure;
-    return { name, help, type, aggregator: 'sum', values: values(this.#facts()) };
   }
 }

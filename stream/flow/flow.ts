@@ -98,6 +98,7 @@ export class Flow<Value> {
   /** Conversions that are under way, and the passes that wait for them. */
   readonly #converting = new Map<string, ConvertAction<Value>>();
   #actions: Action<Value>[] = [];
+  #passed: FlowRecord<Value>[] = [];
 
   constructor({ epoch, version, cut, states }: Checkpoint<Value>) {
     this.#now = {
@@ -139,6 +140,13 @@ export class Flow<Value> {
     const actions = this.#actions;
     this.#actions = [];
     return actions;
+  }
+
+  /** The records that have passed through all steps and sinks. Each is given out once. */
+  takePassed(): FlowRecord<Value>[] {
+    const passed = this.#passed;
+    this.#passed = [];
+    return passed;
   }
 
   admit(record: FlowRecord<Value>): void {
@@ -302,6 +310,7 @@ export class Flow<Value> {
     for (const error of pass.failures.splice(0)) this.#write(pass, { sink: ERRORS, values: {}, error });
     if (pass.open > 0 || pass.steps.size > 0 || pass.sinks.size > 0 || !this.#passes.delete(pass)) return;
     pass.epoch.passing -= 1;
+    this.#passed.push(pass.record);
   }
 
   #beginStep(step: FlowStep, pass: Pass<Value>): void {

@@ -4,14 +4,19 @@ import { HttpRefusal } from '../../infer/http/body.js';
 import type { Exchange } from '../../infer/http/exchange.js';
 import { HttpServer } from '../../infer/http/http-server.js';
 import { readJson } from '../../infer/http/json.js';
+import { pageRoutes } from '../../infer/http/page-routes.js';
 import type { Route } from '../../infer/http/routes.js';
-import type { ApplicationStatus } from '../run/status.js';
+import { traceparentOf } from '../../infer/protocol/request.js';
+import { LiveEvents } from '../../page/live-events.js';
+import { liveState, SITE } from '../page/dashboard.js';
 import type { PostedRecords } from '../sources/posted-records.js';
-import { Figures } from './figures.js';
+import type { Metrics } from '../statistics/figures.js';
+import type { Observatory } from '../statistics/observatory.js';
 
 export interface FrontOptions {
   readonly trust: Trust;
-  status(): ApplicationStatus;
+  readonly observatory: Observatory;
+  readonly metrics: Metrics;
   /** The source of this name, if records may be posted to it. */
   posted(source: string): PostedRecords | undefined;
   /** The most bytes of a request. */
@@ -22,10 +27,12 @@ export interface FrontOptions {
 /** The most bytes of requests in memory, in requests of the longest kind. */
 const BUDGET = 8;
 
-/** The application over HTTP: records are posted here, and its status and figures are read. */
+/** The application over HTTP: records are posted here, and each client sees its own. */
 export class Front {
   readonly #options: FrontOptions;
   readonly #server: HttpServer;
+  /** Keeps the pages of tenants up to date. */
+  readonly #live = new LiveEvents({ name: 'application' });
   /** Stops following the certificate and the tokens. */
   #unwatch: (() => void) | undefined;
   #port = 0;
@@ -59,36 +66,57 @@ export class Front {
 
   async close(graceMs: number): Promise<void> {
     this.#unwatch?.();
+    this.#live.close();
     await this.#server.close(graceMs);
   }
 
   #routes(): Route[] {
-    const { status } = this.#options;
-    const figures = new Figures(status);
+    const { trust, observatory, metrics } = this.#options;
+    // Without tokens there is the owner alone.
+    const shown = (tenant: string) => (trust.tokens ? tenant : undefined);
     return [
-      { method: 'POST', path: '/v1/records', handle: (exchange) => this.#take(exchange) },
-      { method: 'GET', path: '/v1/status', handle: (exchange) => exchange.json(status()) },
+      {
+        method: 'POST',
+        path: '/v1/records',
+        handle: (exchange, _, { tenant }) => this.#take(exchange, tenant),
+      },
+      ...pageRoutes({
+        path: '/v1/status',
+        view: (tenant) => observatory.view(shown(tenant)),
+        state: (tenant) => liveState(observatory, shown(tenant)),
+        live: this.#live,
+        site: trust.tokens && SITE,
+      }),
       {
         method: 'GET',
         path: '/metrics',
         async handle(exchange) {
-          const { type, text } = await figures.read();
+          const { type, text } = await metrics.read();
           exchange.text(text, type);
         },
       },
     ];
   }
 
-  async #take(exchange: Exchange): Promise<void> {
-    const { searchParams } = new URL(exchange.request.url ?? '/', 'http://any');
-    const name = searchParams.get('source') ?? '';
-    const posted = this.#options.posted(name);
+  async #take(exchange: Exchange, tenant: string): Promise<void> {
+    const { url, headers } = exchange.request;
+    const source = new URL(url ?? '/', 'http://any').searchParams.get('source') ?? '';
+    const posted = this.#options.posted(source);
     if (!posted)
       throw new HttpRefusal(
         404,
-        `no records can be posted to a source "${name.slice(0, 100)}"; name one with ?source=NAME`,
+        `no records can be posted to a source "${source.slice(0, 100)}"; name one with ?source=NAME`,
       );
-    const body = await exchange.body();
-    exchange.json({ records: await posted.take(readJson(body, 'the body')) });
+    const counts = this.#options.observatory.posted;
+    try {
+      const body = readJson(await exchange.body(), 'the body');
+      const records = await posted.take(body, traceparentOf(headers.traceparent));
+      const repeated = records.filter(({ isRepeated }) => isRepeated).length;
+      counts.add({ tenant, source }, { records: records.length - repeated, repeated });
+      exchange.json({ records });
+    } catch (error) {
+      counts.add({ tenant, source }, { refused: 1 });
+      throw error;
+    }
   }
 }

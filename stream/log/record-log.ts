@@ -12,6 +12,8 @@ export interface NewRecord {
   readonly values: Readonly<Record<string, Tensor>>;
   /** How far the source has read for this key: it goes on there after a restart. */
   readonly position?: unknown;
+  /** W3C Trace Context of the span that the record belongs to. */
+  readonly traceparent?: string;
 }
 
 export interface LoggedRecord extends NewRecord {

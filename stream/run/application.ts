@@ -21,11 +21,12 @@ import {
 import type { State, Version } from '../flow/version.js';
 import { type CheckpointStore, UncertainError } from '../log/checkpoint-store.js';
 import type { LoggedRecord, NewRecord, SourceLog } from '../log/record-log.js';
-import type { Sink } from '../sinks/sink.js';
+import type { Output, Sink } from '../sinks/sink.js';
 import type { Feed, Source } from '../sources/source.js';
+import type { ApplicationObserver, StepEnd } from './observer.js';
 import { Reader } from './reader.js';
 import { SinkWriter } from './sink-writer.js';
-import type { ApplicationStatus, StepCounts } from './status.js';
+import type { ApplicationStatus, StepCounts, Upgrading } from './status.js';
 import { StepError, type StepRunner } from './step-runner.js';
 
 /** A checkpoint, as it is stored. */
@@ -51,6 +52,7 @@ export interface ApplicationOptions {
   /** Starts a source, which gives its records to `ingest` from now on. `positions` says how far it had read, by key. */
   openSource(name: string, definition: Definition, feed: Feed): Promise<Source>;
   readonly clock: Clock;
+  readonly observer?: ApplicationObserver | undefined;
   /** Records on their way at most. */
   readonly window?: number;
   /** Milliseconds from one checkpoint to the next, at least. */
@@ -95,6 +97,7 @@ export class Application {
   /** Called when all of them have been admitted again, or never will be. */
   #onReplayed: (() => void) | undefined;
   #cutting: Cutting | undefined;
+  #upgrading: Upgrading | undefined;
   /** Cuts follow each other. */
   #changes: Promise<unknown> = Promise.resolve();
   #hasNew = false;
@@ -156,6 +159,11 @@ export class Application {
     return this.#previous;
   }
 
+  /** The upgrade that is under way. */
+  get upgrading(): Upgrading | undefined {
+    return this.#upgrading;
+  }
+
   get epoch(): number {
     return this.#flow.epoch;
   }
@@ -166,6 +174,7 @@ export class Application {
     if (!reader || this.#isClosed) throw new Error(`source ${source} takes no records`);
     if (record.key.includes('\n')) throw new Error('a key has no line breaks');
     const offset = await reader.log.append(record);
+    this.#options.observer?.logged(source, offset);
     reader.wake();
     return offset;
   }
@@ -185,7 +194,7 @@ export class Application {
       version: id,
       epoch: this.epoch,
       passing: this.#flow.passing,
-      isUpgrading: this.#cutting !== undefined && this.#cutting.definition !== this.#definition,
+      isUpgrading: this.#upgrading !== undefined,
       sources,
       steps: [...this.#steps].map(([uid, counts]) => ({ uid, ...counts })),
       sinks: [...sinksOf(this.#definition)].map(([sink, called]) => {
@@ -215,7 +224,20 @@ export class Application {
     return this.#change(async () => {
       const plan = this.plan(definition, words);
       if (plan.refusals.length > 0) throw new Error(plan.refusals.join(' '));
-      if (!plan.isEmpty) await this.#upgrade(definition, plan, signal);
+      if (plan.isEmpty) return plan;
+      this.#upgrading = { definition, plan, phase: 'compiling' };
+      const { observer, clock } = this.#options;
+      const [from, start] = [this.#definition.id, clock.now()];
+      const ended = () => ({ from, to: definition.id, plan, ms: clock.now() - start });
+      try {
+        await this.#upgrade(definition, plan, this.#upgrading, signal);
+        observer?.upgraded({ ...ended(), epoch: this.epoch });
+      } catch (error) {
+        observer?.upgraded({ ...ended(), epoch: undefined, why: messageOf(error) });
+        throw error;
+      } finally {
+        this.#upgrading = undefined;
+      }
       return plan;
     });
   }
@@ -247,7 +269,12 @@ export class Application {
     this.#checkpointLater(this.#options.checkpointEvery);
   }
 
-  async #upgrade(definition: Definition, plan: UpgradePlan, signal: AbortSignal | undefined): Promise<void> {
+  async #upgrade(
+    definition: Definition,
+    plan: UpgradePlan,
+    upgrading: Upgrading,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
     const { runner, log } = this.#options;
     const before = this.#definition;
     signal?.throwIfAborted();
@@ -265,7 +292,9 @@ export class Application {
       };
       signal?.addEventListener('abort', stop);
       try {
+        upgrading.phase = 'replaying';
         await this.#replayed(signal);
+        upgrading.phase = 'passing';
         await this.#cut(definition, plan);
       } finally {
         signal?.removeEventListener('abort', stop);
@@ -324,6 +353,7 @@ export class Application {
     const cutting = this.#cutting;
     const checkpoint = cutting?.isStoring === false ? this.#flow.checkpoint() : undefined;
     for (const action of this.#flow.take()) this.#act(action);
+    for (const record of this.#flow.takePassed()) this.#options.observer?.passed(record);
     if (cutting && checkpoint) {
       cutting.isStoring = true;
       void this.#store(cutting, checkpoint);
@@ -378,18 +408,26 @@ export class Application {
   }
 
   async #run(action: RunAction<Tensor>): Promise<void> {
-    const { version, step, inputs, state } = action;
+    const { version, step, record, inputs, state } = action;
     const counts = this.#countsOf(step.uid);
-    const { clock, runner } = this.#options;
+    const { clock, runner, observer } = this.#options;
     const start = clock.now();
+    let ended: ((end: StepEnd) => void) | undefined;
     try {
       const definition = this.#definitionOf(version);
-      const { outputs, state: next } = await runner.run({ definition, uid: step.uid, inputs, state });
+      ended = observer?.began(record, step.uid, definition);
+      const {
+        outputs,
+        state: next,
+        spans = [],
+      } = await runner.run({ definition, uid: step.uid, inputs, state });
+      ended?.({ spans });
       if (this.#isClosed) return;
       counts.records += 1;
       counts.ms += clock.now() - start;
       this.#flow.ran(action, outputs, next);
     } catch (error) {
+      ended?.({ spans: [], error: messageOf(error) });
       if (!(error instanceof StepError)) {
         // The version may be gone already: then nobody waits for this.
         if (this.#definitions.has(version.id)) this.#fail(error);
@@ -419,10 +457,12 @@ export class Application {
   #admit(source: string, record: LoggedRecord): boolean {
     if (this.#flow.passing >= this.#options.window) return false;
     if (!this.#flow.version.sources.includes(source)) return false;
-    const { offset, key, values, position } = record;
+    const { offset, key, values, position, traceparent } = record;
     this.#hasNew = true;
     if (position !== undefined) this.#positionsOf(source).set(key, position);
-    this.#flow.admit({ source, offset, key, values });
+    const admitted = { source, offset, key, values };
+    this.#options.observer?.admitted(admitted, traceparent);
+    this.#flow.admit(admitted);
     if (offset + 1 === this.#replays.get(source)) this.#replays.delete(source);
     if (this.#replays.size === 0) this.#onReplayed?.();
     this.#go();
@@ -464,7 +504,10 @@ export class Application {
     const names = sinksOf(definition);
     for (const id of ids) {
       const sink = await this.#options.openSink(names.get(id) as string, definition, marks.get(id));
-      this.#sinks.set(id, new SinkWriter(sink, (action) => this.#wrote(action), this.#fail));
+      this.#sinks.set(
+        id,
+        new SinkWriter(sink, (action, outputs) => this.#wrote(action, outputs), this.#fail),
+      );
     }
   }
 
@@ -484,7 +527,8 @@ export class Application {
     }
   }
 
-  #wrote(action: WriteAction<Tensor>): void {
+  #wrote(action: WriteAction<Tensor>, outputs: readonly Output[]): void {
+    this.#options.observer?.wrote(action.record, action.sink, outputs);
     this.#flow.wrote(action);
     this.#go();
   }

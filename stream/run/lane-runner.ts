@@ -4,6 +4,7 @@ import { Engine } from '../../infer/engine/engine.js';
 import type { EngineHost } from '../../infer/engine/hosts.js';
 import { LaneLostError, RunError } from '../../infer/lanes/lane.js';
 import { hashFile, LearnedStore } from '../../infer/memory/learned-store.js';
+import type { RequestSpan } from '../../infer/service/request-span.js';
 import { InferenceError } from '../../infer/service/service.js';
 import type { Tensor } from '../../infer/service/tensor.js';
 import { setTimeout } from '../../link/machine/clock.js';
@@ -17,8 +18,16 @@ export interface LaneRunnerOptions {
   /** A folder of its own, for links to the models that run. */
   readonly folder: string;
   /** GPU hosts. They are asked for with the first version that has a model. */
-  hosts(): Promise<{ readonly hosts: readonly EngineHost[]; readonly adapter: string }>;
+  hosts(): Promise<OpenHosts>;
   log(message: string): void;
+}
+
+/** GPU hosts for an engine. */
+export interface OpenHosts {
+  readonly hosts: readonly EngineHost[];
+  readonly adapter: string;
+  /** From now on hosts come and go with the work of this engine. */
+  follow?(engine: Engine): void;
 }
 
 /** Milliseconds until a step is tried again whose hosts are lost: it doubles up to the second one. */
@@ -85,9 +94,10 @@ export class LaneRunner implements StepRunner {
       ([name, { initial }]) => [name, { name, ...initial }] as const,
     );
     const given = { ...inputs, ...constants, ...(state ?? Object.fromEntries(initial)) };
-    const outputs = await this.#try(step, given);
+    const spans: RequestSpan[] = [];
+    const outputs = await this.#try(step, given, (span) => spans.push(span));
     const next = Object.entries(declared).map(([name, { next }]) => [name, outputs[next] as Tensor] as const);
-    return { outputs, state: next.length > 0 ? Object.fromEntries(next) : undefined };
+    return { outputs, state: next.length > 0 ? Object.fromEntries(next) : undefined, spans };
   }
 
   async migrate(definition: Definition, uid: string, state: State<Tensor>): Promise<State<Tensor>> {
@@ -106,11 +116,15 @@ export class LaneRunner implements StepRunner {
   }
 
   /** Runs a step, again and again while hosts are lost. @throws StepError where the record is at fault (rejects) */
-  async #try(step: RunningStep, inputs: Readonly<Record<string, Tensor>>) {
+  async #try(
+    step: RunningStep,
+    inputs: Readonly<Record<string, Tensor>>,
+    onSpan: (span: RequestSpan) => void,
+  ) {
     let [wait] = RETRY_MS;
     for (;;) {
       try {
-        return await this.#once(step, inputs);
+        return await this.#once(step, inputs, onSpan);
       } catch (error) {
         if (isOfRecord(error)) throw new StepError(messageOf(error), { cause: error });
         if (this.#isClosed || !isPassing(error)) throw error;
@@ -121,13 +135,17 @@ export class LaneRunner implements StepRunner {
     }
   }
 
-  async #once({ definition, outputs }: RunningStep, inputs: Readonly<Record<string, Tensor>>) {
+  async #once(
+    { definition, outputs }: RunningStep,
+    inputs: Readonly<Record<string, Tensor>>,
+    onSpan: (span: RequestSpan) => void,
+  ) {
     const { runs } = definition;
     if (runs.kind === 'function') return this.#functions[runs.resource].run(runs.function, inputs, outputs);
     const engine = await (this.#engine as Promise<Engine>);
     // A value may go to several steps, and the engine owns the ones that it gets.
     const tensors = Object.entries(inputs).map(([name, tensor]) => copied(name, tensor));
-    const result = await engine.infer({ model: nameOf(runs), inputs: tensors, outputs });
+    const result = await engine.infer({ model: nameOf(runs), inputs: tensors, outputs, onSpan });
     return Object.fromEntries(result.outputs.map((tensor) => [tensor.name, tensor]));
   }
 
@@ -170,8 +188,10 @@ export class LaneRunner implements StepRunner {
 
   async #open(): Promise<Engine> {
     const { folder, hosts: open, log } = this.#options;
-    const { hosts, adapter } = await open();
-    return new Engine({ folder, hosts, store: new LearnedStore(adapter), log });
+    const { hosts, adapter, follow } = await open();
+    const engine = new Engine({ folder, hosts, store: new LearnedStore(adapter), log });
+    follow?.(engine);
+    return engine;
   }
 }
 

@@ -11,14 +11,18 @@ const MOST = 1000;
 /** Gives a sink its outputs in order, as many at once as wait. */
 export class SinkWriter {
   readonly sink: Sink;
-  readonly #wrote: (action: WriteAction<Tensor>) => void;
+  readonly #wrote: (action: WriteAction<Tensor>, outputs: readonly Output[]) => void;
   readonly #fail: (error: unknown) => void;
   #waiting: WriteAction<Tensor>[] = [];
   #writing: Promise<void> | undefined;
   /** How many outputs were written. */
   written = 0;
 
-  constructor(sink: Sink, wrote: (action: WriteAction<Tensor>) => void, fail: (error: unknown) => void) {
+  constructor(
+    sink: Sink,
+    wrote: (action: WriteAction<Tensor>, outputs: readonly Output[]) => void,
+    fail: (error: unknown) => void,
+  ) {
     this.sink = sink;
     this.#wrote = wrote;
     this.#fail = fail;
@@ -35,10 +39,11 @@ export class SinkWriter {
     try {
       while (this.#waiting.length > 0) {
         const actions = this.#waiting.splice(0, MOST);
-        const outputs = actions.flatMap(outputsOf);
-        if (outputs.length > 0) await this.sink.write(outputs);
-        this.written += outputs.length;
-        for (const action of actions) this.#wrote(action);
+        const outputs = actions.map(outputsOf);
+        const all = outputs.flat();
+        if (all.length > 0) await this.sink.write(all);
+        this.written += all.length;
+        for (const [at, action] of actions.entries()) this.#wrote(action, outputs[at] as Output[]);
       }
     } catch (error) {
       this.#fail(error);

@@ -1,3 +1,6 @@
+import type { Definition } from '../definition/definition.js';
+import type { UpgradePlan } from '../definition/upgrade-plan.js';
+
 /** The work of a step since the start. */
 export interface StepCounts {
   records: number;
@@ -22,4 +25,16 @@ export interface ApplicationStatus {
   }[];
   readonly steps: readonly (StepCounts & { readonly uid: string })[];
   readonly sinks: readonly { readonly name: string; readonly outputs: number }[];
+}
+
+/** An upgrade that is under way. */
+export interface Upgrading {
+  readonly definition: Definition;
+  readonly plan: UpgradePlan;
+  /**
+   * - `compiling`: models are compiled and functions are loaded.
+   * - `replaying`: records that the process before may have passed through come first.
+   * - `passing`: the cut is made, and records before it pass through the old version.
+   */
+  phase: 'compiling' | 'replaying' | 'passing';
 }

@@ -1,3 +1,4 @@
+import type { RequestSpan } from '../../infer/service/request-span.js';
 import type { Tensor } from '../../infer/service/tensor.js';
 import type { Definition } from '../definition/definition.js';
 import type { State } from '../flow/version.js';
@@ -13,11 +14,16 @@ export interface StepRunner {
    *
    * @throws StepError where the record itself is at fault (rejects); any other error is one of Farlight
    */
-  run(
-    step: StepRun,
-  ): Promise<{ outputs: Readonly<Record<string, Tensor>>; state: State<Tensor> | undefined }>;
+  run(step: StepRun): Promise<StepResult>;
   /** @throws Error that says why the state cannot be converted (rejects) */
   migrate(definition: Definition, uid: string, state: State<Tensor>): Promise<State<Tensor>>;
+}
+
+export interface StepResult {
+  readonly outputs: Readonly<Record<string, Tensor>>;
+  readonly state: State<Tensor> | undefined;
+  /** Of a model, the stretches of its time. */
+  readonly spans?: readonly RequestSpan[];
 }
 
 export interface StepRun {

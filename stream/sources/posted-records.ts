@@ -49,24 +49,32 @@ export class PostedRecords {
    *
    * @throws InferenceError invalid where the body is wrong; Error where the log takes nothing (rejects)
    */
-  async take(body: unknown): Promise<readonly TakenRecord[]> {
+  async take(body: unknown, traceparent?: string): Promise<readonly TakenRecord[]> {
     const { records } = (body ?? {}) as { records?: unknown };
     const list = records === undefined ? [body] : records;
     if (!Array.isArray(list)) throw invalid('"records" must be a list');
     if (list.length > MOST_RECORDS)
       throw invalid(`there are ${list.length} records; at most ${MOST_RECORDS} are taken at once`);
     const checked = list.map((each) => checkRecord(this.#name, this.#types, each));
-    return Promise.all(checked.map((each) => this.#take(each)));
+    return Promise.all(checked.map((each) => this.#take(each, traceparent)));
   }
 
-  async #take({ key, values, sequence }: CheckedRecord): Promise<TakenRecord> {
+  async #take(
+    { key, values, sequence }: CheckedRecord,
+    traceparent: string | undefined,
+  ): Promise<TakenRecord> {
     if (sequence !== undefined) {
       if (sequence <= (this.#sequences.get(key) ?? -1)) return { offset: undefined, isRepeated: true };
       // Before the record is safe: the same one may be on its way twice.
       this.#sequences.set(key, sequence);
     }
-    const position = sequence === undefined ? {} : { position: sequence };
-    return { offset: await this.#feed.ingest({ key, values, ...position }), isRepeated: false };
+    const offset = await this.#feed.ingest({
+      key,
+      values,
+      ...(sequence !== undefined && { position: sequence }),
+      ...(traceparent !== undefined && { traceparent }),
+    });
+    return { offset, isRepeated: false };
   }
 }
 

@@ -41,7 +41,7 @@ describe('farlight top', () => {
     const { code, stdout, stderr } = await top('--dashboard', `127.0.0.1:${await freePort()}`);
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     expect(stderr).toMatch(
-      /^farlight: there is no dashboard of a Farlight host or inference server at http:\/\/127\.0\.0\.1:\d+ \(ECONNREFUSED\); start one .*\n$/,
+      /^farlight: there is no dashboard of a Farlight host, inference server or stream at http:\/\/127\.0\.0\.1:\d+ \(ECONNREFUSED\); start one .*\n$/,
     );
   });
 });

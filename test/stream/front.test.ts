@@ -3,25 +3,16 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { inferenceTrust } from '#farlight/infer/door/trust.js';
 import { Front } from '#farlight/stream/front/front.js';
 import type { NewRecord } from '#farlight/stream/log/record-log.js';
-import type { ApplicationStatus } from '#farlight/stream/run/status.js';
 import { PostedRecords } from '#farlight/stream/sources/posted-records.js';
 import type { Feed } from '#farlight/stream/sources/source.js';
+import type { ApplicationView } from '#farlight/stream/statistics/application-view.js';
+import { Metrics } from '#farlight/stream/statistics/figures.js';
+import { ObservedApplication } from './support/observed.js';
 
 const closing: Front[] = [];
 afterEach(async () => {
   await Promise.all(closing.splice(0).map((front) => front.close(0)));
 });
-
-const STATUS: ApplicationStatus = {
-  name: 'app',
-  version: 'abc',
-  epoch: 3,
-  passing: 2,
-  isUpgrading: false,
-  sources: [{ name: 'in', records: 10, waiting: 1, bytes: 100 }],
-  steps: [{ uid: 'one', records: 9, failed: 1, ms: 2500 }],
-  sinks: [{ name: 'out', outputs: 8 }],
-};
 
 interface Answer {
   records: { offset: number; isRepeated: boolean }[];
@@ -34,9 +25,11 @@ async function served(positions: ReadonlyMap<string, unknown> = new Map()) {
   const feed: Feed = { positions, backlog: () => 0, ingest: async (record) => logged.push(record) - 1 };
   const types = { x: 'FP32[1,2]', words: 'BYTES[-1]' };
   const source = new PostedRecords('in', types, feed);
+  const { observatory } = new ObservedApplication();
   const front = new Front({
     trust: inferenceTrust({ http: '127.0.0.1:0', grpc: undefined }, () => {}),
-    status: () => STATUS,
+    observatory,
+    metrics: new Metrics(observatory),
     posted: (name) => (name === 'in' ? source : undefined),
     limit: 10_000,
     log: (message) => {
@@ -128,16 +121,24 @@ describe('records that are posted', () => {
 });
 
 describe('what an application says of itself', () => {
-  it('is its status as JSON, and figures for Prometheus', async () => {
-    const { url } = await served();
-    expect(await (await fetch(`${url}/v1/status`)).json()).toEqual(STATUS);
+  it('is all of it where no token is asked for, with the records that were posted', async () => {
+    const { url, post } = await served();
+    await post({ records: [record('a'), record('b')] });
+    await post('{');
+    const status = (await (await fetch(`${url}/v1/status`)).json()) as ApplicationView;
+    expect(status.all).toMatchObject({ id: 'v1', epoch: 3 });
+    expect(status.posted).toMatchObject([{ tenant: 'default', source: 'in', records: 2, refused: 1 }]);
     const text = await (await fetch(`${url}/metrics`)).text();
-    for (const line of [
-      'farlight_stream_epoch 3',
-      'farlight_stream_source_waiting_records{source="in"} 1',
-      'farlight_stream_step_seconds_total{step="one"} 2.5',
-      'farlight_stream_sink_outputs_total{sink="out"} 8',
-    ])
-      expect(text).toContain(line);
+    expect(text).toContain('farlight_stream_posted_records_total{source="in",outcome="taken"} 2');
+  });
+
+  it('keeps the trace of a sender with the record', async () => {
+    const { logged, url } = await served();
+    const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
+    const post = (headers: Record<string, string>) =>
+      fetch(`${url}/v1/records?source=in`, { method: 'POST', headers, body: JSON.stringify(record('a')) });
+    await post({ traceparent });
+    await post({ traceparent: 'none' });
+    expect(logged.map((each) => each.traceparent)).toEqual([traceparent, undefined]);
   });
 });

@@ -281,5 +281,6 @@ matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
   memories?.repaint();
 });
 // At the address for clients each tenant has its own page, by its token.
-if (location.pathname.startsWith('/farlight/')) followOwn(TITLE, show);
+if (location.pathname.startsWith('/farlight/'))
+  followOwn({ url: '../v2/farlight/events', event: 'server', title: TITLE }, show);
 else follow('server', TITLE, show);

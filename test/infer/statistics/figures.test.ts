@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { type Facts, FIGURES, type Figure, TRITON_FIGURES } from '#farlight/infer/statistics/figures.js';
+import { type Facts, FIGURES, TRITON_FIGURES } from '#farlight/infer/statistics/figures.js';
 import { ModelTotals } from '#farlight/infer/statistics/model-totals.js';
 import { noTimes } from '#farlight/infer/statistics/parts.js';
+import type { Figure } from '#farlight/infer/statistics/read-metrics.js';
 import { REPOSITORY } from '../../support/repository.js';
 
 const NONE = { count: 0, ns: 0 };
@@ -74,7 +75,7 @@ function facts(): Facts {
 
 /** The values of a figure, by their labels. */
 function valuesOf(name: string): Record<string, number> {
-  const figure = [...FIGURES, ...TRITON_FIGURES].find((each) => each.name === name) as Figure;
+  const figure = [...FIGURES, ...TRITON_FIGURES].find((each) => each.name === name) as Figure<Facts>;
   return Object.fromEntries(
     figure
       .values(facts())

@@ -8,9 +8,10 @@ const KEY = 'farlight-token';
 /**
  * Follows with the token that the tab has, or asks for one.
  *
+ * @param {{ url: string, event: string, title: string }} events
  * @param {Function} show gets the data of each event.
  */
-export function followOwn(title, show) {
+export function followOwn(events, show) {
   at('login-form').addEventListener('submit', (event) => {
     event.preventDefault();
     const token = at('token').value.trim();
@@ -23,7 +24,7 @@ export function followOwn(title, show) {
 
   async function start(token) {
     at('login').hidden = true;
-    await followWithToken({ url: '../v2/farlight/events', token, event: 'server', title }, (data) => {
+    await followWithToken({ ...events, token }, (data) => {
       sessionStorage.setItem(KEY, token);
       show(data);
     });

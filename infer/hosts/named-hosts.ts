@@ -1,0 +1,57 @@
+import { redact } from '../../proto/token.js';
+import { type GpuHost, gpuHost } from './engine-hosts.js';
+import { type FollowedEngine, PoolHosts } from './pool-hosts.js';
+
+export interface NamedHostsOptions {
+  /** How many models run at a time on each host. */
+  readonly lanes: number;
+  /** The most of each host's GPU memory to use, in bytes; all if left out. */
+  readonly memory?: number | undefined;
+  /** What becomes of hosts of pools. */
+  log(message: string): void;
+}
+
+/** The GPU hosts that their owner names: by their addresses, or by those of pools, whose hosts come and go with the work. */
+export class NamedHosts {
+  readonly #options: NamedHostsOptions;
+  readonly #pools: PoolHosts[] = [];
+  #isFollowed = false;
+  #isClosed = false;
+
+  constructor(options: NamedHostsOptions) {
+    this.#options = options;
+  }
+
+  /** Opens those that an engine begins with: of a pool, the first one. @throws FarlightError (rejects). Call `close` even then. */
+  async open(addresses: readonly string[]): Promise<GpuHost[]> {
+    const { lanes, memory, log } = this.#options;
+    const hosts: GpuHost[] = [];
+    for (const address of addresses) {
+      if (this.#isClosed) break;
+      if (address.startsWith('pool:')) {
+        const open = async (host: string, name: string) => {
+          const opened = await gpuHost({ host, name, lanes, memory });
+          // Later ones join the engine by themselves.
+          if (!this.#isFollowed) hosts.push(opened);
+          return opened;
+        };
+        const pool = new PoolHosts({ address, open, log });
+        this.#pools.push(pool);
+        await pool.first();
+      } else hosts.push(await gpuHost({ host: address, name: redact(address), lanes, memory }));
+    }
+    return hosts;
+  }
+
+  /** From now on hosts of pools follow the work of this engine, which has the first ones. */
+  follow(engine: FollowedEngine): void {
+    this.#isFollowed = true;
+    for (const pool of this.#pools) pool.follow(engine);
+  }
+
+  /** Gives the hosts of pools back. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await Promise.all(this.#pools.map((pool) => pool.close()));
+  }
+}

@@ -1,0 +1,63 @@
+import type { Socket } from 'node:net';
+import { LiveEvents, type LiveState } from '../../page/live-events.js';
+import { PageServer } from '../../page/page-server.js';
+import { addSite, siteFiles } from '../../page/site-files.js';
+import type { ApplicationEvent } from '../statistics/application-view.js';
+import type { Metrics } from '../statistics/figures.js';
+import type { Observatory } from '../statistics/observatory.js';
+
+export const DEFAULT_STREAM_DASHBOARD = '127.0.0.1:8011';
+/** The folder of the page's own files, in dist/. */
+export const SITE = 'stream/page/site';
+
+export interface DashboardOptions {
+  /** `HOST:PORT` on loopback. */
+  readonly address: string;
+  readonly observatory: Observatory;
+  readonly metrics: Metrics;
+  /** As in PageServerOptions. */
+  mayLook(socket: Socket): Promise<boolean>;
+  onError(error: unknown): void;
+}
+
+/**
+ * Makes the dashboard's server, which does not listen yet. It serves the page itself; `/events`, server-sent events named
+ * `application` that keep the page up to date; `/application.json`, the same state once; and `/metrics` for Prometheus.
+ *
+ * @throws FarlightError BAD_OPTION where the address is not on loopback.
+ */
+export function openDashboard({
+  address,
+  observatory,
+  metrics,
+  mayLook,
+  onError,
+}: DashboardOptions): PageServer {
+  const page = new PageServer({ address, mayLook, onError });
+  const live = new LiveEvents({ name: 'application' });
+  addSite(page, siteFiles(SITE));
+  page.on('/events', (_, response) => void live.follow(response, () => liveState(observatory)));
+  page.on('/application.json', (_, response) => {
+    response.writeHead(200, { 'content-type': 'application/json; charset=utf-8' });
+    response.end(JSON.stringify(observatory.view()));
+  });
+  page.on('/metrics', async (_, response) => {
+    const { type, text } = await metrics.read();
+    response.writeHead(200, { 'content-type': type });
+    response.end(text);
+  });
+  return page;
+}
+
+/** The state for a reader now: of one tenant, or of all tenants for the owner. */
+export function liveState(observatory: Observatory, tenant?: string): LiveState {
+  const application = observatory.view(tenant);
+  return {
+    now: application.now,
+    news: JSON.stringify({ ...application, now: 0 }),
+    event: (second): ApplicationEvent => ({
+      application,
+      seconds: tenant === undefined ? observatory.seconds(second) : [],
+    }),
+  };
+}

@@ -1,0 +1,229 @@
+// Shows a stream application from its event stream: to its owner all of it, to a tenant the records that it has posted.
+import { History } from './charts.js';
+import { at, LiveTable, make, say, showFigures } from './dom.js';
+import { bytes, clock, count, duration, rate } from './format.js';
+import { Graph } from './graph.js';
+import { follow } from './live.js';
+import { followOwn } from './login.js';
+
+const TITLE = 'Farlight stream';
+
+const PHASES = {
+  compiling: 'models are compiled and functions are loaded; the old version runs',
+  replaying: 'records from before the last start come first; the old version runs',
+  passing: 'records before the cut pass through the old version, and later ones through the new one',
+};
+
+/** The last state of the application. */
+let shown;
+
+const RATES = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 100_000];
+const charts = [
+  {
+    place: 'rates-chart',
+    said: 'rates-said',
+    format: rate,
+    incrs: RATES,
+    series: [
+      { key: 'passed', label: 'records passed', color: '--up' },
+      { key: 'outputs', label: 'outputs', color: '--submits', dash: [6, 4] },
+      { key: 'failed', label: 'failed', color: '--bad' },
+    ],
+  },
+  {
+    place: 'lag-chart',
+    said: 'lag-said',
+    format: duration,
+    incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 60_000, 600_000],
+    series: [{ key: 'lag', label: 'longest', color: '--down' }],
+  },
+  {
+    place: 'open-chart',
+    said: 'open-said',
+    format: count,
+    incrs: RATES,
+    series: [
+      { key: 'passing', label: 'on their way', color: '--up', keep: true },
+      { key: 'waiting', label: 'in the log', color: '--down', keep: true },
+    ],
+  },
+  {
+    place: 'batch-chart',
+    said: 'batch-said',
+    format: rate,
+    incrs: RATES,
+    series: [
+      { key: 'mean', label: 'mean', color: '--submits' },
+      { key: 'largest', label: 'largest', color: '--waits', dash: [4, 3] },
+    ],
+  },
+];
+
+const perSecond = ({ rate: value }) => `${rate(value)}/s`;
+
+const steps = new LiveTable(at('steps'), {
+  caption: 'Each with means of the last seconds',
+  none: 'The application has no steps.',
+  columns: [
+    { title: 'Step', text: ({ name, uid }) => (name === uid ? name : `${name} (${uid})`) },
+    { title: 'Runs', text: ({ what }) => what },
+    { title: 'Records', number: true, text: ({ records }) => count(records) },
+    { title: 'Rate', number: true, text: perSecond },
+    { title: 'Time of each', number: true, text: ({ ms, rate: value }) => (value > 0 ? duration(ms) : '-') },
+    { title: 'Running', number: true, text: ({ running }) => count(running) },
+    { title: 'Batch', number: true, text: ({ batch }) => (batch > 0 ? rate(batch) : '-') },
+    { title: 'Largest', number: true, text: ({ largest }) => (largest > 0 ? count(largest) : '-') },
+    { title: 'Failed', number: true, text: ({ failed }) => count(failed) },
+    { title: 'State', text: ({ hasState }) => (hasState ? 'by key' : '-') },
+    { title: 'Upgrade', text: changeText },
+  ],
+});
+
+const sources = new LiveTable(at('sources'), {
+  caption: 'Records wait in the log, on the disk',
+  none: 'The application has no sources.',
+  columns: [
+    { title: 'Source', text: ({ name }) => name },
+    { title: 'Records', number: true, text: ({ records }) => count(records) },
+    { title: 'Rate', number: true, text: perSecond },
+    { title: 'Waiting', number: true, text: ({ waiting }) => count(waiting) },
+    { title: 'Log', number: true, text: (row) => bytes(row.bytes) },
+  ],
+});
+
+const sinks = new LiveTable(at('sinks'), {
+  caption: 'Outputs since the start',
+  none: 'The application has no sinks.',
+  columns: [
+    { title: 'Sink', text: ({ name }) => name },
+    { title: 'Goes to', text: ({ what }) => what },
+    { title: 'Outputs', number: true, text: ({ records }) => count(records) },
+    { title: 'Rate', number: true, text: perSecond },
+  ],
+});
+
+const outputs = new LiveTable(at('outputs'), {
+  caption: 'Of sinks to this page, the newest first',
+  none: 'There is no output yet.',
+  columns: [
+    { title: 'Sink', text: ({ sink }) => sink },
+    { title: 'Key', text: ({ key }) => key },
+    { title: 'At', number: true, text: ({ at: time }) => clock(time) },
+    { title: 'Values', text: ({ text }) => text },
+  ],
+});
+
+const upgrades = new LiveTable(at('upgrades'), {
+  caption: 'That have ended since the start, the newest first',
+  none: 'There was none since the start.',
+  columns: [
+    { title: 'Version', text: ({ to }) => to },
+    { title: 'At', number: true, text: ({ at: time }) => clock(time) },
+    { title: 'Took', number: true, text: ({ ms }) => duration(ms) },
+    { title: 'Changes', text: ({ changes }) => changes.join(', ') },
+    {
+      title: 'Outcome',
+      fill: (cell, { epoch }) =>
+        cell.append(
+          make(
+            'span',
+            { class: epoch === undefined ? 'badge' : 'badge well' },
+            epoch === undefined ? 'given up' : `runs since epoch ${epoch}`,
+          ),
+        ),
+    },
+    { title: 'Why', text: ({ why = '' }) => why },
+  ],
+});
+
+const posted = new LiveTable(at('posted'), {
+  caption: 'By tenant and source, since the start',
+  none: 'Nobody has posted a record yet.',
+  columns: [
+    { title: 'Tenant', text: ({ tenant }) => tenant },
+    { title: 'Source', text: ({ source }) => source },
+    { title: 'Taken', number: true, text: ({ records }) => count(records) },
+    { title: 'Rate', number: true, text: perSecond },
+    { title: 'Taken before', number: true, text: ({ repeated }) => count(repeated) },
+    { title: 'Refused', number: true, text: ({ refused }) => count(refused) },
+  ],
+});
+
+const graph = new Graph(at('graph'));
+/** Made when it is known whether the page shows all. */
+let history;
+
+function changeText({ change, details = [], state }) {
+  if (change === undefined) return '-';
+  return [change, ...details, ...(state ? [`state ${state}`] : [])].join('; ');
+}
+
+/** The rows of a table by their keys. */
+const keyed = (rows, key) => new Map(rows.map((row) => [key(row), row]));
+
+function show({ application, seconds }) {
+  if (shown && shown.version !== application.version) location.reload();
+  const isOther = shown && shown.startedAt !== application.startedAt;
+  shown = application;
+  const { name, version, urls, now, startedAt, tenant, all } = application;
+  for (const each of document.querySelectorAll('[data-all]')) each.hidden = !all;
+  say(at('about'), tenant === undefined ? `${name}, version ${all.id}` : `${name}, records of ${tenant}`);
+  say(at('urls'), urls.join(' '));
+  say(at('version'), `farlight ${version}, up for ${duration(now - startedAt)}`);
+  say(at('top'), `farlight top --dashboard ${location.host}`);
+  posted.show(keyed(application.posted, (row) => `${row.tenant} ${row.source}`));
+  if (!all) return;
+  showUpgrade(all);
+  showFigures(at('now'), figures(all));
+  graph.show(all.nodes);
+  const of = (kind) =>
+    keyed(
+      all.nodes.filter((node) => node.kind === kind),
+      ({ id }) => id,
+    );
+  sources.show(of('source'));
+  steps.show(of('step'));
+  sinks.show(of('sink'));
+  upgrades.show(keyed(all.upgrades, (row) => row.at));
+  at('outputs-section').hidden = all.outputs === undefined;
+  outputs.show(keyed(all.outputs ?? [], (row) => `${row.sink} ${row.id}`));
+  history ??= new History(charts);
+  if (isOther) history.forget();
+  history.show(
+    seconds.map((second) => ({ ...second, mean: second.runs > 0 ? second.items / second.runs : 0 })),
+    now,
+  );
+}
+
+function showUpgrade({ upgrade, nodes }) {
+  at('upgrade').hidden = !upgrade;
+  if (!upgrade) return;
+  const changes = nodes.filter(({ change }) => change && change !== 'kept');
+  const names = changes.map(({ name, change }) => `${name} (${change})`).join(', ');
+  say(
+    at('upgrade'),
+    `An upgrade to version ${upgrade.to} is under way: ${names}. Now ${PHASES[upgrade.phase]}.`,
+  );
+}
+
+function figures({ rates, passing, waiting, lag, epoch, nodes }) {
+  const largest = Math.max(0, ...nodes.map((node) => node.largest ?? 0));
+  return [
+    { name: 'Records', value: `${rate(rates.records)}/s`, about: `${rate(rates.failed)}/s failed` },
+    { name: 'Outputs', value: `${rate(rates.outputs)}/s`, about: 'of all sinks' },
+    { name: 'On their way', value: count(passing), about: 'records, at most 1,000' },
+    { name: 'In the log', value: count(waiting), about: 'records that wait' },
+    { name: 'Log to sink', value: duration(lag.median), about: `${duration(lag.p99)} for 99 of 100` },
+    {
+      name: 'Epoch',
+      value: count(epoch),
+      about: largest > 0 ? `batches of at most ${count(largest)}` : 'grows with each checkpoint',
+    },
+  ];
+}
+
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => history?.repaint());
+// At the address for clients each tenant has its own page, by its token.
+if (location.pathname.startsWith('/farlight/'))
+  followOwn({ url: '../v1/status/events', event: 'application', title: TITLE }, show);
+else follow('application', TITLE, show);

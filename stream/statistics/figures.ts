@@ -1,0 +1,159 @@
+import type { Registry } from 'prom-client';
+import { bucketsOf, type Figure, openRegistry } from '../../infer/statistics/read-metrics.js';
+import type { NodeView } from './application-view.js';
+import type { Facts, Observatory } from './observatory.js';
+
+type Kind = NodeView['kind'];
+
+function gauge(name: string, help: string, read: (facts: Facts) => number): Figure<Facts> {
+  return { name, help, type: 'gauge', values: (facts) => [{ value: read(facts), labels: {} }] };
+}
+
+/** A figure of each source, step or sink, whose uid is its label. */
+function ofNodes<K extends Kind>(
+  kind: K,
+  type: 'counter' | 'gauge',
+  name: string,
+  help: string,
+  read: (node: Extract<NodeView, { kind: K }>) => number,
+): Figure<Facts> {
+  return {
+    name,
+    help,
+    type,
+    values: ({ all }) =>
+      all.nodes.flatMap((node) => {
+        if (node.kind !== kind) return [];
+        const label = node.kind === 'step' ? node.uid : node.name;
+        return [{ value: read(node as Extract<NodeView, { kind: K }>), labels: { [kind]: label } }];
+      }),
+  };
+}
+
+export const FIGURES: readonly Figure<Facts>[] = [
+  gauge(
+    'farlight_stream_epoch',
+    'The epoch that runs: it grows with each checkpoint.',
+    ({ all }) => all.epoch,
+  ),
+  gauge(
+    'farlight_stream_passing_records',
+    'Records on their way through the steps.',
+    ({ all }) => all.passing,
+  ),
+  gauge('farlight_stream_upgrading', 'Whether an upgrade is under way.', ({ all }) =>
+    Number(all.upgrade !== undefined),
+  ),
+  {
+    name: 'farlight_stream_upgrades_total',
+    help: 'Upgrades, by whether they were committed.',
+    type: 'counter',
+    values: ({ upgrades }) =>
+      Object.entries(upgrades).map(([outcome, value]) => ({ value, labels: { outcome } })),
+  },
+  ofNodes(
+    'source',
+    'counter',
+    'farlight_stream_source_records_total',
+    'Records that were logged.',
+    (each) => {
+      return each.records;
+    },
+  ),
+  ofNodes(
+    'source',
+    'gauge',
+    'farlight_stream_source_waiting_records',
+    'Records that were logged and have not begun.',
+    ({ waiting }) => waiting,
+  ),
+  ofNodes('source', 'gauge', 'farlight_stream_source_log_bytes', "Bytes of the source's log.", (each) => {
+    return each.bytes;
+  }),
+  {
+    name: 'farlight_stream_posted_records_total',
+    help: 'Records that were posted: taken, taken before, or wrong.',
+    type: 'counter',
+    values: ({ posted }) => {
+      const sums = new Map<string, { taken: number; repeated: number; refused: number }>();
+      for (const { source, records, repeated, refused } of posted) {
+        const sum = sums.get(source) ?? { taken: 0, repeated: 0, refused: 0 };
+        sum.taken += records;
+        sum.repeated += repeated;
+        sum.refused += refused;
+        sums.set(source, sum);
+      }
+      return [...sums].flatMap(([source, sum]) =>
+        Object.entries(sum).map(([outcome, value]) => ({ value, labels: { source, outcome } })),
+      );
+    },
+  },
+  ofNodes(
+    'step',
+    'counter',
+    'farlight_stream_step_records_total',
+    'Records that a step has computed.',
+    ({ records }) => records,
+  ),
+  ofNodes(
+    'step',
+    'counter',
+    'farlight_stream_step_failures_total',
+    'Records at which a step failed.',
+    ({ failed }) => failed,
+  ),
+  ofNodes(
+    'step',
+    'counter',
+    'farlight_stream_step_seconds_total',
+    'Seconds in a step, with the waiting for a lane.',
+    ({ seconds }) => seconds,
+  ),
+  ofNodes(
+    'step',
+    'gauge',
+    'farlight_stream_step_running_records',
+    'Records that a step has begun with.',
+    ({ running }) => running,
+  ),
+  {
+    name: 'farlight_stream_batch_size',
+    help: 'Items of a run of a step that is a model.',
+    type: 'histogram',
+    values: ({ batches }) =>
+      [...batches].flatMap(([step, sizes]) => bucketsOf('farlight_stream_batch_size', sizes, { step })),
+  },
+  ofNodes(
+    'sink',
+    'counter',
+    'farlight_stream_sink_outputs_total',
+    'Outputs that were written.',
+    ({ records }) => records,
+  ),
+  {
+    name: 'farlight_stream_lag_seconds',
+    help: 'Time of an output from the log of its source to its sink.',
+    type: 'histogram',
+    values: ({ lags }) =>
+      [...lags].flatMap(([sink, times]) => bucketsOf('farlight_stream_lag_seconds', times, { sink })),
+  },
+];
+
+/** The figures for Prometheus. Labels name sources, steps and sinks: never a tenant, nor a key. */
+export class Metrics {
+  readonly #observatory: Observatory;
+  #registry: Promise<Registry> | undefined;
+  /** Read once for each answer: all figures come from them. */
+  #facts: Facts | undefined;
+
+  constructor(observatory: Observatory) {
+    this.#observatory = observatory;
+  }
+
+  async read(): Promise<{ type: string; text: string }> {
+    this.#registry ??= openRegistry(FIGURES, () => this.#facts as Facts);
+    const registry = await this.#registry;
+    this.#facts = this.#observatory.facts();
+    return { type: registry.contentType, text: await registry.metrics() };
+  }
+}

@@ -1,0 +1,76 @@
+import type {
+  Definition,
+  SinkDefinition,
+  SourceDefinition,
+  StepDefinition,
+} from '../definition/definition.js';
+import { hasState, titleOf, type UpgradePlan } from '../definition/upgrade-plan.js';
+
+/** A source, step or sink of an application, and of the version that it is being upgraded to. */
+export interface GraphNode {
+  /** Unlike that of any other node, and the same from one version to the next. */
+  readonly id: string;
+  readonly kind: 'source' | 'step' | 'sink';
+  readonly name: string;
+  readonly uid: string;
+  /** Its kind, its model or its function. */
+  readonly what: string;
+  /** The ids of the nodes whose values it takes. */
+  readonly from: readonly string[];
+  readonly hasState: boolean;
+}
+
+/** The nodes of a version, and those that the next one adds. Each comes after those whose values it takes. */
+export function graphOf(definition: Definition, next?: Definition): GraphNode[] {
+  const nodes = new Map(nodesOf(definition).map((node) => [node.id, node]));
+  // A node that both have is shown as it will be.
+  for (const node of next ? nodesOf(next) : []) nodes.set(node.id, node);
+  const order = { source: 0, step: 1, sink: 2 };
+  return [...nodes.values()].sort((a, b) => order[a.kind] - order[b.kind]);
+}
+
+/** What an upgrade does with a node. */
+export function changeOf({ kind, name, uid }: GraphNode, { steps, sources, sinks }: UpgradePlan) {
+  if (kind === 'step') return steps.find((step) => step.uid === uid);
+  return (kind === 'source' ? sources : sinks).find((each) => each.name === name);
+}
+
+function nodesOf({ sources, steps, sinks }: Definition): GraphNode[] {
+  const idOf = new Map<string, string>();
+  for (const name of Object.keys(sources)) idOf.set(name, `source ${name}`);
+  for (const { name, uid } of steps) idOf.set(name, `step ${uid}`);
+  const fromOf = (references: readonly string[]) => {
+    const names = references.map((reference) => reference.slice(0, reference.indexOf('.')));
+    return [...new Set(names.map((name) => idOf.get(name) as string))];
+  };
+  return [
+    ...Object.entries(sources).map(([name, source]): GraphNode => {
+      const common = { id: `source ${name}`, kind: 'source', name, uid: name } as const;
+      return { ...common, what: sourceTitle(source), from: [], hasState: false };
+    }),
+    ...steps.map((step): GraphNode => {
+      const { name, uid } = step;
+      const common = { id: `step ${uid}`, kind: 'step', name, uid } as const;
+      return { ...common, what: titleOf(step), from: fromOf(inputsOf(step)), hasState: hasState(step) };
+    }),
+    ...Object.entries(sinks).map(([name, sink]): GraphNode => {
+      const common = { id: `sink ${name}`, kind: 'sink', name, uid: name } as const;
+      const from = fromOf([...Object.values(sink.values), ...(sink.each === undefined ? [] : [sink.each])]);
+      return { ...common, what: sinkTitle(sink), from, hasState: false };
+    }),
+  ];
+}
+
+function inputsOf({ inputs }: StepDefinition): string[] {
+  return Object.values(inputs);
+}
+
+function sourceTitle(source: SourceDefinition): string {
+  if (source.kind === 'generator') return `generator ${source.function.title}`;
+  if (source.kind === 'http') return `http ${Object.keys(source.types).join(', ')}`;
+  return `${source.kind} ${source.folder}`;
+}
+
+function sinkTitle(sink: SinkDefinition): string {
+  return sink.kind === 'file' ? `file ${sink.file}` : `http ${new URL(sink.url).host}`;
+}

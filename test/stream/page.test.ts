@@ -1,0 +1,146 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { inferenceTrust } from '#farlight/infer/door/trust.js';
+import { TokenStore } from '#farlight/server/trust/token-store.js';
+import { Front } from '#farlight/stream/front/front.js';
+import { openDashboard } from '#farlight/stream/page/dashboard.js';
+import { Metrics } from '#farlight/stream/statistics/figures.js';
+import { openChromium } from '../support/pages/chromium.js';
+import { folders } from '../support/trust/trust.js';
+import { ObservedApplication } from './support/observed.js';
+
+let browser: Browser;
+const ends: (() => unknown)[] = [];
+const temporary = folders();
+beforeAll(async () => {
+  browser = await openChromium();
+});
+afterAll(() => browser.close());
+afterEach(async () => {
+  for (const context of browser.contexts()) await context.close();
+  for (const end of ends.splice(0).reverse()) await end();
+  temporary.remove();
+});
+
+async function serve() {
+  const application = new ObservedApplication(true);
+  const { observatory } = application;
+  const page = openDashboard({
+    address: '127.0.0.1:0',
+    observatory,
+    metrics: new Metrics(observatory),
+    mayLook: async () => true,
+    onError: () => {},
+  });
+  ends.push(() => page.close());
+  await page.listen();
+  return { application, url: page.url };
+}
+
+/** The page's log, which shows most of all what its policy has blocked. */
+const logged: string[] = [];
+
+async function open(url: string): Promise<Page> {
+  const page = await browser.newPage();
+  logged.length = 0;
+  page.on('console', (message) => logged.push(message.text()));
+  page.on('pageerror', (error) => logged.push(error.message));
+  await page.goto(url);
+  await page.getByRole('status').getByText('live', { exact: true }).waitFor();
+  return page;
+}
+
+/** The texts of the cells of a table. */
+async function rowsOf(page: Page, place: string): Promise<string[][]> {
+  const rows = await page.locator(`${place} tbody tr`).all();
+  return Promise.all(rows.map((row) => row.locator('th, td').allTextContents()));
+}
+
+describe('the page of a stream application', { timeout: 90_000 }, () => {
+  it('shows the graph, and which steps an upgrade changes while it is under way', async () => {
+    const { application, url } = await serve();
+    for (const key of ['a', 'b', 'c']) application.pass(key, { run: 1 });
+    const page = await open(url);
+    expect(await page.locator('#graph .node').count()).toBe(3);
+    expect(await page.locator('#graph path').count()).toBe(2);
+    expect((await rowsOf(page, '#sources'))[0]?.slice(0, 2)).toEqual(['sound', '3']);
+    expect(await page.locator('#upgrade').isVisible()).toBe(false);
+    application.upgrade();
+    await page.getByText('An upgrade to version v2 is under way: detect (changed), smooth (added)').waitFor();
+    expect(await page.locator('#graph .node.changed').first().textContent()).toContain(
+      'detect changed, state kept',
+    );
+    expect(await page.locator('#graph .node.added').textContent()).toContain('smooth added');
+    expect(await page.locator('#graph path').count()).toBe(3);
+    application.ended();
+    await page.locator('#upgrades tbody tr').waitFor();
+    expect((await rowsOf(page, '#upgrades'))[0]).toMatchObject({
+      0: 'v2',
+      3: '~ detect, + smooth, ~ out',
+      4: 'runs since epoch 4',
+    });
+    expect(await page.locator('#graph .changed').count()).toBe(0);
+    await expect.poll(() => page.locator('#batch-said').textContent()).toContain('largest at most 4');
+    expect(logged).toEqual([]);
+  });
+
+  it('passes axe: light, dark, on a screen and on a phone', async () => {
+    const { application, url } = await serve();
+    for (const key of ['a', 'b', 'c']) application.pass(key, { run: 1 });
+    application.upgrade();
+    application.ended('the disk is full');
+    application.upgrade();
+    application.observatory.posted.add({ tenant: 'alice', source: 'sound' }, { records: 3 });
+    const page = await open(url);
+    await page.evaluate(readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8'));
+    for (const colorScheme of ['light', 'dark'] as const) {
+      for (const width of [1280, 390]) {
+        await page.emulateMedia({ colorScheme });
+        await page.setViewportSize({ width, height: 800 });
+        const found = await page.evaluate<{ nodes: { failureSummary: string; html: string }[] }[]>(
+          'axe.run().then(({ violations }) => violations)',
+        );
+        const summaries = found.flatMap(({ nodes }) => nodes.map((node) => node.failureSummary + node.html));
+        expect({ colorScheme, width, summaries }).toEqual({ colorScheme, width, summaries: [] });
+        // Nothing may be wider than the screen, or people must scroll sideways.
+        expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width);
+      }
+    }
+  });
+
+  it('shows a tenant the records that it has posted, once it has its token', async () => {
+    const { observatory } = new ObservedApplication(true);
+    const trustFolder = temporary.make();
+    const trust = inferenceTrust(
+      { http: '127.0.0.1:0', grpc: undefined, behindProxy: 'gpu.example:443', trustFolder },
+      () => {},
+    );
+    const { token } = new TokenStore(join(trustFolder, 'tokens')).add({ tenant: 'alice' });
+    const front = new Front({
+      trust,
+      observatory,
+      metrics: new Metrics(observatory),
+      posted: () => undefined,
+      limit: 1000,
+      log: () => {},
+    });
+    ends.push(() => front.close(0));
+    await front.listen();
+    const url = `http://127.0.0.1:${new URL(front.url).port}`;
+    observatory.posted.add({ tenant: 'alice', source: 'sound' }, { records: 3 });
+    observatory.posted.add({ tenant: 'bob', source: 'sound' }, { records: 5 });
+    expect((await fetch(`${url}/v1/status`)).status).toBe(401);
+    const page = await browser.newPage();
+    await page.goto(`${url}/farlight`);
+    await page.getByLabel('The token that the application').fill(token);
+    await page.getByRole('button', { name: 'Show my records' }).click();
+    await page.getByRole('status').getByText('live', { exact: true }).waitFor();
+    expect((await rowsOf(page, '#posted')).map((row) => row.slice(0, 3))).toEqual([['alice', 'sound', '3']]);
+    expect(await page.locator('#about').textContent()).toBe('voices, records of alice');
+    for (const place of ['#graph', '#steps', '#sinks', '#upgrades', '#rates-chart'])
+      expect({ place, visible: await page.locator(place).isVisible() }).toEqual({ place, visible: false });
+  });
+});
