@@ -155,9 +155,15 @@ const STRANGERS = [
     'stream/flow',
     'infer',
     'server',
-    ...ofStream('control', 'definition', 'front', 'log', 'run', 'sinks', 'sources'),
+    ...ofStream('control', 'definition', 'front', 'log', 'page', 'run', 'sinks', 'sources', 'statistics'),
   ],
-  ['stream/log', 'server', ...ofStream('control', 'definition', 'flow', 'front', 'run', 'sinks', 'sources')],
+  [
+    'stream/log',
+    'server',
+    ...ofStream('control', 'definition', 'flow', 'front', 'page', 'run', 'sinks', 'sources', 'statistics'),
+  ],
+  // An application tells its observer, and does not know who that is.
+  ['stream/run', ...ofStream('control', 'front', 'page', 'statistics')],
   [
     'infer/protocol',
     'infer/door',

@@ -37,14 +37,14 @@ function stepsTable({ nodes }: AllView): string[] {
 }
 
 function stepRow(step: Extract<NodeView, { kind: 'step' }>): string[] {
-  const { name, records, ms, running, batch, failed, what, change } = step;
+  const { name, records, ms, running, items, failed, what, change } = step;
   return [
     cut(name, NAME),
     count(records),
     `${rate(step.rate)}/s`,
     step.rate > 0 ? duration(ms) : '-',
     count(running),
-    batch > 0 ? rate(batch) : '-',
+    items > 0 ? rate(items) : '-',
     count(failed),
     what,
     change ?? '-',

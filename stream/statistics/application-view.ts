@@ -75,9 +75,9 @@ export type NodeView =
       readonly running: number;
       /** In all, with the waiting for a lane. */
       readonly seconds: number;
-      /** Milliseconds for a record, and the items of a batch: means of the last seconds. */
+      /** Milliseconds for a record, and the items of a run: means of the last seconds. */
       readonly ms: number;
-      readonly batch: number;
+      readonly items: number;
       readonly largest: number;
     })
   | (NodeRates & { readonly kind: 'sink' });

@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import type {
   Definition,
   SinkDefinition,
@@ -68,9 +69,11 @@ function inputsOf({ inputs }: StepDefinition): string[] {
 function sourceTitle(source: SourceDefinition): string {
   if (source.kind === 'generator') return `generator ${source.function.title}`;
   if (source.kind === 'http') return `http ${Object.keys(source.types).join(', ')}`;
-  return `${source.kind} ${source.folder}`;
+  if (source.kind === 'nats') return `nats ${source.subject}`;
+  return `${source.kind} ${basename(source.folder)}`;
 }
 
 function sinkTitle(sink: SinkDefinition): string {
-  return sink.kind === 'file' ? `file ${sink.file}` : `http ${new URL(sink.url).host}`;
+  if (sink.kind === 'nats') return `nats ${sink.subject}`;
+  return sink.kind === 'file' ? `file ${basename(sink.file)}` : `http ${new URL(sink.url).host}`;
 }

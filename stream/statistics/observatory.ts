@@ -277,7 +277,7 @@ export class Observatory implements ApplicationObserver {
       seconds: ms / 1000,
       running: this.#running.get(uid) ?? 0,
       ms: rate > 0 ? this.#sums.rate(now, `ms ${id}`) / rate : 0,
-      batch: runs > 0 ? this.#sums.rate(now, `items ${id}`) / runs : 0,
+      items: runs > 0 ? this.#sums.rate(now, `items ${id}`) / runs : 0,
       largest: this.#sums.largest(now, `batch ${id}`),
     };
   }

@@ -76,6 +76,8 @@ async function started(file: string) {
     '--no-durable',
     '--listen',
     '127.0.0.1:0',
+    '--dashboard',
+    '127.0.0.1:0',
   ]);
   cleanups.push(() => child.kill('SIGKILL'));
   await until(() => printed.stdout.includes('ready') || child.exitCode !== null);
@@ -126,6 +128,10 @@ describe('farlight stream', () => {
     expect(back.stdout).toContain('f.mjs#weigh becomes f.mjs#sum');
     const status = JSON.parse((await runFarlight(['stream', 'status', file, '--json'])).stdout);
     expect(status).toMatchObject({ name: 'app', isUpgrading: false });
+    const [, dashboard = ''] = /^dashboard: http:\/\/(\S+)$/m.exec(running.printed.stdout) ?? [];
+    const top = await runFarlight(['top', '--dashboard', dashboard]);
+    expect(top.stdout).toMatch(/^sum +[\d,]+ .* f\.mjs#sum /m);
+    expect(top.stdout).toMatch(/ since epoch \d+ +~ sum$/m);
     running.child.kill('SIGTERM');
     expect(await running.done).toMatchObject({ code: 0 });
 
@@ -201,6 +207,7 @@ describe('the example of voices', () => {
       'software',
       '--listen',
       'off',
+      '--no-dashboard',
     ]);
     cleanups.push(() => child.kill('SIGKILL'));
     const heard = () =>

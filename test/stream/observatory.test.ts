@@ -23,11 +23,11 @@ describe('the observatory of an application', () => {
     expect(all?.lag).toEqual({ outputs: 5, median: 50, p99: 50 });
     expect(all?.rates).toEqual({ records: 1, outputs: 1, failed: 0 });
     const detect = stepIn(application, 'detect');
-    expect(detect).toMatchObject({ rate: 1, ms: 50, batch: 2.5, largest: 4, running: 0, hasState: true });
+    expect(detect).toMatchObject({ rate: 1, ms: 50, items: 2.5, largest: 4, running: 0, hasState: true });
     const [second] = application.observatory.seconds(0);
     expect(second).toMatchObject({ passed: 5, outputs: 5, runs: 2, items: 5, lag: 100 });
     application.now += 10_000;
-    expect(stepIn(application, 'detect')).toMatchObject({ rate: 0, ms: 0, batch: 0 });
+    expect(stepIn(application, 'detect')).toMatchObject({ rate: 0, ms: 0, items: 0 });
   });
 
   it('counts records at which a step fails, and gives them no output', () => {

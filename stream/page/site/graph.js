@@ -104,7 +104,7 @@ function words(node) {
   if (node.kind === 'source') return node.waiting > 0 ? `${each}, ${count(node.waiting)} wait` : each;
   if (node.kind === 'sink') return `${each}, ${count(node.records)} in all`;
   const parts = [each, ...(node.rate > 0 ? [duration(node.ms)] : [])];
-  if (node.batch > 0) parts.push(`batches of ${rate(node.batch)}`);
+  if (node.items > 0) parts.push(`batches of ${rate(node.items)}`);
   if (node.failed > 0) parts.push(`${count(node.failed)} failed`);
   return parts.join(', ');
 }

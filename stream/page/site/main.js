@@ -71,7 +71,7 @@ const steps = new LiveTable(at('steps'), {
     { title: 'Rate', number: true, text: perSecond },
     { title: 'Time of each', number: true, text: ({ ms, rate: value }) => (value > 0 ? duration(ms) : '-') },
     { title: 'Running', number: true, text: ({ running }) => count(running) },
-    { title: 'Batch', number: true, text: ({ batch }) => (batch > 0 ? rate(batch) : '-') },
+    { title: 'Batch', number: true, text: ({ items }) => (items > 0 ? rate(items) : '-') },
     { title: 'Largest', number: true, text: ({ largest }) => (largest > 0 ? count(largest) : '-') },
     { title: 'Failed', number: true, text: ({ failed }) => count(failed) },
     { title: 'State', text: ({ hasState }) => (hasState ? 'by key' : '-') },
