@@ -58,8 +58,16 @@ export async function connectNats(options: NatsOptions): Promise<Nats> {
   }
 }
 
-/** The packages of NATS. @throws FarlightError NOT_INSTALLED (rejects) */
-export function loadNats() {
+/** The packages of NATS. It is named, since an inferred type cannot be written where node_modules is a link. */
+interface NatsPackages {
+  readonly transport: typeof import('@nats-io/transport-node');
+  readonly jetstream: typeof import('@nats-io/jetstream');
+  readonly Kvm: typeof import('@nats-io/kv').Kvm;
+  readonly Objm: typeof import('@nats-io/obj').Objm;
+}
+
+/** @throws FarlightError NOT_INSTALLED (rejects) */
+export function loadNats(): Promise<NatsPackages> {
   const load = async () => {
     const transport = await import('@nats-io/transport-node');
     const jetstream = await import('@nats-io/jetstream');
