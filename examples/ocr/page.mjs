@@ -5,7 +5,6 @@ import { drawText } from './font.mjs';
 export const LINES = [
   { text: 'PAGE 7', x: 20, y: 14, size: 22 },
   { text: 'TURN', x: 164, y: 75, size: 22, upsideDown: true },
-  { text: 'EUR 98', x: 32, y: 90, size: 22 },
 ];
 
 /** White, with these lines. */
