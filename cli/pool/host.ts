@@ -45,6 +45,19 @@ async function beHost(options: HostOptions): Promise<void> {
   quietGrpc();
   const { Daemon } = await import('../../server/daemon.js');
   const { jsonLog } = await import('../../server/observatory/json-log.js');
+  let daemon: Daemon | undefined;
+  let isEnding = false;
+  const end = async (why: string) => {
+    if (isEnding) return;
+    isEnding = true;
+    await daemon?.close();
+    // Last: programs take it as proof that this host serves nobody any more.
+    say({ ended: why });
+    process.exit();
+  };
+  // From the start: a host that is cancelled while it starts deletes its folder too.
+  for (const signal of ['SIGTERM', 'SIGINT'] as const)
+    process.on(signal, () => void end('it was told to end'));
   // A key of its own for each term, which goes with the host.
   const trustFolder = mkdtempSync(join(tmpdir(), 'farlight-term-'));
   process.on('exit', () => rmSync(trustFolder, { recursive: true, force: true }));
@@ -52,8 +65,7 @@ async function beHost(options: HostOptions): Promise<void> {
   const ms = { lease: options.lease * 1000, idle: options.idle * 1000, first: options.first * 1000 };
   /** Begins when the host takes sessions. */
   let lease: HostLease | undefined;
-  let isEnding = false;
-  const daemon = await Daemon.start({
+  const started = await Daemon.start({
     listen,
     adapter,
     // The first executor is started at once. Most hosts of a pool have one program, which needs no other.
@@ -72,23 +84,14 @@ async function beHost(options: HostOptions): Promise<void> {
       },
     },
   });
-  const end = async (why: string) => {
-    if (isEnding) return;
-    isEnding = true;
-    await daemon.close();
-    // Last: programs take it as proof that this host serves nobody any more.
-    say({ ended: why });
-    process.exit();
-  };
-  for (const signal of ['SIGTERM', 'SIGINT'] as const)
-    process.on(signal, () => void end('it was told to end'));
+  daemon = started;
   const begun = new HostLease(ms, monotonicNow());
   lease = begun;
   setInterval(() => {
-    const why = begun.reasonToEnd(daemon.describe().sessions, monotonicNow());
+    const why = begun.reasonToEnd(started.describe().sessions, monotonicNow());
     if (why !== undefined) void end(why);
   }, LOOK_MS);
-  say({ ready: readyOf(daemon) });
+  say({ ready: readyOf(started) });
 }
 
 function readyOf({ url }: Daemon): NonNullable<Report['ready']> {

@@ -11,6 +11,7 @@ import {
   outputOf,
   resultsOf,
   type Task,
+  taskName,
   tasksOf,
 } from '../render/render.js';
 import type { JobRequest } from '../request/request-file.js';
@@ -38,7 +39,7 @@ interface Files {
 }
 
 const ID = /^[a-z][a-z0-9-]{0,39}-[1-9]\d{0,8}$/;
-const FILE = /^([a-z][a-z0-9-]*)\.(\d+)\.(\d+)\.(claim|job|end|cancel|retry)$/;
+const CLAIM = /^([a-z][a-z0-9-]*\.\d+)\.(\d+)\.claim$/;
 
 /** The folder of the records of all jobs of this user. */
 export function recordsFolder(): string {
@@ -127,13 +128,22 @@ export class JobRecord {
     return tasksOf(this.parts);
   }
 
+  /** The numbers of the attempts at each task so far, by the task's name. It reads the folder once for all tasks. */
+  attemptNumbers(): ReadonlyMap<string, readonly number[]> {
+    const found = new Map<string, number[]>();
+    for (const name of names(this.folder)) {
+      const [, task, attempt] = CLAIM.exec(name) ?? [];
+      if (task === undefined) continue;
+      const numbers = found.get(task);
+      if (numbers) numbers.push(Number(attempt));
+      else found.set(task, [Number(attempt)]);
+    }
+    return found;
+  }
+
   /** The attempts at a task so far, in their order. */
-  attempts(task: Task): AttemptFacts[] {
-    const found = names(this.folder).flatMap((name) => {
-      const [, type, index, attempt, kind] = FILE.exec(name) ?? [];
-      return type === task.type && Number(index) === task.index && kind === 'claim' ? [Number(attempt)] : [];
-    });
-    return found
+  attempts(task: Task, numbers = this.attemptNumbers()): AttemptFacts[] {
+    return [...(numbers.get(taskName(task)) ?? [])]
       .sort((a, b) => a - b)
       .map((attempt) => {
         const which = { ...task, attempt };

@@ -62,7 +62,8 @@ export class JobDriver {
   /** Where every task stands. It does nothing. @throws FarlightError BAD_OPTION where the pool's file is wrong (rejects). */
   async look(): Promise<TaskReport[]> {
     const reports: TaskReport[] = [];
-    for (const task of this.#record.tasks) reports.push((await this.#look(task)).report);
+    const numbers = this.#record.attemptNumbers();
+    for (const task of this.#record.tasks) reports.push((await this.#look(task, numbers)).report);
     return reports;
   }
 
@@ -70,8 +71,10 @@ export class JobDriver {
   async pass(): Promise<{ tasks: TaskReport[]; isOver: boolean }> {
     const tasks: TaskReport[] = [];
     let isOver = true;
+    // An attempt that another process claims meanwhile is one that this one cannot claim.
+    const numbers = this.#record.attemptNumbers();
     for (const task of this.#record.tasks) {
-      const { report, attempts, due } = await this.#look(task);
+      const { report, attempts, due } = await this.#look(task, numbers);
       if (due.do !== 'stop') isOver = false;
       await this.#act(task, attempts, due);
       tasks.push(report);
@@ -89,8 +92,11 @@ export class JobDriver {
     }
   }
 
-  async #look(task: Task): Promise<{ report: TaskReport; attempts: readonly AttemptFacts[]; due: Due }> {
-    const attempts = this.#record.attempts(task);
+  async #look(
+    task: Task,
+    numbers: ReturnType<JobRecord['attemptNumbers']>,
+  ): Promise<{ report: TaskReport; attempts: readonly AttemptFacts[]; due: Due }> {
+    const attempts = this.#record.attempts(task, numbers);
     const last = attempts.at(-1);
     const status =
       last?.id === undefined || last.end

@@ -161,10 +161,11 @@ export async function logsOf(record: JobRecord, name?: string): Promise<{ name: 
     throw new FarlightError('BAD_OPTION', `${record.id} has no task ${name}; it has: ${known.join(', ')}`);
   const driver = new JobDriver(record);
   const logs: { name: string; text: string }[] = [];
+  const numbers = record.attemptNumbers();
   for (const task of record.tasks) {
     const own = taskName(task);
     if (name !== undefined && own !== name) continue;
-    for (const { attempt } of record.attempts(task))
+    for (const { attempt } of record.attempts(task, numbers))
       logs.push({ name: `${own}, attempt ${attempt}`, text: await driver.logOf({ ...task, attempt }) });
   }
   return logs;

@@ -19,7 +19,7 @@ const identity = {
 const interval = how === 'replay' ? 1 : 500;
 
 // A cluster may take long to begin a container.
-vi.setConfig({ testTimeout: 120_000 });
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 300_000 });
 
 describe(`the engine kubernetes (${how})`, () => {
   let site: KubernetesSite;

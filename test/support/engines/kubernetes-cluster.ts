@@ -132,7 +132,8 @@ set -eu
 cd ${folder}
 export PATH=${BINARIES}:$PATH KUBECONFIG=${folder}/kubeconfig
 export DOCKER_HOST=unix://${folder}/docker.sock
-mount -t tmpfs tmpfs /run
+# The kubelet keeps logs of containers in a folder of the machine, and deletes those of other clusters.
+for folder in /run /var/log; do mount -t tmpfs tmpfs $folder; done
 hostname localhost
 openssl genrsa -out pki/key 2048 2>/dev/null
 token=$(openssl rand -hex 16)
@@ -174,6 +175,8 @@ storage: { filesystem: { rootdirectory: ${folder}/registry } }
 http: { addr: "127.0.0.1:${port.registry}" }
 END
 docker-registry serve registry.yaml >log/registry 2>&1 &
+# The kubelet takes no image without a byte in it.
+echo empty > root/etc/issue
 tar -c -C root . | docker import - ${image}:1 >/dev/null
 until docker push ${image}:1 >push 2>&1; do sleep 0.3; done
 echo ${image}@$(grep -o 'sha256:[0-9a-f]*' push | tail -1) > image
