@@ -8,7 +8,7 @@ import { type Candidate, type LogicalGraph, lastUses, tensorOf } from './graph.j
 import type { Choices, Move } from './partial-plan.js';
 import type { Problem } from './problem.js';
 import { stagesOf } from './stages.js';
-import { type Speed, type StepTime, secondsByClient, secondsDirect } from './step-time.js';
+import { type Speed, type StepTime, secondsAlone, secondsByClient, secondsDirect } from './step-time.js';
 
 export interface NodeReport {
   readonly name: string;
@@ -176,14 +176,9 @@ function activationsByHost(graph: LogicalGraph, { candidates, moves }: Choices):
 }
 
 /** The same model on one host: its inputs go there, and its outputs come back. */
-function oneHost(
-  graph: LogicalGraph,
-  { bitsPerSecond, roundTrip }: Link,
-  speed: Speed,
-): PlanReport['oneHost'] {
+function oneHost(graph: LogicalGraph, link: Link, speed: Speed): PlanReport['oneHost'] {
   const sum = (names: Iterable<string>) =>
     [...names].reduce((total, name) => total + bytesOf(tensorOf(graph, name)), 0);
-  const operations = graph.nodes.reduce((total, node) => total + node.operations, 0);
   const last = lastUses(graph);
   let held = sum(graph.inputs);
   let activations = held;
@@ -196,11 +191,10 @@ function oneHost(
       ),
     );
   }
-  const moved = (sum(graph.inputs) + sum(graph.outputs)) * 8;
   return {
     weights: sum(graph.weights),
     activations,
-    seconds: operations / speed.operationsPerSecond + moved / bitsPerSecond + roundTrip,
+    seconds: secondsAlone(graph, sum(graph.inputs) + sum(graph.outputs), link, speed),
   };
 }
 

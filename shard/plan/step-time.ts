@@ -27,9 +27,16 @@ const SECONDS_PER_SEGMENT = 0.6e-3;
 const SECONDS_PER_NODE = 0.12e-3;
 
 /**
+ * The time that a message takes beside its line, in seconds: to read it from the GPU, to hand it from process to process at
+ * both ends, and to lay it on the other GPU. Measured between two hosts of which both send at once: from the end of the
+ * work before until the first work that needed it. It is half of that where nothing else is done.
+ */
+const SECONDS_PER_MESSAGE = 1e-3;
+
+/**
  * Hosts that talk to each other wait for each other between two stages, for half a round trip and the bytes of the busiest
- * line. The client sends its parts with the first stage, and has the results with the last one: one round trip in all. It
- * prepares the stages of all hosts ahead, so only the first one takes its time.
+ * line. The client sends its parts with the first stage, and has the results with the last one: one round trip in all. Each of
+ * these ways is a message. The client prepares the stages of all hosts ahead, so only the first one takes its time.
  */
 export function secondsDirect(
   graph: LogicalGraph,
@@ -55,7 +62,8 @@ export function secondsDirect(
     return sum + (node.operations * share) / operationsPerSecond;
   }, 0);
   const most = loads.reduce((sum, load) => sum + Math.max(0, ...load.values()), 0);
-  const moving = roundTrip + (exchanges.size * roundTrip) / 2 + (most * 8) / bitsPerSecond;
+  const messages = 2 + exchanges.size;
+  const moving = messages * (roundTrip / 2 + SECONDS_PER_MESSAGE) + (most * 8) / bitsPerSecond;
   const nodes = ofNodes.filter((stage) => stage === 0).length;
   const preparing = SECONDS_PER_SEGMENT + SECONDS_PER_NODE * nodes;
   return { computing: computing + preparing, moving, whole: computing + preparing + moving };
@@ -101,10 +109,26 @@ export function secondsByClient(
     0,
   );
   const moving = stages.reduce(
-    (sum, { up, down }) => sum + roundTrip + ((most(up) + most(down)) * 8) / bitsPerSecond,
+    (sum, { up, down }) =>
+      sum + roundTrip + 2 * SECONDS_PER_MESSAGE + ((most(up) + most(down)) * 8) / bitsPerSecond,
     0,
   );
   return { computing, moving, whole: computing + moving };
+}
+
+/**
+ * One host computes all, with one round trip of the inputs and the outputs, which have so many bytes. It prepares most of it
+ * while its GPU works.
+ */
+export function secondsAlone(
+  { nodes }: LogicalGraph,
+  bytes: number,
+  { bitsPerSecond, roundTrip }: Link,
+  { operationsPerSecond }: Speed,
+): number {
+  const operations = nodes.reduce((sum, node) => sum + node.operations, 0);
+  const moving = roundTrip + 2 * SECONDS_PER_MESSAGE + (bytes * 8) / bitsPerSecond;
+  return operations / operationsPerSecond + SECONDS_PER_SEGMENT + moving;
 }
 
 /** The largest share of a node's work that one host does. */
