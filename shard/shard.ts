@@ -36,6 +36,11 @@ export interface ShardOptions extends Pick<PlanOptions, 'mesh' | 'weights' | 'la
    * directly if they can.
    */
   readonly route?: Route;
+  /**
+   * Whether each host keeps the memory that its part takes, weights and all else, from the start on. Without it memory is
+   * taken when it is needed.
+   */
+  readonly reserve?: boolean;
   /** How many milliseconds a host may take for one stage of a run. Default: two minutes. */
   readonly timeout?: number;
 }
@@ -59,7 +64,8 @@ export async function shard(model: string | Uint8Array, options: ShardOptions): 
   const hosts = addresses.map((host) => new HostWorker(host, timeout));
   try {
     const { planned, why } = await planFor(file, hosts, { ...options, hosts: addresses });
-    return await load(planned, hosts, { closed: release, whyByClient: why });
+    const { reserve } = options;
+    return await load(planned, hosts, { closed: release, whyByClient: why, ...(reserve && { reserve }) });
   } catch (error) {
     await Promise.all(hosts.map((host) => host.close()));
     await release();
@@ -98,7 +104,8 @@ export async function load(
   const program = programOf(planned, constants);
   await Promise.all(
     hosts.map(async (host, id) => {
-      const weights = planned.choices.memory.get(id) ?? 0;
+      const { weights = 0, activations = 0 } = planned.report.hosts[id] ?? {};
+      if (options.reserve) await host.ask({ ask: 'reserve', bytes: weights + activations, weights });
       for (const segment of program.segments)
         if (segment.host === id)
           await host.ask({ ask: 'load', segment: segment.number, model: segment.model });

@@ -17,6 +17,8 @@ export type Request =
     }
   /** Waits until all is loaded. The bytes of the host's weights are for the error. */
   | { readonly ask: 'loaded'; readonly weights: number }
+  /** Keeps so many bytes on the host for its part: those of its weights are for the error. */
+  | { readonly ask: 'reserve'; readonly bytes: number; readonly weights: number }
   /** Makes a line that the host with this number may join. The answer has a ticket. */
   | { readonly ask: 'accept'; readonly peer: number }
   /** Joins the line of the host with this number and address. */

@@ -1,5 +1,6 @@
 import type { InferenceSession } from 'onnxruntime-web/wasm';
 import { setImmediate } from '../../link/machine/clock.js';
+import { deferred } from '../../link/machine/deferred.js';
 import { isSameDescriptor } from '../layout/descriptor.js';
 import { inputsOf, seenIn, typeName } from '../onnx/observe.js';
 import type { LineReport, PlanReport } from '../plan/report.js';
@@ -23,6 +24,8 @@ export interface LoadOptions {
   readonly closed?: () => Promise<void>;
   /** Why tensors go by way of the client, if hosts were asked to send them to each other and cannot. */
   readonly whyByClient?: string | undefined;
+  /** Whether each host keeps the memory that its part takes from the start on. */
+  readonly reserve?: boolean;
 }
 
 /** A run under way: what it was given, and what the client has fetched so far. */
@@ -42,6 +45,9 @@ export class ShardedModel {
   readonly plan: PlanReport;
   /** Why tensors go by way of the client, if hosts were asked to send them to each other and cannot. */
   readonly whyByClient: string | undefined;
+  readonly #lost = deferred<Error>();
+  /** Resolves to the reason once the model runs no more. It stays pending if the model was released. */
+  readonly lost: Promise<Error> = this.#lost.promise;
   readonly #planned: PlannedModel;
   readonly #program: Program;
   readonly #hosts: readonly Host[];
@@ -65,11 +71,7 @@ export class ShardedModel {
     this.#closed = closed;
     this.#traffic = new Traffic(hosts.length, program.route === 'direct');
     // Without one of its hosts the model never runs again, so the others are given free.
-    for (const host of hosts)
-      void host.lost.then((error) => {
-        this.#ended ??= error;
-        return this.release();
-      });
+    for (const host of hosts) void host.lost.then((error) => this.#lose(error));
   }
 
   get inputNames(): readonly string[] {
@@ -109,6 +111,14 @@ export class ShardedModel {
     this.#ended ??= new Error('the model was released');
     await Promise.all(this.#hosts.map((host) => host.close()));
     await this.#closed();
+  }
+
+  /** The first reason counts. */
+  #lose(error: Error): Error {
+    if (!this.#ended) this.#lost.resolve(error);
+    this.#ended ??= error;
+    void this.release();
+    return this.#ended;
   }
 
   async #run(feeds: Readonly<Record<string, Feed>>): Promise<Record<string, Tensor | HostTensor>> {
@@ -161,10 +171,9 @@ export class ShardedModel {
       // A host that is gone or stands still makes others fail first. It is the one to name, and each has a limit of time.
       await Promise.race([Promise.allSettled(asked), ...this.#hosts.map(({ lost }) => lost)]);
       await new Promise(setImmediate);
-      this.#ended ??= error as Error;
-      void this.release();
+      const reason = this.#lose(error as Error);
       await Promise.allSettled(asked);
-      throw this.#ended;
+      throw reason;
     }
   }
 

@@ -1,6 +1,14 @@
 // The thread of one host: an ONNX Runtime of its own, on a GPU of its own. ONNX Runtime does one thing at a time.
 import { parentPort, workerData } from 'node:worker_threads';
-import { close, create, globals, gpuLines, type Line } from '../../client/index.js';
+import {
+  close,
+  create,
+  type GpuMemory,
+  globals,
+  gpuLines,
+  gpuMemory,
+  type Line,
+} from '../../client/index.js';
 import { setImmediate } from '../../link/machine/clock.js';
 import type { Receive, Send } from '../program/program.js';
 import { HostValues } from './host-values.js';
@@ -17,6 +25,7 @@ type OrtTensor = import('onnxruntime-web/webgpu').Tensor;
  */
 const PART_OF_TIMEOUT = 0.5;
 
+const mebibytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 const wholeWords = (bytes: number) => Math.ceil(bytes / 4) * 4;
 
 const NOTHING: Done = { fetched: [], kept: [] };
@@ -24,6 +33,7 @@ const NOTHING: Done = { fetched: [], kept: [] };
 class HostThread {
   readonly #ort: Ort;
   readonly #device: GPUDevice;
+  readonly #memory: GpuMemory;
   readonly #sessions = new Map<number, Session>();
   readonly #values: HostValues;
   /** By the number of the host at the other end. */
@@ -32,9 +42,10 @@ class HostThread {
   readonly #timeout: number;
   readonly #errors: string[] = [];
 
-  constructor(ort: Ort, device: GPUDevice, timeout: number) {
+  constructor(ort: Ort, device: GPUDevice, memory: GpuMemory, timeout: number) {
     this.#ort = ort;
     this.#device = device;
+    this.#memory = memory;
     this.#values = new HostValues(ort, device);
     this.#timeout = timeout;
     device.addEventListener('uncapturederror', (event) => {
@@ -50,7 +61,10 @@ class HostThread {
         return NOTHING;
       case 'loaded':
         await this.#device.queue.onSubmittedWorkDone();
-        this.#checkErrors(`cannot hold its ${(request.weights / 2 ** 20).toFixed(1)} MiB of weights: `);
+        this.#checkErrors(`cannot hold its ${mebibytes(request.weights)} of weights: `);
+        return NOTHING;
+      case 'reserve':
+        await this.#reserve(request.bytes, request.weights);
         return NOTHING;
       case 'accept': {
         const { ticket, line } = await gpuLines(this.#device).accept();
@@ -81,6 +95,15 @@ class HostThread {
       logSeverityLevel: 3,
     });
     this.#sessions.set(segment, session);
+  }
+
+  /** The session's end gives the memory up. A host that does not know its memory is taken as it is. */
+  async #reserve(bytes: number, weights: number): Promise<void> {
+    const { limit, available } = await this.#memory.read();
+    if (limit === undefined || bytes === 0 || (await this.#memory.reserve(bytes))) return;
+    throw new Error(
+      `it has ${mebibytes(available ?? 0)} of GPU memory free, and its part of the model takes ${mebibytes(bytes)}, of which ${mebibytes(weights)} are weights`,
+    );
   }
 
   async #run(request: Request & { ask: 'run' }): Promise<Done> {
@@ -212,7 +235,7 @@ async function open(gpu: GPU, timeout: number, onLost: (reason: string) => void)
   // ONNX Runtime waits for an error scope in each run. Errors that no scope catches come without a wait.
   device.pushErrorScope = () => undefined;
   device.popErrorScope = () => Promise.resolve(null);
-  return new HostThread(ort, device, Math.ceil(timeout * PART_OF_TIMEOUT));
+  return new HostThread(ort, device, gpuMemory(gpu), Math.ceil(timeout * PART_OF_TIMEOUT));
 }
 
 await start(workerData as WorkerStart);
