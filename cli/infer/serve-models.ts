@@ -119,14 +119,16 @@ class Running {
       version: packageVersion(),
       warn: (why) => log.warn({ why }, 'no spans'),
     });
-    const { Engine, LearnedStore, NamedHosts, functionHosts } = await loadEngine();
+    const { Engine, LearnedStore, NamedHosts, functionHosts, shardHost } = await loadEngine();
     const { lanes, gpuMemory: memory } = options;
     const urls = await this.#urls(options);
     this.#hosts = new NamedHosts({ lanes, memory, log: (what) => log.info({ what }, 'pool') });
     const gpuHosts = await this.#hosts.open(urls);
     if (this.#isClosed) throw ENDED;
     const store = new LearnedStore(gpuHosts.map(({ adapter }) => adapter).join(', '));
-    const hosts = [...gpuHosts, ...functionHosts()];
+    // A stage that takes too long names its host, before the run is too long for the lane.
+    const shards = shardHost((options.runLimit * 1000) / 2, this.#hosts.named);
+    const hosts = [...gpuHosts, ...functionHosts(), shards];
     const engine = new Engine({
       folder,
       hosts,
@@ -206,7 +208,8 @@ async function loadEngine() {
     const { LearnedStore } = await import('../../infer/memory/learned-store.js');
     const { functionHosts } = await import('../../infer/hosts/engine-hosts.js');
     const { NamedHosts } = await import('../../infer/hosts/named-hosts.js');
-    return { Engine, LearnedStore, NamedHosts, functionHosts };
+    const { shardHost } = await import('../../infer/hosts/shard-hosts.js');
+    return { Engine, LearnedStore, NamedHosts, functionHosts, shardHost };
   });
 }
 

@@ -260,12 +260,18 @@ export class Runs {
     }
     if (memory) models.outOfMemory(shape, run.batch, free);
     const reason = messageOf(error);
-    const code = memory ? 'too-large' : error instanceof RunError ? 'invalid' : 'internal';
+    const code = codeOf(error);
     for (const { active } of shares) {
       active.request.failure = new InferenceError(code, `${models.unit.title}: ${reason}`, { cause: error });
     }
     this.#scheduler.fail(run.id, this.#now(), { reason, memory });
   }
+}
+
+function codeOf(error: unknown): InferenceError['code'] {
+  if (!(error instanceof RunError)) return 'internal';
+  if (error.away) return 'unavailable';
+  return error.memory ? 'too-large' : 'invalid';
 }
 
 /** The requests that want to know where their time goes. */

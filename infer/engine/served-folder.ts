@@ -41,7 +41,12 @@ export class ServedFolder {
     for (const name of this.#namesWithProblems(folder)) {
       if (!names.has(name)) this.#broken(name, folder);
     }
-    await Promise.all([...folder.models.values()].map((model) => this.#loadModel(model)));
+    const models = [...folder.models.values()];
+    // Models over several hosts get their part of each host's memory before others fill it.
+    for (const isSharded of [true, false]) {
+      const next = models.filter(({ shard }) => (shard !== undefined) === isSharded);
+      await Promise.all(next.map((model) => this.#loadModel(model)));
+    }
     for (const name of folder.graphs.keys()) this.#catalog.add(name, true);
     this.#planGraphs(folder, () => true);
   }
@@ -92,7 +97,7 @@ export class ServedFolder {
   }
 
   /** Loads all versions of a model, each beside the one that is served until it is ready. */
-  async #loadModel({ name, versions, maxBatch, labels }: Model): Promise<void> {
+  async #loadModel({ name, versions, maxBatch, labels, shard }: Model): Promise<void> {
     const entry = this.#catalog.add(name, false);
     for (const version of entry.versions.values()) {
       if (!versions.has(Number(version.version))) {
@@ -107,7 +112,9 @@ export class ServedFolder {
         version.reason = undefined;
         const title = `model ${name} version ${number}`;
         const key = this.#units.keyOf(`${name}@${number}`);
-        const unit = new Unit(key, title, 'gpu', { file }, maxBatch, labels);
+        const unit = shard
+          ? new Unit(key, title, 'shards', { file, shard }, 0, labels)
+          : new Unit(key, title, 'gpu', { file }, maxBatch, labels);
         try {
           await this.#units.load(unit, file);
           checkLabels(unit);

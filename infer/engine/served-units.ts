@@ -54,9 +54,11 @@ export class ServedUnits {
   /** Puts a model into service: its requests may come, but it is loaded and learned first. @throws InferenceError */
   async load(unit: Unit, file: string): Promise<void> {
     const store = this.#store;
-    const hash = store ? await hashFile(file) : '';
-    const models = this.#dispatcher.serve(unit, store?.read(hash), statSync(file).size);
-    if (store) this.#kept.set(unit, { hash, models });
+    // What is known of the file is of runs on one host.
+    const isKept = store !== undefined && unit.isOnGpu;
+    const hash = isKept ? await hashFile(file) : '';
+    const models = this.#dispatcher.serve(unit, isKept ? store.read(hash) : undefined, statSync(file).size);
+    if (isKept) this.#kept.set(unit, { hash, models });
     await this.#dispatcher.load(unit);
     await learn(unit, models, this.#dispatcher, this.#log);
     this.#writeLater();

@@ -220,9 +220,8 @@ export class UnitModels {
         output: leastOutput(unit),
       }),
     };
-    const isGpu = unit.resource === 'gpu';
     const here = { gpu: NONE, memory: NONE, wait: runTime(costs), weights: 0, output: 0 };
-    this.#scheduler.setModel(key, isGpu ? costs : { ...costs, ...here });
+    this.#scheduler.setModel(key, unit.isOnGpu ? costs : { ...costs, ...here });
   }
 }
 

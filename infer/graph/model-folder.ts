@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkFile, type Problem, schemaIn } from '../../link/files/checked-file.js';
+import type { ShardSettings } from '../lanes/lane.js';
 import { type Graph, readGraph } from './graph-file.js';
 
 /** A model's `config.yaml`, as it is written. */
@@ -9,6 +10,8 @@ export interface ModelFile {
   readonly versions?: 'latest' | 'all' | readonly number[];
   /** By output, the name of the file with a name for each of its classes. */
   readonly labels?: Readonly<Record<string, string>>;
+  /** It lies over several hosts. */
+  readonly shard?: ShardSettings;
 }
 
 export interface Model {
@@ -19,6 +22,7 @@ export interface Model {
   readonly versions: ReadonlyMap<number, string>;
   readonly maxBatch: number | undefined;
   readonly labels: Labels;
+  readonly shard: ShardSettings | undefined;
 }
 
 /** By output, the name of each of its classes. */
@@ -132,6 +136,13 @@ function readModel(name: string, path: string): { model?: Model; problems: Probl
         );
       }
     }
+    if (checked && config.shard && config.maxBatch !== undefined)
+      problems.push(
+        checked.problem(
+          ['maxBatch'],
+          'A model over several hosts takes one request at a time: leave out either maxBatch or shard.',
+        ),
+      );
     if (checked && Array.isArray(config.versions)) {
       for (const [index, version] of config.versions.entries()) {
         if (versions.has(version)) continue;
@@ -145,12 +156,13 @@ function readModel(name: string, path: string): { model?: Model; problems: Probl
     }
   }
   if (problems.length > 0) return { problems };
-  const { versions: wanted = 'latest', maxBatch } = config;
+  const { versions: wanted = 'latest', maxBatch, shard } = config;
   if (wanted === 'latest') served = served.slice(-1);
   else if (wanted !== 'all') served = served.filter((version) => wanted.includes(version));
   const model = {
     name,
     maxBatch,
+    shard,
     files: versions,
     labels,
     versions: new Map(served.map((version) => [version, versions.get(version) as string])),

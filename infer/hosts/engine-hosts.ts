@@ -21,6 +21,8 @@ export interface GpuHostOptions extends GpuLaneOptions {
 export interface GpuHost extends EngineHost {
   /** Which GPU it has. */
   readonly adapter: string;
+  readonly address: string;
+  readonly memory: LanesMemory;
 }
 
 /**
@@ -44,6 +46,7 @@ export async function gpuHost({
     lanes,
     memory,
     adapter,
+    address: way.host,
     async openLane(lane) {
       const opened = await openGpuLane({ ...way, name: lane }, times);
       try {

@@ -37,6 +37,8 @@ export class LanesMemory implements HostMemory {
   readonly #most: number;
   readonly #lanes = new Set<LaneMemory>();
   readonly #listeners = new Set<() => void>();
+  /** Bytes that are set aside, each for one model over several hosts. */
+  readonly #aside = new Set<{ readonly bytes: number }>();
   /** The tenant's limit. Infinity where the host does not know it: then `most` is the limit. */
   #limit: number;
   #samples: Sample[] = [];
@@ -73,6 +75,24 @@ export class LanesMemory implements HostMemory {
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** Whether a lane is open there. */
+  get isOpen(): boolean {
+    return this.#lanes.size > 0;
+  }
+
+  /**
+   * Leaves so many bytes to a model over several hosts, whose sessions are others for the lanes. So they are there when it is
+   * loaded again. The returned function ends that.
+   */
+  setAside(bytes: number): () => void {
+    const aside = { bytes };
+    this.#aside.add(aside);
+    this.#decide();
+    return () => {
+      if (this.#aside.delete(aside)) this.#decide();
+    };
   }
 
   /** @throws FarlightError BAD_OPTION where neither the host nor its user knows how much memory there is now */
@@ -112,10 +132,12 @@ export class LanesMemory implements HostMemory {
   #decide(): void {
     const since = this.#clock.now() - SETTLED_MS;
     this.#samples = this.#samples.filter(({ at }, index) => at > since || index === this.#samples.length - 1);
-    this.#others = Math.min(...this.#samples.map(({ bytes }) => bytes));
+    if (this.#samples.length > 0) this.#others = Math.min(...this.#samples.map(({ bytes }) => bytes));
     const { bytes, limit } = this.#capacity;
+    let aside = 0;
+    for (const { bytes } of this.#aside) aside += bytes;
     const now = {
-      bytes: Math.min(Math.max(0, this.#limit - this.#others), this.#most),
+      bytes: Math.max(0, Math.min(this.#limit - Math.max(this.#others, aside), this.#most - aside)),
       // Others may give back what they have taken.
       limit: Math.max(limit, Math.min(this.#limit, this.#most)),
     };

@@ -15,6 +15,8 @@ export interface NamedHostsOptions {
 export class NamedHosts {
   readonly #options: NamedHostsOptions;
   readonly #pools: PoolHosts[] = [];
+  /** Hosts that are named by their own addresses, and the addresses of pools. */
+  readonly named: { readonly hosts: GpuHost[]; readonly pools: string[] } = { hosts: [], pools: [] };
   #isFollowed = false;
   #isClosed = false;
 
@@ -37,8 +39,13 @@ export class NamedHosts {
         };
         const pool = new PoolHosts({ address, open, log });
         this.#pools.push(pool);
+        this.named.pools.push(address);
         await pool.first();
-      } else hosts.push(await gpuHost({ host: address, name: redact(address), lanes, memory }));
+      } else {
+        const host = await gpuHost({ host: address, name: redact(address), lanes, memory });
+        hosts.push(host);
+        this.named.hosts.push(host);
+      }
     }
     return hosts;
   }

@@ -45,6 +45,17 @@ export interface LaneModel {
   readonly function?: string;
   /** Bytes that are reserved on the host while it is loaded, as for a run. */
   readonly reserve?: number;
+  /** Of a model that lies over several hosts, which lanes of their own kind run. */
+  readonly shard?: ShardSettings;
+}
+
+/** How a model lies over several hosts. */
+export interface ShardSettings {
+  readonly hosts: number;
+  /** Sizes of free dimensions by name. Two sizes: it differs from run to run. */
+  readonly dimensions?: Readonly<Record<string, number | readonly [number, number]>>;
+  /** Shapes of inputs by name. */
+  readonly shapes?: Readonly<Record<string, readonly number[]>>;
 }
 
 /** A function declares no inputs and outputs, and has no weights. */
@@ -114,20 +125,28 @@ export interface RunReport {
 
 /**
  * A run that failed. `memory`: the host had not enough of it, and a smaller batch may fit. `taken`: what was to be reserved
- * for it could not be, since others have it. That says nothing of what the run takes.
+ * for it could not be, since others have it. That says nothing of what the run takes. `away`: the
+ * model could not be loaded over its hosts, which says nothing of the run.
  */
 export class RunError extends Error {
   readonly memory: boolean;
   readonly taken: boolean;
+  readonly away: boolean;
 
   constructor(
     message: string,
-    { memory = false, taken = false, cause }: { memory?: boolean; taken?: boolean; cause?: unknown } = {},
+    {
+      memory = false,
+      taken = false,
+      away = false,
+      cause,
+    }: { memory?: boolean; taken?: boolean; away?: boolean; cause?: unknown } = {},
   ) {
     super(message, { cause });
     this.name = 'RunError';
     this.memory = memory;
     this.taken = taken;
+    this.away = away;
   }
 }
 

@@ -6,7 +6,7 @@ import {
   rowsOf,
   type Tensor,
 } from '../service/tensor.js';
-import { RunError } from './lane.js';
+import { isKept, type LaneRun, RunError } from './lane.js';
 
 /** `count` entries of a tensor's first dimension. */
 export interface Rows {
@@ -67,6 +67,18 @@ export function joinRows(name: string, parts: readonly Rows[]): Tensor {
     return { name, datatype, shape, data: texts.map((each) => new Uint8Array(each)) };
   }
   return { name, datatype, shape, data: joinBytes(pieces as Uint8Array[]) };
+}
+
+/** Each input as one tensor with memory of its own. @throws RunError where a part of it is on a lane */
+export function wholeInputs(inputs: LaneRun['inputs']): Tensor[] {
+  return Object.entries(inputs).map(([name, parts]) => {
+    const rows = parts.map(({ value, from, count }) => {
+      if (isKept(value))
+        throw new RunError(`"${name}" is on lane ${value.lane}, and this lane gets tensors.`);
+      return { value, from, count };
+    });
+    return joinRows(name, rows);
+  });
 }
 
 /**

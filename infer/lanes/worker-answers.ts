@@ -16,8 +16,8 @@ export interface Answered {
 export interface WorkerMethods {
   readonly methods: Readonly<Record<string, (argument: never) => Promise<Answered>>>;
   abort?(reason: string): void;
-  /** The lane wants no answers any more. The worker ends after it. */
-  leave(): void;
+  /** The lane wants no answers any more. The worker ends after it. It never rejects. */
+  leave(): void | Promise<void>;
 }
 
 /** Answers the lane's calls, one after the other. Used in the worker. */
@@ -26,8 +26,7 @@ export function answerCalls({ methods, abort, leave }: WorkerMethods): void {
   parentPort?.on('messageerror', (error) => sayLost(`A call of its lane was lost: ${messageOf(error)}.`));
   parentPort?.on('message', (message: ToWorker) => {
     if (message === 'leave') {
-      leave();
-      process.exit();
+      void Promise.resolve(leave()).then(() => process.exit());
     } else if ('abort' in message) abort?.(message.abort);
     else last = last.then(() => answer(message, methods));
   });

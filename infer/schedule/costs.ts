@@ -4,8 +4,8 @@ export interface Affine {
   perItem: number;
 }
 
-/** The kind of worker that a model or a function runs on. */
-export type Resource = 'gpu' | 'cpu' | 'network';
+/** The kind of worker that a model or a function runs on. `shards` runs models that lie over several hosts. */
+export type Resource = 'gpu' | 'cpu' | 'network' | 'shards';
 
 /** The costs of a model for a lane and its host, in bytes and milliseconds. A graph's function is a model without memory. */
 export interface ModelCosts {

@@ -6,7 +6,7 @@ import { TaskQueue } from './task-queue.js';
 export class TenantShares {
   readonly #shares = new Map<string, TenantShare>();
   /** By resource, the least that a tenant with waiting items had when the scheduler looked last. */
-  readonly #least: Record<Resource, number> = { gpu: 0, cpu: 0, network: 0 };
+  readonly #least: Record<Resource, number> = { gpu: 0, cpu: 0, network: 0, shards: 0 };
 
   of(tenant: string, weight: number): TenantShare {
     let share = this.#shares.get(tenant);

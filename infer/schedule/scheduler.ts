@@ -34,7 +34,7 @@ import type { Capacity, Decision, LaneOptions, Outcome, Refusal, Run, ScheduledR
 const MOST_LOSSES = 3;
 /** A delay counts for at most ten times as many requests as wait now, however busy the scheduler is. */
 const MOST_BUSY = 0.9;
-const RESOURCES: readonly Resource[] = ['gpu', 'cpu', 'network'];
+const RESOURCES: readonly Resource[] = ['gpu', 'cpu', 'network', 'shards'];
 
 /**
  * Decides which model runs next, with how many items, and on which lane. It looks at the memory that is free now and at

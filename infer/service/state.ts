@@ -24,11 +24,11 @@ export interface QueueState {
   readonly oldest: number;
 }
 
-/** A GPU host, or this machine for functions. */
+/** A GPU host, this machine for functions, or the hosts of models that lie over several. */
 export interface HostState {
   readonly name: string;
-  readonly resource: 'gpu' | 'cpu' | 'network';
-  /** Its GPU memory; undefined for functions, which take none. */
+  readonly resource: 'gpu' | 'cpu' | 'network' | 'shards';
+  /** Its GPU memory; undefined if it is no GPU host. */
   readonly memory?: HostMemoryState;
 }
 

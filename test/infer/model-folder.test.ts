@@ -113,6 +113,32 @@ describe('a folder of models and graphs', () => {
     ]);
   });
 
+  it('has a problem for each mistake of a model over several hosts', () => {
+    const wrong = 'maxBatch: 4\nshard:\n  hosts: 2\n  dimensions: { all: [9, 12] }\n';
+    put({
+      'a/1/model.onnx': 'x',
+      'a/config.yaml': wrong,
+      'b/1/model.onnx': 'x',
+      'b/config.yaml': 'shard:\n  hosts: 1\n  dimensions: { new: 0 }\n',
+      'c/1/model.onnx': 'x',
+      'c/config.yaml': 'shard: { host: 2 }\n',
+    });
+    expect(problems()).toEqual([
+      'a/config.yaml:1:11 A model over several hosts takes one request at a time: leave out either maxBatch or shard.',
+      'b/config.yaml:2:10 "shard.hosts" must be >= 2.',
+      'b/config.yaml:3:22 "shard.dimensions.new" must be >= 1.',
+      'b/config.yaml:3:22 "shard.dimensions.new" must be array.',
+      'b/config.yaml:3:22 "shard.dimensions.new" is none of what it may be.',
+      'c/config.yaml:1:8 "shard" has no "hosts".',
+      'c/config.yaml:1:10 There is no setting "host" here.',
+    ]);
+    put({ 'a/config.yaml': wrong.replace('maxBatch: 4\n', '') });
+    expect(readModelFolder(folder).models.get('a')?.shard).toEqual({
+      hosts: 2,
+      dimensions: { all: [9, 12] },
+    });
+  });
+
   it('that is empty, or is not there, has one problem', () => {
     expect(problems()).toEqual([' The folder has no model and no graph: put a model at NAME/1/model.onnx.']);
     expect(readModelFolder(join(folder, 'none')).problems).toHaveLength(1);

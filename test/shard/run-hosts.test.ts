@@ -1,12 +1,17 @@
 // Models over real hosts: each a worker with ONNX Runtime Web on a GPU of its own.
+import * as ort from 'onnxruntime-web/wasm';
 import { afterAll, describe, expect, test } from 'vitest';
+import { elements } from '#farlight/infer/service/tensor.js';
 import '../support/programs/liftoff.js';
 import { type ShardOptions, shard } from '#farlight/shard/index.js';
 import { type TestHost, testHost } from '#farlight/testing/index.js';
 
+import { until } from '../support/machine/processes.js';
+import { seeded } from '../support/random/seeded.js';
 import { runAlone } from './support/cpu-host.js';
 import { decode, gptModel, gptState } from './support/gpt.mjs';
 import { byLayers, difference, linesOf, noting } from './support/runs.js';
+import { engineOver, inputsOf } from './support/served.js';
 
 const GPT = { layers: 1, width: 48, heads: 12, vocabulary: 97, positions: 80 };
 const PROMPT = [1, 2, 3, 4, 5, 6, 7, 8];
@@ -80,4 +85,44 @@ describe('a GPT over GPUs', () => {
     },
     120_000,
   );
+});
+
+describe('a GPT over two hosts of the inference server', () => {
+  test('answers as it does alone, and leaves the lanes of its hosts so much less memory', async () => {
+    const MEMORY = 64 * 2 ** 20;
+    const served = await engineOver(gpt, await onSoftware(2), MEMORY);
+    await served.engine.loaded;
+    expect(served.log).toEqual([]);
+    const { inputs, maxBatchSize } = served.engine.configuration('gpt');
+    expect(inputs.slice(0, 3).map(({ shape }) => shape)).toEqual([
+      [1, 1],
+      [1, 1],
+      [1, -1],
+    ]);
+    expect(maxBatchSize).toBe(0);
+    const alone = await runAlone(gpt);
+    for (const past of [8, 10]) {
+      const random = seeded(past);
+      const given = inputsOf(GPT, past, random);
+      const { outputs } = await served.engine.infer({ model: 'gpt', inputs: given });
+      const feeds = given.map(({ name, datatype, shape, data }) => {
+        const type = datatype === 'FP32' ? 'float32' : 'int64';
+        return [name, new ort.Tensor(type, elements(datatype, data as Uint8Array) as Float32Array, shape)];
+      });
+      const expected = await alone.run(Object.fromEntries(feeds));
+      expect(outputs.map(({ name }) => name)).toEqual(['logits', '0.key.all', '0.value.all']);
+      for (const { name, datatype, shape, data } of outputs) {
+        const { dims, data: wanted } = expected[name] as ort.Tensor;
+        expect(shape).toEqual(dims);
+        const values = elements(datatype, data as Uint8Array) as Float32Array;
+        expect(difference(values, wanted as Float32Array)).toBeLessThan(1e-5);
+      }
+    }
+    const left = () => served.hosts.map(({ memory }) => memory.capacity.bytes);
+    for (const bytes of left()) expect(MEMORY - bytes).toBeGreaterThan(30_000);
+    await served.engine.unload('gpt');
+    await until(() => left().every((bytes) => bytes === MEMORY));
+    await served.close();
+    await alone.release();
+  }, 120_000);
 });

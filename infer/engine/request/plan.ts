@@ -114,11 +114,11 @@ export function staysOnLane(
 ): boolean {
   const from = { step, name };
   const { unit } = steps[step] as PlanStep;
-  if (unit.isFunction || outputs.some((output) => same(output.from, from))) return false;
+  if (!unit.isOnGpu || outputs.some((output) => same(output.from, from))) return false;
   const takers = steps.filter(({ inputs, each }) =>
     [each, ...inputs.map((input) => input.from)].some((each) => same(each, from)),
   );
-  return takers.length > 0 && takers.every((taker) => !taker.unit.isFunction);
+  return takers.length > 0 && takers.every((taker) => taker.unit.isOnGpu);
 }
 
 /** The outputs of a step that another step takes, or the request. */

@@ -57,6 +57,11 @@ export class Unit {
     return this.file.function !== undefined;
   }
 
+  /** Whether its values may stay on a lane, where the next model takes them. */
+  get isOnGpu(): boolean {
+    return this.resource === 'gpu';
+  }
+
   get isDeclared(): boolean {
     return this.#isDeclared;
   }

@@ -3,7 +3,6 @@ import { clearTimeout, monotonicNow, setTimeout } from '../../../link/machine/cl
 import { messageOf } from '../../../proto/errors.js';
 import type { Tensor } from '../../service/tensor.js';
 import {
-  isKept,
   type Lane,
   LaneLostError,
   type LaneModel,
@@ -13,7 +12,7 @@ import {
   type RunReport,
 } from '../lane.js';
 import { LaneWorker } from '../lane-worker.js';
-import { buffersOf, joinRows } from '../tensor-rows.js';
+import { buffersOf, wholeInputs } from '../tensor-rows.js';
 import type { FunctionCall } from './function-lane-worker.js';
 
 export interface FunctionLaneOptions {
@@ -81,14 +80,7 @@ class FunctionLane implements Lane {
     if (!model) throw new RunError(`Function "${id}" is not loaded on this lane.`);
     if (keep.length > 0) throw new RunError(`"${keep[0]}" cannot stay on a lane for functions.`);
     const start = monotonicNow();
-    const joined = Object.entries(inputs).map(([name, parts]) => {
-      const rows = parts.map(({ value, from, count }) => {
-        if (isKept(value))
-          throw new RunError(`"${name}" is on lane ${value.lane}, and a function gets tensors.`);
-        return { value, from, count };
-      });
-      return joinRows(name, rows);
-    });
+    const joined = wholeInputs(inputs);
     const call: FunctionCall = {
       id,
       inputs: Object.fromEntries(joined.map((tensor) => [tensor.name, tensor])),

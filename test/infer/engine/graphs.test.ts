@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { InferenceError } from '#farlight/infer/service/service.js';
 import type { Tensor } from '#farlight/infer/service/tensor.js';
-import { type FakeModel, int32, mapping, numbers } from './fake-lanes.js';
+import { FakeHost, type FakeModel, int32, mapping, numbers } from './fake-lanes.js';
 import { type Served, serve } from './served.js';
 
 const NONE = { base: 0, perItem: 0 };
@@ -54,6 +54,35 @@ const page = (...rows: number[][]): Tensor =>
   int32('page', [1 + 2 * rows.length], [rows.length, ...rows.flat()]);
 
 describe('a graph', () => {
+  it('joins models on lanes of one host and a model over several hosts, whose values never stay on a lane', async () => {
+    const graph = `
+inputs: [x]
+steps:
+  first: { model: plus, inputs: { x: x } }
+  second: { model: double, inputs: { x: first.y } }
+  third: { model: plus, inputs: { x: second.y } }
+outputs: { y: third.y }
+`;
+    const several: FakeHost[] = [];
+    const served = await serve(models, {
+      files: { 'g/graph.yaml': graph, 'double/config.yaml': 'shard: { hosts: 2 }' },
+      more: (time) => {
+        several.push(new FakeHost(time, models, { name: 'several hosts', resource: 'shards' }));
+        return several;
+      },
+    });
+    expect(await answer(served, 'g', [int32('x', [1, 2], [1, 2])])).toEqual({ y: [5, 7] });
+    expect(served.host.runs.map(({ model }) => model)).toEqual(['plus@1', 'plus@1']);
+    const [host] = several as [FakeHost];
+    expect(host.runs.at(-1)?.model).toBe('double@1');
+    // Each request of a model over several hosts is a run of its own.
+    host.runs.splice(0);
+    const rows = int32('x', [3, 2], [1, 2, 3, 4, 5, 6]);
+    expect(await answer(served, 'double', [rows])).toEqual({ y: [2, 4, 6, 8, 10, 12] });
+    expect(host.runs).toHaveLength(1);
+    for (const lane of [...host.open, ...served.host.open]) expect(lane.kept.size).toBe(0);
+  });
+
   it('runs a step once for each element, and joins the results in order', async () => {
     const served = await serve(models, { files, functions });
     expect(await answer(served, 'ocr', [page([1, 2], [3, 4], [5, 6])])).toEqual({
