@@ -347,7 +347,7 @@ describe('overload', () => {
     expect(await codeOf(ask(served, 5, { signal: AbortSignal.abort() }))).toBe('cancelled');
   });
 
-  it('forgets 10,000 requests that were cancelled', async () => {
+  it('forgets 10,000 requests that were cancelled', { timeout: 120_000 }, async () => {
     const served = await serve({ double: mapping((x) => 2 * x, { gpu: { base: 100, perItem: 0 } }) });
     const first = ask(served, 1);
     await served.time.pass(1);

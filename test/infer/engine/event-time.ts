@@ -47,7 +47,7 @@ export class EventTime implements Clock {
 
   /** Waits for files that are read, which no timer shows. Returns false if none comes. */
   async #fileRead(isOver: () => boolean): Promise<boolean> {
-    for (let wait = 0; wait < 1000; wait += 1) {
+    for (let wait = 0; wait < 15_000; wait += 1) {
       await new Promise((resolve) => setTimeout(resolve, 1));
       if (isOver() || this.#waiting.length > 0) return true;
     }

@@ -113,22 +113,29 @@ describe('an engine on lanes with ONNX Runtime', { timeout: 120_000 }, () => {
 
   it('answers a graph bit by bit as its steps run by hand, whatever it was batched with', async () => {
     const images = [1, 2, 3, 4, 5, 6, 7, 8].map((seed) => image(seed, seed % 4 === 0 ? 12 : 8));
-    const answers = await Promise.all(
-      images.map(async (input) => {
-        const { outputs } = await engine.infer({ model: 'graph', inputs: [input] });
-        return Object.fromEntries(outputs.map((each) => [each.name, each]));
-      }),
-    );
-    for (const [index, input] of images.entries()) {
-      const net = await runByHand('net', 'image', input, ['features', 'mean']);
-      const minus = await runByHand('minus', 'x', { ...(net.features as Tensor), name: 'x' }, ['y']);
-      const { y, mean, mark } = answers[index] as Record<string, Tensor>;
-      expect(y).toEqual(minus.y);
-      expect(mean).toEqual(net.mean);
-      expect(floats(mark as Tensor)).toEqual([Math.max(...floats(net.mean as Tensor))]);
+    let asked = 0;
+    let ran = 0;
+    // What the scheduler batches depends on the times that it measures: on a busy machine it may run each image alone.
+    for (let round = 0; round < 10 && ran === asked; round += 1) {
+      const answers = await Promise.all(
+        images.map(async (input) => {
+          const { outputs } = await engine.infer({ model: 'graph', inputs: [input] });
+          return Object.fromEntries(outputs.map((each) => [each.name, each]));
+        }),
+      );
+      for (const [index, input] of images.entries()) {
+        const net = await runByHand('net', 'image', input, ['features', 'mean']);
+        const minus = await runByHand('minus', 'x', { ...(net.features as Tensor), name: 'x' }, ['y']);
+        const { y, mean, mark } = answers[index] as Record<string, Tensor>;
+        expect(y).toEqual(minus.y);
+        expect(mean).toEqual(net.mean);
+        expect(floats(mark as Tensor)).toEqual([Math.max(...floats(net.mean as Tensor))]);
+      }
+      asked += images.length;
+      const [statistics] = engine.statistics('net');
+      expect(statistics?.inferenceCount).toBe(asked);
+      ran = statistics?.executionCount ?? 0;
     }
-    const [statistics] = engine.statistics('net');
-    expect(statistics?.inferenceCount).toBe(8);
-    expect(statistics?.executionCount).toBeLessThan(8);
+    expect(ran).toBeLessThan(asked);
   });
 });

@@ -118,12 +118,12 @@ describe('several requests on one connection', () => {
   });
 
   it('a long computation is no idle connection', async () => {
-    const { port, service } = await servers.http({ idleMs: 100 });
+    const { port, service } = await servers.http({ idleMs: 1000 });
     const answers = raw(port, request('slow') + request('slow', one, 'connection: close\r\n'));
     await soon(() => expect(service.waiting).toHaveLength(2));
     const [first, second] = service.waiting;
     second?.release();
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await new Promise((resolve) => setTimeout(resolve, 2000));
     first?.release();
     expect(statuses(await answers)).toEqual([200, 200]);
   });
