@@ -106,7 +106,10 @@ describe('the page of a stream application', { timeout: 90_000 }, () => {
         const summaries = found.flatMap(({ nodes }) => nodes.map((node) => node.failureSummary + node.html));
         expect({ colorScheme, width, summaries }).toEqual({ colorScheme, width, summaries: [] });
         // Nothing may be wider than the screen, or people must scroll sideways.
-        expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width);
+        // The charts take their new width in a frame of their own.
+        await expect
+          .poll(() => page.evaluate('document.documentElement.scrollWidth'))
+          .toBeLessThanOrEqual(width);
       }
     }
   });
