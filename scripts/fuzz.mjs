@@ -1,5 +1,5 @@
 // The long form of test/hostile/fuzz.test.ts, which changes sessions of models too, and, with a tenth of the runs, of
-// test/hostile/infer-requests.test.ts and job-files.test.ts: npm run fuzz -- --runs 1000000 --seed 1
+// test/hostile/infer-requests.test.ts, job-files.test.ts and stream-inputs.test.ts: npm run fuzz -- --runs 1000000 --seed 1
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -41,6 +41,7 @@ const ofRequests = [
   'run',
   'test/hostile/infer-requests.test.ts',
   'test/hostile/job-files.test.ts',
+  'test/hostile/stream-inputs.test.ts',
   '--disable-console-intercept',
 ];
 if (spawnSync(process.execPath, ofRequests, { cwd: root, stdio: 'inherit', env: requests }).status !== 0) {

@@ -7,6 +7,7 @@ import {
 } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { TlsOptions } from 'node:tls';
 import { isLoopback } from '../../link/address/loopback.js';
 import { clearTimeout, setTimeout } from '../../link/machine/clock.js';
@@ -14,7 +15,8 @@ import { bearerOf, REFUSED_AFTER_MS } from '../../server/trust/admission.js';
 import type { LocalUser } from '../../server/trust/local-users.js';
 import { type Address, Newcomers } from '../../server/trust/newcomers/newcomers.js';
 import type { Trust } from '../door/trust.js';
-import { NOBODY } from '../protocol/repository.js';
+import { failureOf } from '../protocol/failures.js';
+import { type Client, NOBODY } from '../protocol/repository.js';
 import { SharedBudget } from '../service/shared-budget.js';
 import { HttpRefusal } from './body.js';
 import { Exchange, type ExchangeOptions } from './exchange.js';
@@ -36,6 +38,8 @@ export interface HttpServerOptions {
   readonly idleMs?: number | undefined;
   /** How long a client may take for a whole request, in milliseconds. Default 5 minutes. */
   readonly requestMs?: number | undefined;
+  /** Takes over a connection of a client that asks for another protocol. Left out: there is HTTP alone. */
+  upgrade?(request: IncomingMessage, socket: Duplex, head: Buffer, client: Client): void;
   onError(error: unknown): void;
   onAnswer(status: number): void;
 }
@@ -88,6 +92,13 @@ export class HttpServer {
     this.#server.on('request', receive);
     // A client that waits for a word before it sends its body gets it when the body is read.
     this.#server.on('checkContinue', receive);
+    if (options.upgrade) {
+      const { upgrade } = options;
+      this.#server.on(
+        'upgrade',
+        (request, socket, head) => void this.#upgrade(request, socket, head, upgrade),
+      );
+    }
     this.#server.on('clientError', (error: NodeJS.ErrnoException, socket) =>
       refuseRaw(error, socket as Socket),
     );
@@ -136,13 +147,37 @@ export class HttpServer {
     const method = request.method ?? '';
     const found = this.#router.find(method, path);
     if (!('route' in found)) {
-      await this.#client(exchange);
+      await this.#client(request);
       throw this.#noRoute(method, path, found.methods);
     }
     const { route, names } = found;
-    const client = route.open ? NOBODY : await this.#client(exchange);
+    const client = route.open ? NOBODY : await this.#client(request);
     exchange.belongsTo(client.tenant);
     await route.handle(exchange, names, client);
+  }
+
+  async #upgrade(
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    act: NonNullable<HttpServerOptions['upgrade']>,
+  ): Promise<void> {
+    // Node removes its error listener from such a connection.
+    socket.on('error', () => socket.destroy());
+    const { trust, onError, onAnswer } = this.#options;
+    try {
+      if (this.#closing) throw new HttpRefusal(503, 'the server ends; connect again later');
+      if (!trust.tokens) notFromPages(request);
+      act(request, socket, head, await this.#client(request));
+      onAnswer(101);
+    } catch (error) {
+      const { http, sentence } =
+        error instanceof HttpRefusal
+          ? { http: error.status, sentence: error.message }
+          : failureOf(error, onError);
+      onAnswer(http);
+      endRaw(socket, http, sentence);
+    }
   }
 
   #noRoute(method: string, path: string, methods: readonly string[]): HttpRefusal {
@@ -159,8 +194,7 @@ export class HttpServer {
   }
 
   /** @throws FarlightError UNAUTHORIZED (rejects) */
-  async #client({ request }: Exchange) {
-    const { socket, headers } = request;
+  async #client({ socket, headers }: IncomingMessage) {
     const { trust } = this.#options;
     try {
       // Where the server asks for tokens, they decide, and it does not look up the user.
@@ -235,7 +269,10 @@ function refuseRaw({ code = '' }: NodeJS.ErrnoException, socket: Socket): void {
     socket.destroy();
     return;
   }
-  const [status, sentence] = known ?? [400, 'this is no request of HTTP/1.1'];
+  endRaw(socket, ...(known ?? ([400, 'this is no request of HTTP/1.1'] as const)));
+}
+
+function endRaw(socket: Duplex, status: number, sentence: string): void {
   const body = JSON.stringify({ error: sentence });
   const headers = `content-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close`;
   socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${headers}\r\n\r\n${body}`);

@@ -1,3 +1,5 @@
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
 import { inspect } from 'node:util';
 import { type Trust, urlFor, watchTrust } from '../../infer/door/trust.js';
 import { HttpRefusal } from '../../infer/http/body.js';
@@ -9,9 +11,10 @@ import type { Route } from '../../infer/http/routes.js';
 import { traceparentOf } from '../../infer/protocol/request.js';
 import { LiveEvents } from '../../page/live-events.js';
 import { liveState, SITE } from '../page/dashboard.js';
-import type { PostedRecords } from '../sources/posted-records.js';
+import type { PostedRecords, TakenRecord } from '../sources/posted-records.js';
 import type { Metrics } from '../statistics/figures.js';
 import type { Observatory } from '../statistics/observatory.js';
+import { RecordSockets } from './record-sockets.js';
 
 export interface FrontOptions {
   readonly trust: Trust;
@@ -24,6 +27,7 @@ export interface FrontOptions {
   log(message: string): void;
 }
 
+const RECORDS = '/v1/records';
 /** The most bytes of requests in memory, in requests of the longest kind. */
 const BUDGET = 8;
 
@@ -33,6 +37,7 @@ export class Front {
   readonly #server: HttpServer;
   /** Keeps the pages of tenants up to date. */
   readonly #live = new LiveEvents({ name: 'application' });
+  readonly #sockets: RecordSockets;
   /** Stops following the certificate and the tokens. */
   #unwatch: (() => void) | undefined;
   #port = 0;
@@ -40,6 +45,8 @@ export class Front {
   constructor(options: FrontOptions) {
     const { trust, limit, log } = options;
     this.#options = options;
+    const onError = (error: unknown) => log(`a request failed by a bug: ${inspect(error)}`);
+    this.#sockets = new RecordSockets({ limit, onError });
     this.#server = new HttpServer({
       routes: this.#routes(),
       guide: 'docs/streams.md',
@@ -47,7 +54,8 @@ export class Front {
       trust,
       limit,
       budget: BUDGET * limit,
-      onError: (error) => log(`a request failed by a bug: ${inspect(error)}`),
+      upgrade: (request, socket, head, { tenant }) => this.#connect(request, socket, head, tenant),
+      onError,
       onAnswer: () => {},
     });
   }
@@ -67,6 +75,7 @@ export class Front {
   async close(graceMs: number): Promise<void> {
     this.#unwatch?.();
     this.#live.close();
+    this.#sockets.close();
     await this.#server.close(graceMs);
   }
 
@@ -77,7 +86,7 @@ export class Front {
     return [
       {
         method: 'POST',
-        path: '/v1/records',
+        path: RECORDS,
         handle: (exchange, _, { tenant }) => this.#take(exchange, tenant),
       },
       ...pageRoutes({
@@ -99,8 +108,19 @@ export class Front {
   }
 
   async #take(exchange: Exchange, tenant: string): Promise<void> {
-    const { url, headers } = exchange.request;
-    const source = new URL(url ?? '/', 'http://any').searchParams.get('source') ?? '';
+    const { take } = this.#taker(exchange.request, tenant);
+    exchange.json(await take(await exchange.body(), 'the body'));
+  }
+
+  #connect(request: IncomingMessage, socket: Duplex, head: Buffer, tenant: string): void {
+    if (urlOf(request).pathname !== RECORDS)
+      throw new HttpRefusal(404, `a WebSocket for records is at ${RECORDS}?source=NAME`);
+    this.#sockets.accept(request, socket, head, this.#taker(request, tenant));
+  }
+
+  /** Takes records of a tenant for the source that a request names, and counts them. @throws HttpRefusal */
+  #taker(request: IncomingMessage, tenant: string) {
+    const source = urlOf(request).searchParams.get('source') ?? '';
     const posted = this.#options.posted(source);
     if (!posted)
       throw new HttpRefusal(
@@ -108,15 +128,27 @@ export class Front {
         `no records can be posted to a source "${source.slice(0, 100)}"; name one with ?source=NAME`,
       );
     const counts = this.#options.observatory.posted;
-    try {
-      const body = readJson(await exchange.body(), 'the body');
-      const records = await posted.take(body, traceparentOf(headers.traceparent));
-      const repeated = records.filter(({ isRepeated }) => isRepeated).length;
-      counts.add({ tenant, source }, { records: records.length - repeated, repeated });
-      exchange.json({ records });
-    } catch (error) {
-      counts.add({ tenant, source }, { refused: 1 });
-      throw error;
-    }
+    const traceparent = traceparentOf(request.headers.traceparent);
+    return {
+      room: (signal: AbortSignal) => posted.room(signal),
+      take(bytes: Uint8Array, what: string) {
+        let taken: Promise<readonly TakenRecord[]>;
+        try {
+          taken = posted.take(readJson(bytes, what), traceparent);
+        } catch (error) {
+          counts.add({ tenant, source }, { refused: 1 });
+          throw error;
+        }
+        return taken.then((records) => {
+          const repeated = records.filter(({ isRepeated }) => isRepeated).length;
+          counts.add({ tenant, source }, { records: records.length - repeated, repeated });
+          return { records };
+        });
+      },
+    };
   }
+}
+
+function urlOf({ url = '/' }: IncomingMessage): URL {
+  return URL.canParse(url, 'http://any') ? new URL(url, 'http://any') : new URL('http://any');
 }

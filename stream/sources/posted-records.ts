@@ -2,7 +2,7 @@ import { typeOf } from '../../infer/graph/graph-file.js';
 import { tensorFromJson } from '../../infer/protocol/tensor-coding.js';
 import { invalid } from '../../infer/service/service.js';
 import { elementsOf, type Tensor } from '../../infer/service/tensor.js';
-import type { Feed } from './source.js';
+import { type Feed, roomIn } from './source.js';
 
 /** A record as it is posted. */
 interface PostedRecord {
@@ -36,6 +36,8 @@ export class PostedRecords {
   readonly #feed: Feed;
   /** By key, the number of the record that was taken last. */
   readonly #sequences: Map<string, number>;
+  /** By key, the last record that is not safe yet. */
+  readonly #unsafe = new Map<string, Promise<unknown>>();
 
   constructor(name: string, types: Readonly<Record<string, string>>, feed: Feed) {
     this.#name = name;
@@ -44,12 +46,17 @@ export class PostedRecords {
     this.#sequences = new Map([...feed.positions].map(([key, position]) => [key, Number(position)]));
   }
 
+  /** Resolves when few records wait to begin, or the signal aborts. */
+  room(signal: AbortSignal): Promise<void> {
+    return roomIn(this.#feed, signal);
+  }
+
   /**
-   * Takes one record, or `{ records: [...] }`, all or none of them.
+   * Takes one record, or `{ records: [...] }`, all or none of them. Records keep the order of the calls.
    *
-   * @throws InferenceError invalid where the body is wrong; Error where the log takes nothing (rejects)
+   * @throws InferenceError invalid where the body is wrong, at once; Error where the log takes nothing (rejects)
    */
-  async take(body: unknown, traceparent?: string): Promise<readonly TakenRecord[]> {
+  take(body: unknown, traceparent?: string): Promise<readonly TakenRecord[]> {
     const { records } = (body ?? {}) as { records?: unknown };
     const list = records === undefined ? [body] : records;
     if (!Array.isArray(list)) throw invalid('"records" must be a list');
@@ -64,17 +71,26 @@ export class PostedRecords {
     traceparent: string | undefined,
   ): Promise<TakenRecord> {
     if (sequence !== undefined) {
-      if (sequence <= (this.#sequences.get(key) ?? -1)) return { offset: undefined, isRepeated: true };
+      if (sequence <= (this.#sequences.get(key) ?? -1)) {
+        // The first one may still be on its way to the disk.
+        await this.#unsafe.get(key);
+        return { offset: undefined, isRepeated: true };
+      }
       // Before the record is safe: the same one may be on its way twice.
       this.#sequences.set(key, sequence);
     }
-    const offset = await this.#feed.ingest({
+    const logged = this.#feed.ingest({
       key,
       values,
       ...(sequence !== undefined && { position: sequence }),
       ...(traceparent !== undefined && { traceparent }),
     });
-    return { offset, isRepeated: false };
+    this.#unsafe.set(key, logged);
+    try {
+      return { offset: await logged, isRepeated: false };
+    } finally {
+      if (this.#unsafe.get(key) === logged) this.#unsafe.delete(key);
+    }
   }
 }
 
