@@ -13,6 +13,7 @@ import { Application, type StoredCheckpoint } from './run/application.js';
 import { FunctionPool } from './run/function-pool.js';
 import { LaneRunner, type OpenHosts } from './run/lane-runner.js';
 import type { ApplicationObserver } from './run/observer.js';
+import { SharedRunner } from './run/shared-runner.js';
 import { FileSink } from './sinks/file-sink.js';
 import { HttpSink } from './sinks/http-sink.js';
 import { NatsSink } from './sinks/nats-sink.js';
@@ -62,7 +63,7 @@ export async function openApplication(options: SiteOptions, first: () => Promise
   const { durable, checkpointEvery, hosts, nats, observer, log } = options;
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const lock = await lockFolder(folder);
-  const runner = new LaneRunner({ folder: join(folder, 'models'), hosts, log });
+  const lanes = new LaneRunner({ folder: join(folder, 'models'), hosts, log });
   // Sources have threads of their own: a generator must not wait behind the steps that it feeds.
   const generators = new FunctionPool('cpu');
   const posted = new Map<string, PostedRecords>();
@@ -70,14 +71,14 @@ export async function openApplication(options: SiteOptions, first: () => Promise
   const close = async () => {
     await application?.close();
     await generators.close();
-    await runner.close();
+    await lanes.close();
     await new Promise<void>((closed) => (lock ? lock.close(() => closed()) : closed()));
   };
   try {
     application = await Application.open(
       {
         checkpoints: new CheckpointStore<StoredCheckpoint>(join(folder, 'checkpoints')),
-        runner,
+        runner: new SharedRunner(lanes),
         clock: PROCESS_CLOCK,
         checkpointEvery,
         observer,

@@ -130,7 +130,7 @@ export class Flow<Value> {
     return this.#before !== undefined;
   }
 
-  /** The offset of the record that a source has to admit next. */
+  /** The first offset of a source that can be admitted next. Offsets may have gaps. */
   next(source: string): number {
     return this.#next.get(source) ?? 0;
   }
@@ -151,8 +151,8 @@ export class Flow<Value> {
 
   admit(record: FlowRecord<Value>): void {
     invariant(
-      record.offset === this.next(record.source),
-      `record ${record.offset} of ${record.source} is not next`,
+      record.offset >= this.next(record.source),
+      `record ${record.offset} of ${record.source} was admitted before`,
     );
     this.#next.set(record.source, record.offset + 1);
     this.#pass(record);

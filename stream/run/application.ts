@@ -46,11 +46,15 @@ export interface StoredCheckpoint {
 export interface ApplicationOptions {
   readonly checkpoints: Pick<CheckpointStore<StoredCheckpoint>, 'latest' | 'store'>;
   readonly runner: StepRunner;
-  openLog(source: string): Promise<SourceLog>;
+  /** `wake` is for logs that others append to: it says that there is more. */
+  openLog(source: string, wake: () => void): Promise<SourceLog>;
   /** Opens a sink, which may have had outputs since this mark. */
   openSink(name: string, definition: Definition, mark: unknown): Promise<Sink>;
-  /** Starts a source, which gives its records to `ingest` from now on. `positions` says how far it had read, by key. */
-  openSource(name: string, definition: Definition, feed: Feed): Promise<Source>;
+  /**
+   * Starts a source, which gives its records to `ingest` from now on. `positions` says how far it had read, by key. Left
+   * out where others append to the logs.
+   */
+  openSource?(name: string, definition: Definition, feed: Feed): Promise<Source>;
   readonly clock: Clock;
   readonly observer?: ApplicationObserver | undefined;
   /** Records on their way at most. */
@@ -94,6 +98,8 @@ export class Application {
   readonly #positions = new Map<string, Map<string, unknown>>();
   /** By source, the records that the process before may have passed through, as outputs of them may be written. */
   readonly #replays = new Map<string, number>();
+  /** Where each sink stood at the checkpoint from which this process went on. */
+  #firstMarks: ReadonlyMap<string, unknown> = new Map();
   /** Called when all of them have been admitted again, or never will be. */
   #onReplayed: (() => void) | undefined;
   #cutting: Cutting | undefined;
@@ -115,23 +121,20 @@ export class Application {
    * @throws Error that says why the version cannot run (rejects)
    */
   static async open(options: ApplicationOptions, first: () => Promise<Definition>): Promise<Application> {
-    let checkpoint = await options.checkpoints.latest();
-    if (!checkpoint) {
-      const none = new Map();
-      checkpoint = {
-        epoch: 0,
-        definition: await first(),
-        cut: none,
-        states: none,
-        positions: none,
-        marks: none,
-      };
-      await options.runner.prepare(checkpoint.definition);
-      await options.checkpoints.store(checkpoint);
-    } else await options.runner.prepare(checkpoint.definition);
+    const latest = await options.checkpoints.latest();
+    const none = new Map();
+    const checkpoint = latest ?? {
+      epoch: 0,
+      definition: await first(),
+      cut: none,
+      states: none,
+      positions: none,
+      marks: none,
+    };
+    await options.runner.prepare(checkpoint.definition);
     const application = new Application(options, checkpoint);
     try {
-      await application.#start(checkpoint);
+      await application.#start(checkpoint, latest === undefined);
     } catch (error) {
       await application.close();
       throw error;
@@ -177,6 +180,11 @@ export class Application {
     this.#options.observer?.logged(source, offset);
     reader.wake();
     return offset;
+  }
+
+  /** By source, the offset of the record that it takes next. */
+  next(): ReadonlyMap<string, number> {
+    return new Map([...this.#readers.keys()].map((source) => [source, this.#flow.next(source)]));
   }
 
   /** Records of a source that were logged and that have not begun. */
@@ -255,7 +263,9 @@ export class Application {
     await Promise.all([...this.#readers.values()].map(({ log }) => log.close()));
   }
 
-  async #start({ cut, marks, positions }: StoredCheckpoint): Promise<void> {
+  async #start(checkpoint: StoredCheckpoint, isFirst: boolean): Promise<void> {
+    const { cut, marks, positions } = checkpoint;
+    this.#firstMarks = marks;
     const { sources } = this.#definition;
     for (const [source, read] of positions) this.#positions.set(source, new Map(read));
     for (const source of Object.keys(sources)) {
@@ -264,6 +274,8 @@ export class Application {
       if (log.end > from) this.#replays.set(source, log.end);
     }
     await this.#openSinks(this.#definition, marks);
+    // After a kill, what sinks had before the application began is none of its outputs, and all that comes after is.
+    if (isFirst) await this.#options.checkpoints.store({ ...checkpoint, marks: this.#marks() });
     for (const reader of this.#readers.values()) reader.wake();
     for (const source of Object.keys(sources)) await this.#openSource(source, cut.get(source) ?? 0);
     this.#checkpointLater(this.#options.checkpointEvery);
@@ -300,12 +312,14 @@ export class Application {
         signal?.removeEventListener('abort', stop);
       }
     } catch (error) {
+      // The same version may have been to begin with other states.
       this.#definitions.delete(definition.id);
+      this.#definitions.set(before.id, before);
       await this.#drop(sources, sinks);
       await runner.release(definition);
       throw error;
     }
-    this.#definitions.delete(before.id);
+    if (before.id !== definition.id) this.#definitions.delete(before.id);
     log(`version ${definition.id} runs since epoch ${this.epoch}`);
     const kept = sinksOf(definition);
     await this.#drop(
@@ -338,7 +352,7 @@ export class Application {
     if (this.#isClosed) return Promise.reject(CLOSED);
     return new Promise((resolve, reject) => {
       const positions = new Map([...this.#positions].map(([source, read]) => [source, new Map(read)]));
-      const marks = new Map([...this.#sinks].map(([name, { sink }]) => [name, sink.mark()]));
+      const marks = this.#marks();
       this.#cutting = { definition, positions, marks, isStoring: false, resolve, reject };
       this.#hasNew = false;
       this.#flow.cut(plan && versionOf(definition, plan));
@@ -463,14 +477,14 @@ export class Application {
     const admitted = { source, offset, key, values };
     this.#options.observer?.admitted(admitted, traceparent);
     this.#flow.admit(admitted);
-    if (offset + 1 === this.#replays.get(source)) this.#replays.delete(source);
+    if (offset + 1 >= (this.#replays.get(source) ?? Number.POSITIVE_INFINITY)) this.#replays.delete(source);
     if (this.#replays.size === 0) this.#onReplayed?.();
     this.#go();
     return true;
   }
 
   async #openReader(source: string, from: number): Promise<Reader> {
-    const log = await this.#options.openLog(source);
+    const log = await this.#options.openLog(source, () => this.#readers.get(source)?.wake());
     const reader = new Reader(log, from, (record) => this.#admit(source, record), this.#fail);
     this.#readers.set(source, reader);
     return reader;
@@ -479,7 +493,8 @@ export class Application {
   /** Starts a source where the last record of the log says that it stood. */
   async #openSource(source: string, from: number): Promise<void> {
     const reader = this.#readers.get(source);
-    if (!reader) return;
+    const { openSource } = this.#options;
+    if (!reader || !openSource) return;
     const positions = new Map(this.#positionsOf(source));
     const cursor = reader.log.cursor(from);
     try {
@@ -493,7 +508,7 @@ export class Application {
       ingest: (record: NewRecord) => this.ingest(source, record),
       backlog: () => this.backlog(source),
     };
-    this.#sources.set(source, await this.#options.openSource(source, this.#definition, feed));
+    this.#sources.set(source, await openSource(source, this.#definition, feed));
   }
 
   async #openSinks(
@@ -509,6 +524,20 @@ export class Application {
         new SinkWriter(sink, (action, outputs) => this.#wrote(action, outputs), this.#fail),
       );
     }
+  }
+
+  /**
+   * While records pass through again, outputs of later ones may lie before the places where the sinks stand: then the marks
+   * are those at which this process began.
+   */
+  #marks(): Map<string, unknown> {
+    const isReplaying = this.#replays.size > 0;
+    return new Map(
+      [...this.#sinks].map(([id, { sink }]) => [
+        id,
+        isReplaying && this.#firstMarks.has(id) ? this.#firstMarks.get(id) : sink.mark(),
+      ]),
+    );
   }
 
   /** Ends sources and sinks that no version has any more. */

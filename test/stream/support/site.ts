@@ -23,7 +23,8 @@ export class Site {
   readonly acknowledged: { source: string; offset: number; value: number }[] = [];
   readonly checkpoints: StoredCheckpoint[] = [];
   readonly written: string[] = [];
-  readonly #identities = new Map<string, Set<string>>();
+  /** By sink, the outputs that it has. */
+  readonly #had = new Map<string, string[]>();
   /** Whether the next checkpoint fails, and so on. */
   failsToStore = false;
   failsToPrepare = false;
@@ -70,7 +71,7 @@ export class Site {
         },
       },
       openLog: async (source) => this.#openLog(source, later),
-      openSink: async (name) => this.#openSink(name, later),
+      openSink: async (name, _, mark) => this.#openSink(name, mark, later),
       openSource: async () => ({ close: async () => {} }),
       runner: {
         prepare: () =>
@@ -118,20 +119,21 @@ export class Site {
     return log;
   }
 
-  /** Takes each output once, as a file that looks at what it has. */
-  #openSink(name: string, later: Later): Sink {
-    const identities = this.#identities.get(name) ?? new Set();
-    this.#identities.set(name, identities);
+  /** Takes outputs as a file does: after a restart it looks at what came after the mark. */
+  #openSink(name: string, mark: unknown, later: Later): Sink {
+    const all = this.#had.get(name) ?? [];
+    this.#had.set(name, all);
+    const had = new Set(all.slice((mark as number | undefined) ?? all.length));
     return {
       write: (outputs: readonly Output[]) =>
         later(() => {
           for (const output of outputs) {
-            if (identities.has(identityOf(output))) continue;
-            identities.add(identityOf(output));
+            if (had.has(identityOf(output))) continue;
+            all.push(identityOf(output));
             this.written.push(lineFor(output));
           }
         }),
-      mark: () => identities.size,
+      mark: () => all.length,
       close: async () => {},
     };
   }
