@@ -1,0 +1,479 @@
+import { randomUUID } from 'node:crypto';
+import { deserialize, serialize } from 'node:v8';
+import type { Clock } from '../../link/machine/timer.js';
+import { invariant } from '../../proto/errors.js';
+import { type Broker, type Entry, FencedError, insist } from '../broker/broker.js';
+import { Cell, valueIn } from '../broker/cell.js';
+import type { Definition } from '../definition/definition.js';
+import { planUpgrade, type UpgradePlan, type UpgradeWords } from '../definition/upgrade-plan.js';
+import type { NewRecord } from '../log/record-log.js';
+import type { ApplicationStatus } from '../run/status.js';
+import type { Sink } from '../sinks/sink.js';
+import type { Feed, Source } from '../sources/source.js';
+import { assign } from './assignment.js';
+import { type DeliveredState, Deliveries } from './deliveries.js';
+import { Intake, type ReadState } from './intake.js';
+import { Lease } from './lease.js';
+import { withoutOpen } from './partition.js';
+import type { Target } from './partition-outputs.js';
+import {
+  APPLICATION,
+  type ApplicationRecord,
+  ASSIGNMENT,
+  type AssignmentRecord,
+  FRONT,
+  type FrontRecord,
+  OUTPUTS,
+  type PartitionRecord,
+  recordsOf,
+  type WorkerRecord,
+  workerKey,
+} from './records.js';
+import { applicationStatus } from './status.js';
+import type { Versions } from './versions.js';
+
+export interface CoordinatorOptions {
+  readonly broker: Broker;
+  /** No other process has it. */
+  readonly id: string;
+  /** Of a new application; one that exists keeps its own. */
+  readonly partitions: number;
+  readonly versions: Pick<Versions, 'publish' | 'read' | 'local'>;
+  readonly clock: Clock;
+  /** Milliseconds from one stored state of sources and sinks to the next. */
+  readonly storeEvery: number;
+  openSource(name: string, definition: Definition, feed: Feed): Promise<Source>;
+  openSink(target: Target, mark: unknown): Promise<Sink>;
+  log(message: string): void;
+}
+
+/** The object of a `FrontRecord`. */
+interface StoredFront extends DeliveredState {
+  readonly sources: ReadonlyMap<string, ReadState>;
+}
+
+/** A worker that says nothing for so long is taken for dead, in milliseconds. */
+const SILENT_MS = 5000;
+/** How often partitions are assigned anew, in milliseconds. */
+const ASSIGN_MS = 250;
+/** How long it may take at the end to store how far sources and sinks have come, in milliseconds. */
+const LAST_STORE_MS = 5000;
+
+const LOST = 'a partition has got another worker while the upgrade was under way: ask for it again';
+
+interface Seen {
+  record: WorkerRecord;
+  /** When its last beat came. */
+  at: number;
+}
+
+/**
+ * Coordinates the workers of an application: it has the sources and the sinks, says which worker has which partition, and
+ * commits upgrades. What it knows is at the broker, so another one can take over at any moment.
+ */
+export class Coordinator {
+  readonly #options: CoordinatorOptions;
+  readonly #lease: Lease;
+  readonly #application: Cell<ApplicationRecord>;
+  #record!: ApplicationRecord;
+  #definition!: Definition;
+  readonly #intakes = new Map<string, Intake>();
+  readonly #sources = new Map<string, Source>();
+  /** State of sources of the coordinator before, until they are opened. */
+  #before: StoredFront | undefined;
+  #deliveries!: Deliveries;
+  #front: FrontRecord | undefined;
+  readonly #partitions: PartitionRecord[] = [];
+  readonly #workers = new Map<string, Seen>();
+  #assigned: readonly string[] = [];
+  #watching: { close(): void } | undefined;
+  /** Called when a partition or the version has changed. */
+  #onChange: (() => void) | undefined;
+  #changes: Promise<unknown> = Promise.resolve();
+  #isUpgrading = false;
+  #storing: Promise<void> = Promise.resolve();
+  #isClosed = false;
+  #reject!: (error: unknown) => void;
+  /** Rejects when this coordinator cannot go on. */
+  readonly failed = new Promise<never>((_, reject) => {
+    this.#reject = reject;
+  });
+
+  /**
+   * Waits until no other coordinator lives, and goes on where it was.
+   *
+   * @param first makes the version that a new application begins with
+   * @throws Error (rejects)
+   */
+  static async open(
+    options: CoordinatorOptions,
+    first: () => Promise<Definition>,
+    stop?: AbortSignal,
+  ): Promise<Coordinator> {
+    const { broker, id, clock, log } = options;
+    const over = { isOver: () => stop?.aborted ?? false };
+    const lease = await Lease.take({
+      broker,
+      id,
+      clock,
+      onWait: () => log('another coordinator runs this application: this one takes over when it ends'),
+      isOver: () => over.isOver(),
+    });
+    const coordinator = new Coordinator(options, lease);
+    over.isOver = coordinator.#isOver;
+    try {
+      await coordinator.#start(first);
+    } catch (error) {
+      await coordinator.close();
+      throw error;
+    }
+    return coordinator;
+  }
+
+  private constructor(options: CoordinatorOptions, lease: Lease) {
+    this.#options = options;
+    this.#lease = lease;
+    this.#application = new Cell(options.broker, APPLICATION, this.#isOver);
+    // The one who runs it hears of it; until then nobody has to.
+    this.failed.catch(() => {});
+    lease.lost.catch(this.#fail);
+  }
+
+  get definition(): Definition {
+    return this.#definition;
+  }
+
+  /** The upgrade that brought this version. */
+  get epoch(): number {
+    return this.#record.upgrade;
+  }
+
+  /** The version before the one that is committed. @throws Error (rejects) */
+  async previous(): Promise<Definition | undefined> {
+    const { previous } = this.#record;
+    return previous === undefined ? undefined : this.#options.versions.local(previous);
+  }
+
+  /** Logs a record. Resolves with its offset once it is safe. @throws Error where it cannot be taken (rejects) */
+  async ingest(source: string, record: NewRecord): Promise<number> {
+    const intake = this.#intakes.get(source);
+    if (!intake || this.#isClosed) throw new Error(`source ${source} takes no records`);
+    return intake.ingest(record);
+  }
+
+  status(): ApplicationStatus {
+    return applicationStatus({
+      definition: this.#definition,
+      upgrade: this.#record.upgrade,
+      isUpgrading: this.#isUpgrading,
+      intakes: this.#intakes,
+      counts: this.#deliveries.counts,
+      workers: [...this.#workers.values()].map(({ record }) => record),
+    });
+  }
+
+  /** The changes that an upgrade would make now. @throws Error where files of it cannot be read (rejects) */
+  async plan(definition: Definition, words: UpgradeWords = {}): Promise<UpgradePlan> {
+    return planUpgrade(this.#definition, await this.#published(definition), words);
+  }
+
+  /**
+   * Upgrades all partitions to another version, at a cut of each. One change of the application's record commits it; until
+   * then anything that fails leaves the old version running.
+   *
+   * @throws Error that says why it is refused, or has failed (rejects)
+   */
+  upgrade(definition: Definition, words: UpgradeWords = {}, signal?: AbortSignal): Promise<UpgradePlan> {
+    return this.#change(async () => {
+      const published = await this.#published(definition);
+      const plan = planUpgrade(this.#definition, published, words);
+      if (plan.refusals.length > 0) throw new Error(plan.refusals.join(' '));
+      if (plan.isEmpty) return plan;
+      this.#isUpgrading = true;
+      try {
+        for (const { name, change } of plan.sources) if (change === 'added') await this.#openIntake(name);
+        await this.#commit(published, words, signal);
+      } finally {
+        this.#isUpgrading = false;
+      }
+      await this.#followSources(plan);
+      return plan;
+    });
+  }
+
+  /** Stores how far it has come, and lets another coordinator begin. It never rejects. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    await Promise.all([...this.#sources.values()].map((source) => source.close()));
+    const late = new Promise<void>((resolve) => this.#options.clock.after(LAST_STORE_MS, resolve));
+    // Without it the next coordinator has more to read again.
+    if (this.#deliveries) await Promise.race([this.#store().catch(() => {}), late]);
+    await this.#end();
+  }
+
+  /** Ends at once, as after a failure. */
+  async #end(): Promise<void> {
+    this.#isClosed = true;
+    this.#watching?.close();
+    this.#onChange?.();
+    for (const intake of this.#intakes.values()) intake.close();
+    await Promise.all([...this.#sources.values()].map((source) => source.close()));
+    await this.#deliveries?.close();
+    await this.#lease.release();
+  }
+
+  readonly #isOver = (): boolean => this.#isClosed;
+
+  readonly #fail = (error: unknown): void => {
+    if (this.#isClosed) return;
+    this.#reject(error);
+    void this.#end();
+  };
+
+  async #start(first: () => Promise<Definition>): Promise<void> {
+    const { broker, versions, clock, openSink } = this.#options;
+    await this.#insist(() => broker.openStream(OUTPUTS));
+    await this.#begin(first);
+    this.#definition = await versions.read(this.#record.definition);
+    this.#watching = await this.#insist(() => broker.watch((key, entry) => this.#changed(key, entry)));
+    await this.#loadFront();
+    for (const source of Object.keys(this.#definition.sources)) await this.#openIntake(source);
+    this.#deliveries = new Deliveries(
+      {
+        broker,
+        openSink,
+        store: () => this.#store(),
+        mayWrite: () => this.#lease.held(),
+        isOver: this.#isOver,
+      },
+      this.#before,
+    );
+    this.#deliveries.done.catch(this.#fail);
+    await this.#store();
+    for (const source of Object.keys(this.#definition.sources)) await this.#openSource(source);
+    this.#assignLater();
+    const storeLater = (): void =>
+      clock.after(this.#options.storeEvery, () => {
+        if (this.#isClosed) return;
+        this.#store().then(storeLater, this.#fail);
+      });
+    storeLater();
+  }
+
+  /** Makes the application, or gives up an upgrade that the coordinator before has begun and not committed. */
+  async #begin(first: () => Promise<Definition>): Promise<void> {
+    const { broker, partitions, versions } = this.#options;
+    let definition: Definition | undefined;
+    if (!(await this.#application.read())) {
+      definition = await versions.publish(await first());
+      for (const source of Object.keys(definition.sources))
+        await this.#insist(() => broker.openStream(recordsOf(source)));
+    }
+    this.#record = await this.#application.change((record) => {
+      if (record) return record.open && withoutOpen(record);
+      invariant(definition, 'an application was deleted');
+      return { partitions, definition: definition.id, upgrade: 0, begun: 0 };
+    });
+  }
+
+  async #loadFront(): Promise<void> {
+    const { broker } = this.#options;
+    const cell = new Cell<FrontRecord>(broker, FRONT, this.#isOver);
+    this.#front = await cell.read();
+    const { object } = this.#front ?? {};
+    const bytes = object && (await this.#insist(() => broker.get(object)));
+    if (bytes) this.#before = deserialize(bytes) as StoredFront;
+  }
+
+  /** Stores how far sources and sinks have come, one after the other. @throws FencedError (rejects) */
+  #store(): Promise<void> {
+    const done = this.#storing.then(() => this.#storeNow());
+    this.#storing = done.catch(() => {});
+    return done;
+  }
+
+  async #storeNow(): Promise<void> {
+    const { broker } = this.#options;
+    const { term: coordinator } = this.#lease;
+    const sources = new Map([...this.#intakes].map(([name, intake]) => [name, intake.state]));
+    const { delivered, marks } = this.#deliveries.state;
+    const object = `front.${coordinator}.${randomUUID()}`;
+    const bytes = serialize({ sources, delivered, marks } satisfies StoredFront);
+    await this.#insist(() => broker.put(object, bytes));
+    const read = Object.fromEntries([...sources].map(([name, { read }]) => [name, read]));
+    const cell = new Cell<FrontRecord>(broker, FRONT, this.#isOver);
+    const before = this.#front?.object;
+    this.#front = await cell.change((record) => {
+      if (record && record.coordinator > coordinator)
+        throw new FencedError('another coordinator has taken over');
+      return record?.object === object ? undefined : { coordinator, read, delivered, object };
+    });
+    if (before !== undefined) await broker.delete(before).catch(() => {});
+  }
+
+  async #openIntake(source: string): Promise<void> {
+    if (this.#intakes.has(source)) return;
+    const { partitions } = this.#record;
+    const before = this.#before?.sources.get(source);
+    const intake = await Intake.open(this.#options.broker, source, partitions, before, this.#isOver);
+    this.#intakes.set(source, intake);
+  }
+
+  async #openSource(source: string): Promise<void> {
+    const intake = this.#intakes.get(source);
+    if (!intake) return;
+    const feed: Feed = {
+      positions: intake.state.positions,
+      ingest: (record) => this.ingest(source, record),
+      backlog: () => intake.backlog,
+    };
+    const { openSource, versions } = this.#options;
+    const definition = await versions.local(this.#definition.id);
+    this.#sources.set(source, await openSource(source, definition, feed));
+  }
+
+  /** After an upgrade: sources that are new, gone, or have changed. */
+  async #followSources({ sources }: UpgradePlan): Promise<void> {
+    for (const { name, change } of sources) {
+      if (change === 'kept') continue;
+      await this.#sources.get(name)?.close();
+      this.#sources.delete(name);
+      if (change === 'removed') {
+        this.#intakes.get(name)?.close();
+        this.#intakes.delete(name);
+      } else await this.#openSource(name);
+    }
+  }
+
+  async #commit(definition: Definition, words: UpgradeWords, signal: AbortSignal | undefined): Promise<void> {
+    const { log } = this.#options;
+    signal?.throwIfAborted();
+    const upgrade = this.#record.begun + 1;
+    const { term: coordinator } = this.#lease;
+    const isOpen = ({ open }: ApplicationRecord) =>
+      open?.upgrade === upgrade && open.coordinator === coordinator;
+    this.#record = await this.#application.change((record) => {
+      invariant(record, 'an application was deleted');
+      if (record.begun >= upgrade) return undefined;
+      return { ...record, begun: upgrade, open: { upgrade, coordinator, definition: definition.id, words } };
+    });
+    const wake = () => this.#onChange?.();
+    signal?.addEventListener('abort', wake);
+    try {
+      while (!this.#isPrepared(upgrade)) {
+        signal?.throwIfAborted();
+        if (this.#isClosed) throw new Error('the coordinator was closed');
+        if (!isOpen(this.#record)) throw new Error(LOST);
+        const failed = this.#partitions.find((record) => record?.failed?.upgrade === upgrade)?.failed;
+        if (failed) throw new Error(failed.message);
+        await new Promise<void>((resolve) => {
+          this.#onChange = resolve;
+        });
+      }
+      this.#record = await this.#application.change((record) => {
+        invariant(record, 'an application was deleted');
+        if (!isOpen(record)) return undefined;
+        const { definition: previous } = record;
+        return { ...withoutOpen(record), definition: definition.id, previous, upgrade };
+      });
+      if (this.#record.upgrade !== upgrade) throw new Error(LOST);
+    } catch (error) {
+      await this.#abandon(upgrade);
+      throw error;
+    } finally {
+      signal?.removeEventListener('abort', wake);
+      this.#onChange = undefined;
+    }
+    this.#definition = definition;
+    log(`version ${definition.id} runs since upgrade ${upgrade}`);
+  }
+
+  /** @throws Error where the upgrade may have been committed, and this is not known (rejects) */
+  async #abandon(upgrade: number): Promise<void> {
+    this.#record = await this.#application.change((record) =>
+      record?.open?.upgrade === upgrade && record.open.coordinator === this.#lease.term
+        ? withoutOpen(record)
+        : undefined,
+    );
+  }
+
+  #isPrepared(upgrade: number): boolean {
+    const { partitions } = this.#record;
+    for (let at = 0; at < partitions; at += 1)
+      if (this.#partitions[at]?.prepared?.upgrade !== upgrade) return false;
+    return true;
+  }
+
+  #changed(key: string, entry: Entry): void {
+    if (this.#isClosed) return;
+    if (key.startsWith('partition.')) {
+      this.#partitions[Number(key.slice(key.indexOf('.') + 1))] = valueIn(entry) as PartitionRecord;
+      this.#onChange?.();
+    } else if (key.startsWith('worker.')) {
+      const record = valueIn<WorkerRecord>(entry) as WorkerRecord;
+      this.#workers.set(record.id, { record, at: this.#options.clock.now() });
+      for (const { partition, next } of record.partitions)
+        for (const [source, offset] of Object.entries(next))
+          this.#intakes.get(source)?.begun(partition, offset);
+    } else if (key === APPLICATION) {
+      const record = valueIn<ApplicationRecord>(entry) as ApplicationRecord;
+      // Its own changes are known before the broker tells of them.
+      if (this.#isUpgrading && record.begun === this.#record.begun) this.#record = record;
+      this.#onChange?.();
+    }
+  }
+
+  #assignLater(): void {
+    if (this.#isClosed) return;
+    this.#assign().then(() => this.#options.clock.after(ASSIGN_MS, () => this.#assignLater()), this.#fail);
+  }
+
+  async #assign(): Promise<void> {
+    const { broker, clock, log } = this.#options;
+    const living: string[] = [];
+    for (const [id, { record, at }] of this.#workers) {
+      if (record.beat >= 0 && clock.now() - at < SILENT_MS) living.push(id);
+      else {
+        if (record.beat >= 0) log(`worker ${id} is silent: its partitions go to others`);
+        this.#workers.delete(id);
+        // It says that it lives again, if it does.
+        broker.forget(workerKey(id)).catch(() => {});
+      }
+    }
+    const held = new Set([...this.#workers.values()].flatMap(({ record }) => record.holds));
+    const placed = Array.from({ length: this.#record.partitions }, (_, at) => ({
+      assigned: this.#assigned[at] ?? '',
+      isOwned: this.#assigned.length > 0 && held.has(at),
+    }));
+    const workers = assign(placed, living, !this.#isUpgrading);
+    if (this.#assigned.length > 0 && workers.every((worker, at) => worker === this.#assigned[at])) return;
+    const { term: coordinator } = this.#lease;
+    const cell = new Cell<AssignmentRecord>(broker, ASSIGNMENT, this.#isOver);
+    const record = await cell.change((value) => {
+      if (value && value.coordinator > coordinator)
+        throw new FencedError('another coordinator has taken over');
+      // A new coordinator leaves what it finds with those that live.
+      if (this.#assigned.length === 0 && value?.workers.every((worker) => living.includes(worker)))
+        return undefined;
+      const isSame = value?.coordinator === coordinator && value.workers.join() === workers.join();
+      return isSame ? undefined : { coordinator, workers };
+    });
+    this.#assigned = record.workers;
+  }
+
+  async #published(definition: Definition): Promise<Definition> {
+    const known = definition.id === this.#definition.id ? this.#definition : undefined;
+    return known ?? this.#options.versions.publish(definition);
+  }
+
+  #insist<T>(ask: () => Promise<T>): Promise<T> {
+    return insist(this.#options.broker, this.#isOver, ask);
+  }
+
+  #change<T>(act: () => Promise<T>): Promise<T> {
+    const done = this.#changes.then(act);
+    // The one who asked has the error. The next change begins whatever came of this one.
+    this.#changes = done.catch(() => {});
+    return done;
+  }
+}

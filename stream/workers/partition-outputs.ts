@@ -1,0 +1,118 @@
+import { deserialize, serialize } from 'node:v8';
+import { type Appender, contentIn } from '../broker/appender.js';
+import { type Broker, type Following, insist } from '../broker/broker.js';
+import type { SinkDefinition } from '../definition/definition.js';
+import { identityOf, type Output, type Sink } from '../sinks/sink.js';
+import { OUTPUTS } from './records.js';
+
+/** Where a sink writes to, without what it writes. The file of errors lies with the coordinator. */
+export type Target =
+  | { readonly kind: 'file'; readonly file: string }
+  | { readonly kind: 'http'; readonly url: string }
+  | { readonly kind: 'nats'; readonly subject: string }
+  | { readonly kind: 'errors' };
+
+/** Outputs, as a partition hands them on. */
+export interface Delivery {
+  readonly sink: string;
+  readonly target: Target;
+  readonly outputs: readonly Output[];
+}
+
+/** Room for what a message has beside its outputs. */
+const FRAME_BYTES = 4096;
+
+/**
+ * The outputs of one partition, on their way to the coordinator, which has the sinks. Each gets into the stream exactly
+ * once: after a fence nobody else can append, so the outputs that the owner before has written can be read.
+ */
+export class PartitionOutputs {
+  readonly #broker: Broker;
+  readonly #appender: Appender;
+  /** The outputs that owners before have written since the last checkpoint. */
+  readonly #had = new Set<string>();
+
+  /** @param from the sequence up to which no output can come again. */
+  static async open(
+    broker: Broker,
+    partition: number,
+    appender: Appender,
+    from: number,
+    isOver: () => boolean,
+  ): Promise<PartitionOutputs> {
+    const outputs = new PartitionOutputs(broker, appender);
+    await outputs.#readAll(partition, from, isOver);
+    return outputs;
+  }
+
+  private constructor(broker: Broker, appender: Appender) {
+    this.#broker = broker;
+    this.#appender = appender;
+  }
+
+  sink(name: string, definition: SinkDefinition | undefined): Sink {
+    const target = targetOf(definition);
+    return {
+      write: (outputs) => this.#write(name, target, outputs),
+      mark: () => this.#appender.sequence,
+      close: async () => {},
+    };
+  }
+
+  async #write(sink: string, target: Target, outputs: readonly Output[]): Promise<void> {
+    const fresh = outputs.filter((output) => !this.#had.has(idOf(output)));
+    if (fresh.length === 0) return;
+    const bytes = serialize({ sink, target, outputs: fresh } satisfies Delivery);
+    if (bytes.length + FRAME_BYTES <= this.#broker.mostBytes) {
+      await this.#appender.append(bytes);
+      return;
+    }
+    if (fresh.length === 1)
+      throw new Error(
+        `an output of sink ${sink} has ${bytes.length} bytes, and NATS takes ${this.#broker.mostBytes}: raise its max_payload`,
+      );
+    const half = fresh.length >> 1;
+    await this.#write(sink, target, fresh.slice(0, half));
+    await this.#write(sink, target, fresh.slice(half));
+  }
+
+  async #readAll(partition: number, from: number, isOver: () => boolean): Promise<void> {
+    const { sequence } = this.#appender;
+    let wake = () => {};
+    const following: Following = await insist(this.#broker, isOver, () =>
+      this.#broker.follow(OUTPUTS, partition, from + 1, () => wake()),
+    );
+    try {
+      for (;;) {
+        const message = following.next();
+        if (!message) {
+          if (isOver()) throw new Error('the partition was released');
+          const more = new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+          await Promise.race([more, this.#broker.rest()]);
+          continue;
+        }
+        // The fence itself: the last one before anything of this owner.
+        if (message.sequence >= sequence) return;
+        for (const output of deliveryIn(contentIn(message))?.outputs ?? []) this.#had.add(idOf(output));
+      }
+    } finally {
+      following.close();
+    }
+  }
+}
+
+export function deliveryIn(content: Uint8Array | undefined): Delivery | undefined {
+  return content && (deserialize(content) as Delivery);
+}
+
+function targetOf(sink: SinkDefinition | undefined): Target {
+  if (!sink) return { kind: 'errors' };
+  if (sink.kind === 'file') return { kind: 'file', file: sink.file };
+  return sink.kind === 'http' ? { kind: 'http', url: sink.url } : { kind: 'nats', subject: sink.subject };
+}
+
+function idOf(output: Output): string {
+  return `${output.sink}\n${identityOf(output)}`;
+}

@@ -1,0 +1,316 @@
+import { randomUUID } from 'node:crypto';
+import { deserialize, serialize } from 'node:v8';
+import type { Clock } from '../../link/machine/timer.js';
+import { messageOf } from '../../proto/errors.js';
+import { Appender } from '../broker/appender.js';
+import { type Broker, FencedError, insist } from '../broker/broker.js';
+import { Cell } from '../broker/cell.js';
+import type { Definition } from '../definition/definition.js';
+import { Application, type StoredCheckpoint } from '../run/application.js';
+import type { StepRunner } from '../run/step-runner.js';
+import { PartitionLog } from './partition-log.js';
+import { PartitionOutputs } from './partition-outputs.js';
+import {
+  APPLICATION,
+  type ApplicationRecord,
+  checkpointOf,
+  type FrontRecord,
+  type OpenUpgrade,
+  OUTPUTS,
+  type PartitionRecord,
+  type PartitionStatus,
+  partitionKey,
+} from './records.js';
+
+export interface PartitionOptions {
+  readonly broker: Broker;
+  readonly partition: number;
+  /** The name of the worker, for a person. */
+  readonly worker: string;
+  readonly runner: StepRunner;
+  /** A version, with its files on this machine. */
+  definition(id: string): Promise<Definition>;
+  /** How far the coordinator has come. */
+  front(): FrontRecord | undefined;
+  readonly clock: Clock;
+  readonly checkpointEvery: number;
+  readonly window: number;
+  log(message: string): void;
+}
+
+/** A checkpoint names its version, since the files of a version lie elsewhere on another machine. */
+type PartitionCheckpoint = Omit<StoredCheckpoint, 'definition' | 'previous'> & {
+  readonly definition: string;
+};
+
+/** How long the last checkpoint of an owner may take, in milliseconds. */
+const LAST_CHECKPOINT_MS = 5000;
+
+/** An upgrade in which this partition takes part. */
+interface Upgrading {
+  readonly upgrade: number;
+  /** Once its files are here. */
+  definition: Definition | undefined;
+  readonly stop: AbortController;
+  /** Set while the checkpoint at the cut waits for the decision about all partitions. */
+  decide: ((error?: Error) => void) | undefined;
+}
+
+/**
+ * One partition of an application, as its owner runs it: an application of its own, whose log, outputs and checkpoints are
+ * at the broker. An upgrade is committed for all partitions at once: each stores its checkpoint at its own cut, and waits
+ * until the version of the application is changed, or is known to stay.
+ */
+export class Partition {
+  readonly #options: PartitionOptions;
+  readonly #owner: string;
+  readonly #cell: Cell<PartitionRecord>;
+  #opening: Promise<void> | undefined;
+  #application: Application | undefined;
+  #appender: Appender | undefined;
+  #upgrading: Upgrading | undefined;
+  /** The last upgrade that began here. */
+  #begun = 0;
+  #latest: ApplicationRecord | undefined;
+  /** The name of the checkpoint that the next owner would begin at. */
+  #checkpoint: string | undefined;
+  #isClosed = false;
+  #reject!: (error: unknown) => void;
+  /** Rejects when this owner cannot go on; another one can. */
+  readonly failed = new Promise<never>((_, reject) => {
+    this.#reject = reject;
+  });
+
+  constructor(options: PartitionOptions) {
+    this.#options = options;
+    this.#owner = `${options.worker} ${randomUUID()}`;
+    this.#cell = new Cell(options.broker, partitionKey(options.partition), this.#isOver);
+    // The worker hears of it once the partition is open.
+    this.failed.catch(() => {});
+  }
+
+  get partition(): number {
+    return this.#options.partition;
+  }
+
+  /** Takes the partition, whoever has it, and goes on from its last checkpoint. @throws Error (rejects) */
+  open(): Promise<void> {
+    this.#opening = this.#open();
+    return this.#opening;
+  }
+
+  async #open(): Promise<void> {
+    const { broker, partition, definition, clock, checkpointEvery, window, log, runner } = this.#options;
+    const record = await this.#claim();
+    const application = await this.#settled();
+    this.#appender = await Appender.open(broker, OUTPUTS, partition, this.#isOver);
+    const name = checkpointOf(record, application);
+    this.#checkpoint = name;
+    const checkpoint = name === undefined ? undefined : await this.#load(name);
+    const from = Math.min(...[...(checkpoint?.marks.values() ?? [])].map(Number));
+    const since = Number.isFinite(from) ? from : 0;
+    const outputs = await PartitionOutputs.open(broker, partition, this.#appender, since, this.#isOver);
+    await this.#tidy(name);
+    const opened = await Application.open(
+      {
+        checkpoints: { latest: async () => checkpoint, store: (stored) => this.#store(stored) },
+        runner,
+        clock,
+        checkpointEvery,
+        window,
+        log: (message) => log(`partition ${partition}: ${message}`),
+        openLog: (source, wake) =>
+          PartitionLog.open({
+            broker,
+            source,
+            partition,
+            wake,
+            read: () => this.#readOf(source),
+            isOver: this.#isOver,
+          }),
+        openSink: async (sink, { sinks }) => outputs.sink(sink, sinks[sink]),
+      },
+      () => definition(application.definition),
+    );
+    if (this.#isClosed) {
+      await opened.close();
+      throw CLOSED;
+    }
+    this.#application = opened;
+    opened.failed.catch(this.#reject);
+    if (this.#latest) this.observe(this.#latest);
+  }
+
+  /** Tells of the version that runs, and of an upgrade that is under way. */
+  observe(record: ApplicationRecord): void {
+    this.#latest = record;
+    const upgrading = this.#upgrading;
+    if (upgrading) {
+      const { upgrade, stop, decide } = upgrading;
+      if (record.upgrade === upgrade) decide?.();
+      else if (record.open?.upgrade !== upgrade) {
+        const given = new Error('the upgrade was given up');
+        decide?.(given);
+        stop.abort(given);
+      }
+    }
+    // The next one begins when this one has ended here. `#upgrade` does not reject.
+    else if (record.open && record.open.upgrade > this.#begun && this.#application)
+      void this.#upgrade(record.open, this.#application);
+  }
+
+  status(): PartitionStatus | undefined {
+    const application = this.#application;
+    if (!application) return undefined;
+    const { epoch, passing, steps, sinks } = application.status();
+    return {
+      partition: this.partition,
+      epoch,
+      passing,
+      next: Object.fromEntries(application.next()),
+      steps,
+      sinks,
+    };
+  }
+
+  /** Ends here. With `isGraceful`, the next owner begins at a checkpoint of now. It never rejects. */
+  async close(isGraceful: boolean): Promise<void> {
+    if (isGraceful && !this.#upgrading) await this.#lastCheckpoint();
+    this.#isClosed = true;
+    this.#upgrading?.decide?.(CLOSED);
+    this.#upgrading?.stop.abort(CLOSED);
+    // What it still does there must not come after the next owner is chosen. Its error went to the one who opened it.
+    await this.#opening?.catch(() => {});
+    this.#appender?.close();
+    const application = this.#application;
+    await application?.close();
+    if (application) await this.#options.runner.release(application.definition);
+  }
+
+  readonly #isOver = (): boolean => this.#isClosed;
+
+  #claim(): Promise<PartitionRecord> {
+    return this.#cell.change((record) => {
+      if (record?.owner === this.#owner) return undefined;
+      return { ...record, term: (record?.term ?? 0) + 1, owner: this.#owner };
+    });
+  }
+
+  /**
+   * The version that is committed. An upgrade that is under way is given up, since the owner before may have stored a
+   * checkpoint for it that this one does not know to be the last.
+   */
+  async #settled(): Promise<ApplicationRecord> {
+    const cell = new Cell<ApplicationRecord>(this.#options.broker, APPLICATION, this.#isOver);
+    const record = await cell.change((value) => value?.open && withoutOpen(value));
+    if (!record) throw new Error('there is no such application');
+    return record;
+  }
+
+  async #load(name: string): Promise<StoredCheckpoint> {
+    const { broker, definition } = this.#options;
+    const bytes = await insist(broker, this.#isOver, () => broker.get(name));
+    if (!bytes) throw new Error(`checkpoint ${name} is not at the broker any more`);
+    const stored = deserialize(bytes) as PartitionCheckpoint;
+    return { ...stored, definition: await definition(stored.definition) };
+  }
+
+  /** Deletes checkpoints that owners before have left. */
+  async #tidy(kept: string | undefined): Promise<void> {
+    const { broker, partition } = this.#options;
+    try {
+      const names = await broker.names(`checkpoint.${partition}.`);
+      for (const name of names) if (name !== kept) await broker.delete(name);
+    } catch {
+      // The next owner does it.
+    }
+  }
+
+  /** Stores a checkpoint. @throws Error where another one owns the partition, or the upgrade is given up (rejects) */
+  async #store(checkpoint: StoredCheckpoint): Promise<void> {
+    const { broker, partition } = this.#options;
+    const upgrading = this.#upgrading?.definition === checkpoint.definition ? this.#upgrading : undefined;
+    const { definition, previous: _, ...rest } = checkpoint;
+    const bytes = serialize({ ...rest, definition: definition.id } satisfies PartitionCheckpoint);
+    const name = `checkpoint.${partition}.${randomUUID()}`;
+    await insist(broker, this.#isOver, () => broker.put(name, bytes));
+    const before = this.#checkpoint;
+    await this.#cell.change((record) => {
+      this.#mine(record);
+      // Where the answer was lost.
+      if (record.checkpoint === name || record.prepared?.checkpoint === name) return undefined;
+      const { term, owner } = record;
+      if (!upgrading) return { term, owner, checkpoint: name };
+      const { upgrade } = upgrading;
+      const last = before !== undefined && { checkpoint: before };
+      return { term, owner, ...last, prepared: { upgrade, checkpoint: name } };
+    });
+    if (upgrading) await this.#decision(upgrading);
+    this.#checkpoint = name;
+    if (before !== undefined) await broker.delete(before).catch(() => {});
+    // No later owner looks for outputs before the marks, and the sinks have what was delivered.
+    const done = Math.min(this.#options.front()?.delivered ?? 0, ...[...rest.marks.values()].map(Number));
+    if (done > 0) await broker.trim(OUTPUTS, partition, done + 1).catch(() => {});
+  }
+
+  /** Resolves when the upgrade is committed. @throws Error where it is not (rejects) */
+  #decision(upgrading: Upgrading): Promise<void> {
+    return new Promise((resolve, reject) => {
+      upgrading.decide = (error) => (error ? reject(error) : resolve());
+      if (this.#isClosed) reject(CLOSED);
+      else if (this.#latest) this.observe(this.#latest);
+    });
+  }
+
+  async #upgrade({ upgrade, definition: id, words }: OpenUpgrade, application: Application): Promise<void> {
+    const stop = new AbortController();
+    const upgrading: Upgrading = { upgrade, definition: undefined, stop, decide: undefined };
+    this.#upgrading = upgrading;
+    this.#begun = upgrade;
+    try {
+      // Not the same object as the version that runs, though it may have the same id.
+      upgrading.definition = { ...(await this.#options.definition(id)) };
+      await application.upgrade(upgrading.definition, words, stop.signal);
+    } catch (error) {
+      if (!this.#isClosed && !stop.signal.aborted) await this.#refuse(upgrade, messageOf(error));
+    }
+    this.#upgrading = undefined;
+    if (this.#latest) this.observe(this.#latest);
+  }
+
+  async #lastCheckpoint(): Promise<void> {
+    const late = new Promise<void>((resolve) => this.#options.clock.after(LAST_CHECKPOINT_MS, resolve));
+    // Without it the next owner has more to compute again.
+    await Promise.race([this.#application?.checkpoint().catch(() => {}), late]);
+  }
+
+  /** Tells the coordinator that this partition cannot make the upgrade. */
+  async #refuse(upgrade: number, message: string): Promise<void> {
+    try {
+      await this.#cell.change((record) => {
+        this.#mine(record);
+        return record.failed?.upgrade === upgrade ? undefined : { ...record, failed: { upgrade, message } };
+      });
+    } catch (error) {
+      this.#reject(error);
+    }
+  }
+
+  #mine(record: PartitionRecord | undefined): asserts record is PartitionRecord {
+    if (record?.owner === this.#owner) return;
+    const error = new FencedError(`another worker owns partition ${this.partition}`);
+    this.#reject(error);
+    throw error;
+  }
+
+  #readOf(source: string): number {
+    return this.#options.front()?.read[source]?.[this.partition] ?? 0;
+  }
+}
+
+const CLOSED = new Error('the partition was released');
+
+/** The same version, and no upgrade under way. */
+export function withoutOpen({ open: _, ...record }: ApplicationRecord): ApplicationRecord {
+  return record;
+}

@@ -1,0 +1,117 @@
+import type { UpgradeWords } from '../definition/upgrade-plan.js';
+
+/** The version that all partitions run. To change it is what commits an upgrade. */
+export interface ApplicationRecord {
+  /** Fixed when the application begins: a key belongs to one of them. */
+  readonly partitions: number;
+  /** The id of the version, and of the one before it. */
+  readonly definition: string;
+  readonly previous?: string;
+  /** The upgrade that brought this version; 0 for the first one. */
+  readonly upgrade: number;
+  /** How many upgrades have begun. */
+  readonly begun: number;
+  /** The upgrade that is under way. */
+  readonly open?: OpenUpgrade;
+}
+
+export interface OpenUpgrade {
+  /** Its number. No other upgrade has it. */
+  readonly upgrade: number;
+  /** The term of the coordinator that asks for it, and may commit it. */
+  readonly coordinator: number;
+  readonly definition: string;
+  readonly words: UpgradeWords;
+}
+
+/** A partition, which one worker at a time owns. */
+export interface PartitionRecord {
+  /** It grows with each owner. */
+  readonly term: number;
+  /** Who owns it: a worker, and after a space what tells its terms apart. */
+  readonly owner: string;
+  /** The name of the object with its last checkpoint. */
+  readonly checkpoint?: string;
+  /** The checkpoint at the cut of an upgrade: the last one, if that upgrade is committed. */
+  readonly prepared?: { readonly upgrade: number; readonly checkpoint: string };
+  /** An upgrade that this partition cannot make. */
+  readonly failed?: { readonly upgrade: number; readonly message: string };
+}
+
+/** By partition, the worker that shall own it; '' where the one that has it shall release it. */
+export interface AssignmentRecord {
+  readonly coordinator: number;
+  readonly workers: readonly string[];
+}
+
+export interface CoordinatorRecord {
+  readonly term: number;
+  readonly id: string;
+  /** It grows while the coordinator lives. -1 when it has ended by itself. */
+  readonly beat: number;
+}
+
+/** How far the coordinator has come: what lies before can be deleted. */
+export interface FrontRecord {
+  readonly coordinator: number;
+  /** By source and partition, the sequence of the last record whose position is stored. */
+  readonly read: Readonly<Record<string, readonly number[]>>;
+  /** The sequence of the last message whose outputs sinks have. */
+  readonly delivered: number;
+  /** The name of the object with positions and marks. */
+  readonly object: string;
+}
+
+/** What a worker says of itself, again and again. */
+export interface WorkerRecord {
+  readonly id: string;
+  /** It grows. -1: the worker has ended. */
+  readonly beat: number;
+  /** The partitions that it has, or opens, or closes. */
+  readonly holds: readonly number[];
+  readonly partitions: readonly PartitionStatus[];
+}
+
+export interface PartitionStatus {
+  readonly partition: number;
+  readonly epoch: number;
+  readonly passing: number;
+  /** By source, the offset of the record that it takes next. */
+  readonly next: Readonly<Record<string, number>>;
+  readonly steps: readonly {
+    readonly uid: string;
+    readonly records: number;
+    readonly failed: number;
+    readonly ms: number;
+  }[];
+  readonly sinks: readonly { readonly name: string; readonly outputs: number }[];
+}
+
+export const APPLICATION = 'application';
+export const ASSIGNMENT = 'assignment';
+export const COORDINATOR = 'coordinator';
+export const FRONT = 'front';
+
+export function partitionKey(partition: number): string {
+  return `partition.${partition}`;
+}
+
+export function workerKey(id: string): string {
+  return `worker.${id}`;
+}
+
+/** The stream with the records of a source. */
+export function recordsOf(source: string): string {
+  return `records-${source}`;
+}
+
+/** The stream with the outputs of all sinks. */
+export const OUTPUTS = 'outputs';
+
+/** The checkpoint that a partition goes on from. */
+export function checkpointOf(
+  { checkpoint, prepared }: PartitionRecord,
+  { upgrade }: ApplicationRecord,
+): string | undefined {
+  return prepared?.upgrade === upgrade ? prepared.checkpoint : checkpoint;
+}

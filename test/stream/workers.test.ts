@@ -1,0 +1,190 @@
+import { describe, expect, it } from 'vitest';
+import type { Coordinator } from '#farlight/stream/workers/coordinator.js';
+import type { Worker } from '#farlight/stream/workers/worker.js';
+import { edited, randomDefinition } from './support/definitions.js';
+import { COUNT, COUNTED, Machines } from './support/machines.js';
+import { type Process, World } from './support/world.js';
+
+const CASES = Number(process.env.FARLIGHT_WORKERS ?? 25);
+const SEED = Number(process.env.FARLIGHT_SEED ?? 20261130);
+const KEYS = ['a', 'b', 'c', 'd', 'e'];
+const PARTITIONS = 3;
+
+describe('workers on several machines, whose processes and broker fail at random moments', () => {
+  it('write exactly the outputs of a run, record by record, that switches at the same cuts', async () => {
+    const counts = { upgrades: 0, refused: 0, kills: 0, stalls: 0, outages: 0, outputs: 0 };
+    for (let at = 0; at < CASES; at += 1) await play(SEED + at, counts);
+    console.log(`${CASES} cases: ${JSON.stringify(counts)}`);
+    expect(counts.upgrades).toBeGreaterThan(CASES / 10);
+    expect(counts.kills).toBeGreaterThan(CASES / 10);
+  }, 1_800_000);
+});
+
+type Counts = Record<'upgrades' | 'refused' | 'kills' | 'stalls' | 'outages' | 'outputs', number>;
+
+/** A process that runs, with what it opened. */
+interface Living<T> {
+  readonly process: Process;
+  opened: T | undefined;
+}
+
+async function play(seed: number, counts: Counts): Promise<void> {
+  const world = new World(seed);
+  const { random } = world;
+  const machines = new Machines(world, PARTITIONS);
+  const first = randomDefinition(random, 0);
+  const workers: Living<Worker>[] = [];
+  let coordinator!: Living<Coordinator>;
+  const broken: unknown[] = [];
+  const startWorker = async () => {
+    const { process, worker } = await machines.startWorker();
+    const living: Living<Worker> = { process, opened: undefined };
+    workers.push(living);
+    worker.then(
+      (opened) => {
+        living.opened = opened;
+      },
+      (error) => broken.push(error),
+    );
+  };
+  const startCoordinator = () => {
+    const { process, coordinator: opening } = machines.startCoordinator(first);
+    const living: Living<Coordinator> = { process, opened: undefined };
+    coordinator = living;
+    opening.then(
+      (opened) => {
+        living.opened = opened;
+        opened.failed.catch((error) => broken.push(error));
+      },
+      (error) => broken.push(error),
+    );
+  };
+  startCoordinator();
+  for (let at = 0; at < 2; at += 1) await startWorker();
+  let version = 0;
+  let refused = 0;
+  for (let step = 0; step < 2000; step += 1) {
+    await world.step();
+    const dice = random.below(1000);
+    const now = coordinator.opened;
+    if (dice < 70 && !now) continue;
+    if (now && dice < 40) {
+      const source = random.of(Object.keys(now.definition.sources));
+      // A sender whose record was not acknowledged does not know what became of it.
+      machines.send(now, source, { key: random.of(KEYS), value: random.below(1000) }).catch(() => {});
+    } else if (now && dice < 50) {
+      version += 1;
+      const wanted = edited(random, now.definition, version);
+      const stop = new AbortController();
+      const fault = random.below(8);
+      machines.failsToPrepare = fault === 0;
+      machines.failsToMigrate = fault === 1;
+      if (fault === 2)
+        world.later(coordinator.process, () => stop.abort(new Error('the person changed their mind')));
+      const drop = [...now.definition.steps.map(({ uid }) => uid), ...Object.keys(now.definition.sources)];
+      now.upgrade(wanted, { drop }, stop.signal).catch(() => {
+        refused += 1;
+      });
+    } else if (dice === 70) {
+      const at = random.below(workers.length);
+      const [killed] = workers.splice(at, 1);
+      if (killed) world.kill(killed.process);
+      counts.kills += 1;
+      await startWorker();
+    } else if (dice === 71 && random.is(40)) {
+      world.kill(coordinator.process);
+      counts.kills += 1;
+      startCoordinator();
+    } else if (dice === 72) {
+      random.of(workers).process.isStalled = true;
+      counts.stalls += 1;
+    } else if (dice < 80) {
+      random.of(workers).process.isStalled = false;
+    } else if (dice === 80) {
+      machines.broker.isDown = true;
+      counts.outages += 1;
+    } else if (dice < 90) {
+      machines.broker.isDown = false;
+    } else if (dice === 90 && workers.length < 4) await startWorker();
+  }
+  machines.broker.isDown = false;
+  machines.broker.faults = 0;
+  machines.failsToPrepare = false;
+  machines.failsToMigrate = false;
+  for (const { process } of workers) process.isStalled = false;
+  const where = `seed ${seed}`;
+  const isDone = () => {
+    const lines = machines.expected();
+    return lines.length <= machines.written.length && coordinator.opened && isQuiet(machines);
+  };
+  for (let steps = 0; !isDone(); steps += 50) {
+    expect(broken, where).toEqual([]);
+    if (steps > 15_000) {
+      const lines = machines.expected();
+      const has = new Set(machines.written.map(({ line }) => line));
+      expect(
+        lines.filter((line) => !has.has(line)),
+        where,
+      ).toEqual([]);
+      throw new Error(`${where}: it does not end`);
+    }
+    for (let at = 0; at < 50; at += 1) await world.step();
+  }
+  check(where, machines);
+  counts.upgrades += machines.commits.length - 1;
+  counts.refused += refused;
+  counts.outputs += machines.written.length;
+  // Each gives its partitions back at a checkpoint of now.
+  let isClosed = false;
+  void Promise.all(workers.map(({ opened }) => opened?.close())).then(() => {
+    isClosed = true;
+  });
+  while (!isClosed) await world.step();
+  for (let partition = 0; partition < PARTITIONS; partition += 1) {
+    const { stored, expected } = machines.states(partition);
+    for (const [uid, byKey] of stored)
+      expect(byKey, `${where}: state of ${uid} in partition ${partition}`).toEqual(
+        expected.get(uid) ?? new Map(),
+      );
+  }
+}
+
+/** Whether the source that counts has given all that it has, if there still is one. */
+function isQuiet(machines: Machines): boolean {
+  const { definition } = machines.commits.at(-1) as { definition: { sources: object } };
+  if (!(COUNTED in definition.sources)) return true;
+  return counted(machines).length >= COUNT;
+}
+
+function counted(machines: Machines): { key: string; value: number }[] {
+  const numbers: { key: string; value: number }[] = [];
+  for (let partition = 0; partition < PARTITIONS; partition += 1)
+    for (const record of machines.records(partition).get(COUNTED) ?? [])
+      if (record?.key.startsWith('n')) numbers.push(record);
+  return numbers;
+}
+
+function check(where: string, machines: Machines): void {
+  const lines = machines.expected();
+  // Each once, and none that another version would have made.
+  expect(machines.written.map(({ line }) => line).sort(), where).toEqual(lines);
+  // By key, each sink has them in the order of the source.
+  const latest = new Map<string, number>();
+  for (const { line } of machines.written) {
+    const [, sink = '', source = '', offset = '', key = ''] = /^(\S+) (\S+)\/(\d+) (\S+):/.exec(line) ?? [];
+    if (sink === '$errors') continue;
+    const queue = `${sink} ${source} ${key}`;
+    expect(Number(offset), `${where}: ${queue}`).toBeGreaterThan(latest.get(queue) ?? -1);
+    latest.set(queue, Number(offset));
+  }
+  // Nothing that a sender was told of is lost.
+  const all = Array.from({ length: PARTITIONS }, (_, partition) => machines.records(partition));
+  for (const { source, offset, record } of machines.acknowledged)
+    expect(
+      all.map((records) => records.get(source)?.[offset]).filter((each) => each),
+      where,
+    ).toEqual([record]);
+  // A source that goes on at its positions gives each number once.
+  const numbers = counted(machines).map(({ value }) => value);
+  expect(new Set(numbers).size, where).toBe(numbers.length);
+}
