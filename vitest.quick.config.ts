@@ -72,6 +72,7 @@ const SLOW = [
   'shard/signatures',
   'shard/wire',
   'stream/commands',
+  'stream/page',
   'stream/nats',
   'testing/emulator',
   'trust/harmless',
