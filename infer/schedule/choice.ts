@@ -24,6 +24,9 @@ export interface Candidate extends Promised {
   readonly unload: readonly (readonly [LaneState, ModelFile])[];
   /** When to start it. Before this time the run would only wait for the GPU. */
   readonly from: number;
+  /** When it then reaches the GPU, and how long it uses the GPU. */
+  readonly reachesGpu: number;
+  readonly gpuMs: number;
 }
 
 /** A candidate, or the time to look again: infinity if only an event can change the result. */
@@ -61,9 +64,12 @@ export function evaluate(model: ModelState, lane: LaneState, situation: Situatio
   const batch = retry ? size.batch : safeBatch(model, host, size.batch, situation.costs);
   if (batch === 0) return NEVER;
   let { from } = size;
-  if (at(costs.gpu, batch) > 0) {
-    const untilGpu = at(costs.wait, batch) + size.loading;
-    from = Math.max(from, host.gpuDone(now + untilGpu, now) - policy.lead - untilGpu);
+  const gpuMs = at(costs.gpu, batch);
+  const untilGpu = at(costs.wait, batch) + (lane.loaded.has(model.file) ? 0 : costs.load);
+  if (gpuMs > 0) {
+    // A run that reaches the GPU at the same time goes first: otherwise both would end late.
+    const reaches = now + untilGpu + policy.lead;
+    from = Math.max(from, host.gpuDone(reaches, now, situation.planned(host)) - policy.lead - untilGpu);
   }
   if (from <= now && overdue === undefined) {
     const held = holdUntil(model, host, batch, situation);
@@ -77,6 +83,8 @@ export function evaluate(model: ModelState, lane: LaneState, situation: Situatio
       batch,
       unload,
       from,
+      reachesGpu: Math.max(from, now) + untilGpu,
+      gpuMs,
       ahead: first !== undefined && isAhead(first, costs.resource, situation),
       overdue,
       rate: rate(model, lane, batch, loading, situation),

@@ -1,4 +1,5 @@
 import type { Resource } from './costs.js';
+import { GpuLoad, type GpuRun } from './gpu-load.js';
 import type { ModelFile, ModelState } from './models.js';
 import type { Portion, Progress } from './progress.js';
 import type { Capacity, Run } from './types.js';
@@ -56,10 +57,7 @@ export class HostState {
   readonly holders = new Map<Progress, number>();
   /** How many runs the host has now. */
   runs = 0;
-  /** Runs that use the GPU, in the order in which they reach it. */
-  readonly #gpuRuns: ActiveRun[] = [];
-  /** When the GPU last finished a run. */
-  #gpuSince = 0;
+  readonly #gpu = new GpuLoad();
 
   constructor(name: string, capacity: Capacity) {
     this.name = name;
@@ -94,15 +92,12 @@ export class HostState {
   endOf(lane: LaneState, now: number): number {
     const { active } = lane;
     if (!active) return now;
-    const end = active.gpuMs === 0 ? active.reachesGpu : this.#expectedDone(active.reachesGpu, now);
-    return Math.max(now + LEAST_LATE, lateOr(end, now));
+    const end = active.gpuMs === 0 ? lateOr(active.reachesGpu, now) : this.#gpu.endOf(active, now);
+    return Math.max(now + LEAST_LATE, end);
   }
 
   began(active: ActiveRun): void {
-    if (active.gpuMs > 0) {
-      const behind = this.#gpuRuns.findIndex(({ reachesGpu }) => reachesGpu > active.reachesGpu);
-      this.#gpuRuns.splice(behind < 0 ? this.#gpuRuns.length : behind, 0, active);
-    }
+    if (active.gpuMs > 0) this.#gpu.began(active);
     this.runs += 1;
     this.running += active.memory;
     this.#promise(active, 1);
@@ -114,9 +109,7 @@ export class HostState {
     this.running -= active.memory;
     this.#promise(active, -1);
     active.lane.active = undefined;
-    if (active.gpuMs === 0) return;
-    this.#gpuSince = now;
-    this.#gpuRuns.splice(this.#gpuRuns.indexOf(active), 1);
+    if (active.gpuMs > 0) this.#gpu.ended(active, now);
   }
 
   /** Adds bytes to what a request keeps on this host, or takes them away. */
@@ -127,18 +120,9 @@ export class HostState {
     else this.holders.set(request, held);
   }
 
-  /** When the GPU is expected to finish the runs that reach it before `reaches`. It runs them in that order. */
-  gpuDone(reaches: number, now: number): number {
-    return Math.max(now, this.#expectedDone(reaches, now));
-  }
-
-  #expectedDone(reaches: number, now: number): number {
-    let done = this.#gpuSince;
-    for (const { reachesGpu, gpuMs } of this.#gpuRuns) {
-      if (reachesGpu > reaches) break;
-      done = lateOr(Math.max(done, reachesGpu) + gpuMs, now);
-    }
-    return done;
+  /** When the GPU is expected to have done the runs that reach it before `reaches`. */
+  gpuDone(reaches: number, now: number, planned: readonly GpuRun[] = []): number {
+    return this.#gpu.doneAt(reaches, now, planned);
   }
 
   #promise({ portions, outputs }: ActiveRun, sign: 1 | -1): void {

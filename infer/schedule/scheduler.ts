@@ -430,6 +430,7 @@ export class Scheduler {
       least,
       hosts,
       growth: 1 / (1 - Math.min(this.#busy, MOST_BUSY)),
+      planned: (host) => [...planned.values()].filter(({ lane }) => lane.host === host),
       reserved: (host, model) => {
         let bytes = kept && kept !== model && !isPlanned(kept, planned) ? bytesForOne(kept, host) : 0;
         for (const [lane, candidate] of planned) if (lane.host === host) bytes += bytesOf(candidate);

@@ -1,3 +1,4 @@
+import type { GpuRun } from './gpu-load.js';
 import type { HostState } from './hosts.js';
 import type { ModelState } from './models.js';
 import type { Policy } from './policy.js';
@@ -16,6 +17,8 @@ export interface Situation {
   readonly growth: number;
   /** The hosts that have lanes of the resource. */
   readonly hosts: ReadonlySet<HostState>;
+  /** Runs of a host that start later. They are worth more than what is chosen now, so the GPU is theirs first. */
+  planned(host: HostState): readonly GpuRun[];
   /** Bytes of a host that are kept for other models. */
   reserved(host: HostState, model: ModelState): number;
 }

@@ -2,6 +2,7 @@ import { at, type ModelCosts } from '../schedule/costs.js';
 import { Heap } from '../schedule/heap.js';
 import type { Capacity, Decision, LaneOptions, Outcome, Run, ScheduledRequest } from '../schedule/types.js';
 import { HeldOutputs } from './held-outputs.js';
+import { SharedGpu } from './shared-gpu.js';
 
 /** Decides which runs start: the scheduler, or another one to compare it with. */
 export interface Dispatcher {
@@ -21,6 +22,11 @@ export interface SimulatedHost {
   readonly name: string;
   readonly capacity: Capacity;
   readonly lanes: readonly (LaneOptions & { readonly name: string })[];
+  /**
+   * How runs that are on the GPU at once use it: one after the other, in the order in which they reach it (the default), or
+   * all at once with an equal share each, as real GPUs do with the sessions of one host.
+   */
+  readonly gpu?: 'in-order' | 'shared';
 }
 
 /** An event at a fixed time, whatever the dispatcher does. */
@@ -71,7 +77,10 @@ interface HostNow {
   bytes: number;
   used: number;
   peak: number;
+  /** Of a GPU that runs use in order. */
   gpuFreeAt: number;
+  /** The runs on a shared GPU. */
+  readonly shared: SharedGpu<() => void> | undefined;
 }
 
 interface LaneNow {
@@ -91,7 +100,7 @@ interface Point {
 
 /**
  * Simulated hosts and lanes, which take the time and memory of the models' costs. A run first waits for its round trips.
- * Then it uses its host's GPU, in the order in which runs reach the GPU. A run that does not fit is out of memory.
+ * Then it uses its host's GPU, by itself or with others. A run that does not fit is out of memory.
  */
 export function simulate(simulation: Simulation): SimulationResult {
   return new Machine(simulation).run();
@@ -119,8 +128,9 @@ class Machine {
     const { dispatcher, hosts, models, events } = simulation;
     this.#dispatcher = dispatcher;
     this.#held = new HeldOutputs(models, (host, bytes) => use(this.#hosts.get(host) as HostNow, bytes));
-    for (const { name, capacity, lanes } of hosts) {
-      const host: HostNow = { name, bytes: capacity.bytes, used: 0, peak: 0, gpuFreeAt: 0 };
+    for (const { name, capacity, lanes, gpu } of hosts) {
+      const shared = gpu === 'shared' ? new SharedGpu<() => void>() : undefined;
+      const host: HostNow = { name, bytes: capacity.bytes, used: 0, peak: 0, gpuFreeAt: 0, shared };
       this.#hosts.set(name, host);
       dispatcher.setHost(name, capacity);
       for (const options of lanes) {
@@ -219,9 +229,31 @@ class Machine {
     lane.run = { simulated, memory };
     const attempts = run.slices.map(({ request }) => this.#attempts.get(request));
     const gpu = at(costs.gpu, run.batch);
-    this.#at(reachesGpu, () => {
-      if (gpu > 0) host.gpuFreeAt = Math.max(host.gpuFreeAt, this.#now) + gpu;
-      this.#at(gpu > 0 ? host.gpuFreeAt : this.#now, () => this.#end(lane, simulated, attempts));
+    this.#at(reachesGpu, () => this.#useGpu(host, gpu, () => this.#end(lane, simulated, attempts)));
+  }
+
+  /** A run has reached the GPU and takes so much of its time. */
+  #useGpu(host: HostNow, ms: number, ends: () => void): void {
+    if (ms === 0) this.#at(this.#now, ends);
+    else if (host.shared) {
+      // Runs that end now have not taken their last moment from this one.
+      for (const end of host.shared.take(this.#now)) end();
+      host.shared.add(ends, ms, this.#now);
+      this.#watch(host.shared);
+    } else {
+      host.gpuFreeAt = Math.max(host.gpuFreeAt, this.#now) + ms;
+      this.#at(host.gpuFreeAt, ends);
+    }
+  }
+
+  /** Looks at a shared GPU when its next run ends. A run that reaches it before delays that end. */
+  #watch(shared: SharedGpu<() => void>): void {
+    const end = shared.nextEnd;
+    if (end === undefined) return;
+    this.#at(end, () => {
+      if (shared.nextEnd !== end) return;
+      for (const ends of shared.take(this.#now)) ends();
+      this.#watch(shared);
     });
   }
 

@@ -91,6 +91,24 @@ describe('the size of a batch', () => {
     expect(start(101).batch).toBe(2);
   });
 
+  it('starts when neither runs nor planned runs that are worth more use the GPU', () => {
+    host(1000, 3);
+    const gpu = (base: number) => costs({ gpu: { base, perItem: 0 }, maxBatch: 1 });
+    scheduler.setModel('first', gpu(100));
+    scheduler.setModel('quick', gpu(10));
+    scheduler.setModel('slow', { ...gpu(80), load: 60 });
+    arrive('first');
+    start(0);
+    arrive('quick', 30);
+    arrive('slow', 30);
+    // The slow run must be loaded for 60 ms. It would reach the GPU at 100 ms, as the quick one does.
+    expect(runsOf([...scheduler.decide(30), ...scheduler.decide(40)])).toEqual([]);
+    expect(scheduler.lookAt).toBe(50);
+    expect(start(50).model).toBe('slow');
+    scheduler.complete(0, 100);
+    expect(start(100).model).toBe('quick');
+  });
+
   it('waits for the next arrival where that is due before it costs what it saves', () => {
     host(1000);
     scheduler.setModel('m', costs());

@@ -1,0 +1,107 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { GpuLoad, type GpuRun } from '#farlight/infer/schedule/gpu-load.js';
+import { SharedGpu } from '#farlight/infer/simulation/shared-gpu.js';
+
+/** When each of these runs ends on a shared GPU. */
+function endsOf(runs: readonly GpuRun[]): number[] {
+  const gpu = new SharedGpu<number>();
+  const ends: number[] = [];
+  const take = (until: number): void => {
+    for (let end = gpu.nextEnd; end !== undefined && end <= until; end = gpu.nextEnd) {
+      for (const run of gpu.take(end)) ends[run] = end;
+    }
+  };
+  const inOrder = [...runs.entries()].sort(([, a], [, b]) => a.reachesGpu - b.reachesGpu);
+  for (const [index, { reachesGpu, gpuMs }] of inOrder) {
+    take(reachesGpu);
+    gpu.add(index, gpuMs, reachesGpu);
+  }
+  take(Number.POSITIVE_INFINITY);
+  return ends;
+}
+
+const someRuns = fc.array(
+  fc.record({ reachesGpu: fc.integer({ min: 0, max: 100 }), gpuMs: fc.integer({ min: 1, max: 50 }) }),
+  { minLength: 1, maxLength: 8 },
+);
+
+describe('a shared GPU', () => {
+  it('takes its time for a run that is alone', () => {
+    expect(endsOf([{ reachesGpu: 5, gpuMs: 10 }])).toEqual([15]);
+  });
+
+  it('has runs that reach it together end later, the shorter ones first', () => {
+    const together = [
+      { reachesGpu: 0, gpuMs: 10 },
+      { reachesGpu: 0, gpuMs: 30 },
+    ];
+    expect(endsOf(together)).toEqual([20, 40]);
+  });
+
+  it('is slower for a run from when another one reaches it', () => {
+    const one = { reachesGpu: 0, gpuMs: 20 };
+    expect(endsOf([one, { reachesGpu: 10, gpuMs: 20 }])).toEqual([30, 40]);
+  });
+
+  it('has done all its runs as soon as a GPU that runs one after the other', () => {
+    fc.assert(
+      fc.property(someRuns, (runs) => {
+        let done = 0;
+        for (const { reachesGpu, gpuMs } of [...runs].sort((a, b) => a.reachesGpu - b.reachesGpu))
+          done = Math.max(done, reachesGpu) + gpuMs;
+        expect(Math.max(...endsOf(runs))).toBeCloseTo(done, 6);
+      }),
+    );
+  });
+});
+
+describe('what the scheduler expects of a GPU', () => {
+  it('is when each run of a shared one ends, at whatever time it looks before', () => {
+    fc.assert(
+      fc.property(someRuns, fc.array(fc.integer({ min: 0, max: 60 })), (runs, looks) => {
+        const ends = endsOf(runs);
+        const load = new GpuLoad();
+        for (const run of runs) load.began(run);
+        let now = 0;
+        for (const look of looks.sort((a, b) => a - b).filter((time) => time < Math.min(...ends))) {
+          now = look;
+          load.endOf(runs[0] as GpuRun, now);
+        }
+        for (const [index, run] of runs.entries())
+          expect(load.endOf(run, now)).toBeCloseTo(ends[index] as number, 6);
+        expect(load.doneAt(Number.POSITIVE_INFINITY, now, [])).toBeCloseTo(Math.max(...ends), 6);
+      }),
+    );
+  });
+
+  it('is that it does the runs that reach it before, and the planned ones, in this order', () => {
+    const load = new GpuLoad();
+    load.began({ reachesGpu: 10, gpuMs: 20 });
+    load.began({ reachesGpu: 50, gpuMs: 20 });
+    expect(load.doneAt(9, 0, [])).toBe(0);
+    expect(load.doneAt(10, 0, [])).toBe(30);
+    expect(load.doneAt(50, 0, [])).toBe(70);
+    expect(load.doneAt(40, 0, [{ reachesGpu: 30, gpuMs: 5 }])).toBe(35);
+  });
+
+  it('is less by what a run has had of it before another one has ended', () => {
+    const load = new GpuLoad();
+    const [short, long] = [
+      { reachesGpu: 0, gpuMs: 10 },
+      { reachesGpu: 0, gpuMs: 30 },
+    ];
+    load.began(short);
+    load.began(long);
+    load.ended(short, 20);
+    expect(load.endOf(long, 20)).toBe(40);
+  });
+
+  it('is that a run which is late takes as long again', () => {
+    const load = new GpuLoad();
+    const run = { reachesGpu: 0, gpuMs: 10 };
+    load.began(run);
+    expect(load.endOf(run, 14)).toBe(18);
+    expect(load.doneAt(14, 14, [])).toBe(18);
+  });
+});
