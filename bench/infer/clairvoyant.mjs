@@ -1,4 +1,6 @@
-// The best schedule that a search finds which knows all bursts before the first. It bounds from below what could be had.
+// What could be had: the best schedule that a search finds which knows all bursts before the first, and a mean latency that
+// no schedule can be below.
+import { at } from '../../dist/infer/schedule/costs.js';
 import { Scheduler } from '../../dist/infer/schedule/scheduler.js';
 import { simulate } from '../../dist/infer/simulation/machine.js';
 import { eventsOf, latencies, random, simulatedHost } from './trace.mjs';
@@ -50,4 +52,40 @@ export function searchBest(trace, { models, bytes, burst, tries = TRIES }) {
     if (result.meanMs < best.result.meanMs) best = { plan, result };
   }
   return best.result;
+}
+
+/**
+ * A mean latency that no schedule on one GPU is below, whatever it knows and however much memory it has. Each item takes
+ * its part of a full batch of the GPU. The item that needs the least of it goes first, and interrupts others; that is the
+ * least mean on one machine. Each waits before for what one item waits for.
+ */
+export function leastMean({ bursts }, { models, burst }) {
+  const coming = bursts
+    .map(({ at: due, model }) => {
+      const { gpu, wait } = models[model];
+      return { due, from: due + at(wait, 1), items: burst, each: at(gpu, burst) / burst, begun: 0 };
+    })
+    .sort((a, b) => a.from - b.from);
+  const open = [];
+  let now = 0;
+  let sum = 0;
+  while (coming.length > 0 || open.length > 0) {
+    if (open.length === 0) now = Math.max(now, coming[0].from);
+    while (coming.length > 0 && coming[0].from <= now) open.push(coming.shift());
+    open.sort((a, b) => a.each - a.begun - (b.each - b.begun));
+    const [first] = open;
+    const end = now + first.each - first.begun;
+    const next = coming[0]?.from ?? Number.POSITIVE_INFINITY;
+    if (next < end) {
+      first.begun += next - now;
+      now = next;
+      continue;
+    }
+    now = end;
+    sum += now - first.due;
+    first.begun = 0;
+    first.items -= 1;
+    if (first.items === 0) open.shift();
+  }
+  return sum / (bursts.length * burst);
 }

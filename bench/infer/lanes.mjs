@@ -1,7 +1,7 @@
 // Lanes that stay open from one engine to the next: opening one takes a second, and its first runs compile.
 import { performance } from 'node:perf_hooks';
-import { setTimeout } from 'node:timers/promises';
 import { at } from '../../dist/infer/schedule/costs.js';
+import { SharedGpu } from '../../dist/infer/simulation/shared-gpu.js';
 
 /** The lanes of a GPU host. Engines that are closed give them back, with nothing loaded. */
 export class LanePool {
@@ -75,10 +75,11 @@ export class LanePool {
   }
 }
 
-/** A GPU whose time is given: runs use it in the order in which they get there. The host's own GPU executes nothing. */
+/** A GPU whose time is given, and which runs share. The host's own GPU executes nothing. */
 export class GivenGpu {
   #costs;
-  #freeAt = 0;
+  #gpu = new SharedGpu();
+  #timer;
 
   /** By model, the time of a run by its batch. */
   constructor(costs) {
@@ -89,11 +90,28 @@ export class GivenGpu {
     const batch = parts.reduce((sum, count) => sum + count, 0);
     const ms = at(this.#costs[model.split('@')[0]], batch);
     const reached = performance.now();
-    this.#freeAt = Math.max(this.#freeAt, reached) + ms;
-    const done = this.#freeAt;
-    while (performance.now() < done) await setTimeout(done - performance.now());
-    const all = performance.now() - start;
+    await new Promise((ends) => {
+      this.#end(reached);
+      this.#gpu.add(ends, ms, reached);
+      this.#wait();
+    });
+    const done = performance.now();
+    const all = done - start;
     const gpu = Promise.resolve({ ms, busyMs: done - reached });
     return { ...report, ms: all, inferMs: all - report.inputMs, gpu };
+  }
+
+  #end(now) {
+    for (const ends of this.#gpu.take(now)) ends();
+  }
+
+  #wait() {
+    clearTimeout(this.#timer);
+    const end = this.#gpu.nextEnd;
+    if (end === undefined) return;
+    this.#timer = setTimeout(() => {
+      this.#end(performance.now());
+      this.#wait();
+    }, end - performance.now());
   }
 }

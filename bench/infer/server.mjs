@@ -18,7 +18,7 @@ import { simulate } from '../../dist/infer/simulation/machine.js';
 import { emulateLink } from '../../dist/testing/index.js';
 import { figure, printTable } from '../print.mjs';
 import { startHost } from '../processes.mjs';
-import { searchBest } from './clairvoyant.mjs';
+import { leastMean, searchBest } from './clairvoyant.mjs';
 import { GivenGpu, LanePool } from './lanes.mjs';
 import { shapeOf, writeModels } from './models.mjs';
 import { noBatches, Presets, presetsThatFitAlone, presetsThatFitTogether, RateLimiter } from './rivals.mjs';
@@ -135,13 +135,13 @@ async function costsOf({ names, folder, store }, { loads }) {
 async function compare(served, known) {
   const { names, seed, bursts: count } = served;
   const bytes = Math.round(sum(names.map((name) => known[name].weights + at(known[name].memory, BURST))) / 3);
-  const least = withoutTenant(bytes);
+  const left = withoutTenant(bytes);
   const work = Object.fromEntries(names.map((name) => [name, at(known[name].gpu, BURST)]));
   const trace = burstsOf({ work, load: LOAD, bursts: count, seed });
   const rivals = {
     'no batches': { lanes: names.length, scheduler: () => new Presets(noBatches(known)) },
-    presets: { lanes: names.length, scheduler: () => new Presets(presetsThatFitTogether(known, least)) },
-    limiter: { lanes: 1, scheduler: () => new RateLimiter(presetsThatFitAlone(known, least)) },
+    presets: { lanes: names.length, scheduler: () => new Presets(presetsThatFitTogether(known, left)) },
+    limiter: { lanes: 1, scheduler: () => new RateLimiter(presetsThatFitAlone(known, left)) },
     farlight: { lanes: LANES, scheduler: () => new Scheduler() },
   };
   const place = await open(served, bytes);
@@ -155,7 +155,7 @@ async function compare(served, known) {
         // Each lane compiles, and each model is loaded, before the bursts begin.
         for (const model of names) await ask(url, served, [{ at: 0, model }]);
         const before = countsOf(engine, names);
-        const tenant = withTenant(place.url, bytes - least, trace.end);
+        const tenant = withTenant(place.url, bytes - left, trace.end);
         const asked = await ask(url, served, trace.bursts);
         await tenant;
         const after = countsOf(engine, names);
@@ -181,7 +181,8 @@ async function compare(served, known) {
   });
   const predicted = latencies([...ends.values()].map(({ ms }) => ms));
   const clairvoyant = searchBest(trace, { models, bytes, burst: BURST });
-  return { bytes, models, measured, predicted, clairvoyant };
+  const least = { meanMs: leastMean(trace, { models, burst: BURST }) };
+  return { bytes, models, measured, predicted, clairvoyant, least };
 }
 
 /** A host with so many bytes (0: all there are), and lanes to it. */
@@ -262,7 +263,7 @@ function sum(values) {
   return values.reduce((all, each) => all + each, 0);
 }
 
-function print({ place, sizes, bytes, models, measured, predicted, clairvoyant }) {
+function print({ place, sizes, bytes, models, measured, predicted, clairvoyant, least }) {
   console.log(
     `\n${sizes.length} models of sizes ${[...new Set(sizes)].join(':')}, ${place}, ${(bytes / MIB).toFixed(2)} MiB`,
   );
@@ -299,6 +300,7 @@ function print({ place, sizes, bytes, models, measured, predicted, clairvoyant }
   }
   rows.push(['  simulated', figure(predicted.meanMs), figure(predicted.p99Ms)]);
   rows.push(['  clairvoyant', figure(clairvoyant.meanMs), figure(clairvoyant.p99Ms)]);
+  rows.push(['  no schedule below', figure(least.meanMs), '']);
   printTable(rows.map((row) => [...row, ...Array(9 - row.length).fill('')]));
   console.log(`  clairvoyant / farlight: ${(clairvoyant.meanMs / measured.farlight.meanMs).toFixed(2)}`);
 }

@@ -48,11 +48,12 @@ export function withoutTenant(bytes) {
   return Math.round((bytes * 2) / 3);
 }
 
-/** One simulated host with so many lanes. */
+/** One simulated host with so many lanes, whose runs share the GPU. */
 export function simulatedHost(bytes, lanes) {
   return {
     name: 'host',
     capacity: { bytes, limit: bytes },
+    gpu: 'shared',
     lanes: Array.from({ length: lanes }, (_, index) => ({
       name: `lane${index}`,
       host: 'host',
