@@ -7,6 +7,7 @@ import { FarlightError } from '../../proto/errors.js';
 import { harmless, harmlessJson } from '../../proto/harmless.js';
 import { type AdapterDescription, versionMismatch } from '../../proto/session/handshake.js';
 import { negotiate, PROTOCOL } from '../../proto/session/version.js';
+import { redact } from '../../proto/token.js';
 import { gpuDeviceFiles } from '../../server/gpu/device-files.js';
 import { type DeviceMemory, findDeviceMemory } from '../../server/gpu/device-memory.js';
 import { probeAdapter } from '../../server/probe-adapter.js';
@@ -73,7 +74,7 @@ async function examine(options: DoctorOptions, url?: string, named?: string): Pr
   const client = url === undefined ? undefined : new HostClient(url);
   const local = await examineLocal(options.adapter);
   const found = client && (await examineHost(client).finally(() => client.close()));
-  const host = found && named?.startsWith('pool:') ? { ...found, url: named } : found;
+  const host = found && /^pool[:+]/.test(named ?? '') ? { ...found, url: redact(named ?? '') } : found;
   const jobs = await examineJobs();
   const report: Report = {
     farlight: packageVersion(),

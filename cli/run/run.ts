@@ -155,13 +155,15 @@ async function checkPool(address: string, emulate: LinkChoice | undefined): Prom
       'BAD_OPTION',
       '--emulate needs a host that is there already, and not a pool; leave out one of them',
     );
+  const { hostsAsked } = await import('../../pool/file/pool-address.js');
   const { parsePortalAddress } = await import('../../pool/portal/client/portal-address.js');
-  if (address.startsWith('pool+')) return void parsePortalAddress(address);
+  const { pool: named } = hostsAsked(address);
+  if (named.startsWith('pool+')) return void parsePortalAddress(named);
   const { readPoolOrPortal } = await loadReader(
     () => import('../../pool/file/pool-file.js'),
     'files of pools',
   );
-  const pool = readPoolOrPortal(address);
+  const pool = readPoolOrPortal(named);
   if ('portal' in pool) parsePortalAddress(pool.portal);
 }
 

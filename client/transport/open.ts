@@ -47,8 +47,7 @@ export async function findTransport(
   { signal, ...options }: OpenOptions & { signal: AbortSignal },
 ): Promise<Transport> {
   if (target?.startsWith('pool+')) {
-    const portal = packageFile('pool/portal/client/attach-by-portal.js');
-    const { attachByPortal } = await import(portal.href);
+    const { attachByPortal } = await loadPortals();
     return attachByPortal(target, { compression: options.compression, signal });
   }
   if (!target?.startsWith('pool:')) return openTransport(target, options);
@@ -70,16 +69,20 @@ export interface AllocatedHosts {
  * Makes sure of several hosts, all or none. Those of pools are started where there are none, and stay until they are
  * released; other addresses are returned as they are.
  *
- * @param named addresses of hosts and of pools: `pool://NAME`, or `pool://NAME?hosts=2` for two hosts.
+ * @param named addresses of hosts and of pools: `pool://NAME`, or `pool://NAME?hosts=2` for two hosts. Those of a portal
+ *   take `hosts=2`, too.
  * @throws FarlightError as `findTransport` (rejects).
  */
 export async function allocateHosts(
   named: readonly string[],
   signal: AbortSignal = new native.AbortController().signal,
 ): Promise<AllocatedHosts> {
-  const isPool = (address: string) => address.startsWith('pool:');
+  const isPool = (address: string) => /^pool[:+]/.test(address);
   if (!named.some(isPool)) return { addresses: named, release: async () => {} };
-  const pools = await loadPools();
+  // Without the packages that read a pool's file, where all are portals.
+  const pools: AllocatesHosts = named.some((address) => address.startsWith('pool:'))
+    ? await loadPools()
+    : await loadPortals();
   const { addresses, ...rest } = await pools.allocateHosts(named.filter(isPool), signal);
   const found = [...addresses];
   return {
@@ -88,22 +91,28 @@ export async function allocateHosts(
   };
 }
 
-/** The functions of `pool/attach/` that the client calls. */
-interface Pools {
-  attach(address: string, options: OpenOptions & { signal: AbortSignal }): Promise<Transport>;
+/** The functions of `pool/` that the client calls. */
+interface AllocatesHosts {
   allocateHosts(
     addresses: readonly string[],
     signal: AbortSignal,
   ): Promise<Omit<AllocatedHosts, 'addresses'> & { addresses: string[][] }>;
 }
 
+type Attach = (address: string, options: OpenOptions & { signal: AbortSignal }) => Promise<Transport>;
+
 /**
- * Here, and in `findTransport` for portals, the client meets `pool/`. It is found as the package's processes are, since a
- * bundle would take along the packages that read a pool's file.
+ * Here the client meets `pool/`. It is found as the package's processes are, since a bundle would take along the packages
+ * that read a pool's file.
  */
-function loadPools(): Promise<Pools> {
+function loadPools(): Promise<AllocatesHosts & { attach: Attach }> {
   const program = packageFile('pool/attach/attach.js');
   return loadReader(() => import(program.href), 'files of pools');
+}
+
+/** The same for pools of portals, whose files are not read here. */
+function loadPortals(): Promise<AllocatesHosts & { attachByPortal: Attach }> {
+  return import(packageFile('pool/portal/client/attach-by-portal.js').href);
 }
 
 /**

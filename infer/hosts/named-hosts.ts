@@ -30,7 +30,7 @@ export class NamedHosts {
     const hosts: GpuHost[] = [];
     for (const address of addresses) {
       if (this.#isClosed) break;
-      if (address.startsWith('pool:')) {
+      if (/^pool[:+]/.test(address)) {
         const open = async (host: string, name: string) => {
           const opened = await gpuHost({ host, name, lanes, memory });
           // Later ones join the engine by themselves.

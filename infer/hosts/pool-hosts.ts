@@ -1,6 +1,7 @@
 import { type AllocatedHosts, allocateHosts } from '../../client/index.js';
 import { type Clock, PROCESS_CLOCK } from '../../link/machine/timer.js';
 import { FarlightError, messageOf } from '../../proto/errors.js';
+import { redact } from '../../proto/token.js';
 import type { EngineHost } from '../engine/hosts.js';
 import type { ServiceState } from '../service/state.js';
 
@@ -13,7 +14,7 @@ export interface FollowedEngine {
 }
 
 export interface PoolHostsOptions {
-  /** `pool://NAME`; `pool://NAME?hosts=4` for at most four hosts. */
+  /** `pool://NAME`, or that of a portal's pool; with `hosts=4` at most four hosts. */
   readonly address: string;
   /** Makes a host of the engine, at an address of the pool's. */
   open(url: string, name: string): Promise<EngineHost>;
@@ -67,11 +68,15 @@ export class PoolHosts {
   readonly #clock: Clock;
   readonly #most: number;
   readonly #pool: string;
+  /** The pool, for messages: without a token. */
+  readonly #name: string;
   readonly #held: Held[] = [];
   readonly #end = new AbortController();
   #idleMs = 0;
   #count = 0;
   #coming: Promise<void> | undefined;
+  /** The hosts that are being given back. */
+  readonly #leaving = new Set<Promise<void>>();
   #notBefore = 0;
   /** Why the pool gave no host, when it was asked last. */
   #refused: string | undefined;
@@ -79,8 +84,9 @@ export class PoolHosts {
   constructor(options: PoolHostsOptions) {
     this.#options = options;
     this.#clock = options.clock ?? PROCESS_CLOCK;
-    const [, pool = options.address, most] = /^(.*)\?hosts=(\d+)$/.exec(options.address) ?? [];
+    const [, pool = options.address, most] = /^(.*)[?&]hosts=(\d+)$/.exec(options.address) ?? [];
     this.#pool = pool;
+    this.#name = redact(pool);
     this.#most = most === undefined ? Number.POSITIVE_INFINITY : Number(most);
   }
 
@@ -100,7 +106,7 @@ export class PoolHosts {
   async close(): Promise<void> {
     this.#end.abort();
     await this.#coming;
-    await Promise.all(this.#held.splice(0).map(({ release }) => release()));
+    await Promise.all([...this.#leaving, ...this.#held.splice(0).map(({ release }) => release())]);
   }
 
   #look(engine: FollowedEngine): void {
@@ -139,7 +145,7 @@ export class PoolHosts {
       this.#notBefore = this.#clock.now() + AGAIN_MS;
       const why = messageOf(error);
       // Once: it may be so for long.
-      if (!this.#end.signal.aborted && why !== this.#refused) log(`${this.#pool} gave no other host: ${why}`);
+      if (!this.#end.signal.aborted && why !== this.#refused) log(`${this.#name} gave no other host: ${why}`);
       this.#refused = why;
     }
   }
@@ -153,7 +159,7 @@ export class PoolHosts {
       if (this.#held.some((held) => held.url === url))
         throw new FarlightError('UNREACHABLE', 'it has no more hosts; raise its max');
       this.#count += 1;
-      const host = await open(url, `${this.#pool}#${this.#count}`);
+      const host = await open(url, `${this.#name}#${this.#count}`);
       this.#end.signal.throwIfAborted();
       this.#idleMs = idleMs;
       this.#held.push({ host, url, release, idleSince: undefined, closedSince: undefined });
@@ -167,9 +173,11 @@ export class PoolHosts {
   #giveBack(engine: FollowedEngine, held: Held, why: string): void {
     this.#held.splice(this.#held.indexOf(held), 1);
     this.#options.log(`The host ${held.host.name} ${why}.`);
-    void engine
+    const leaving: Promise<void> = engine
       .removeHost(held.host.name)
       .finally(() => held.release())
-      .catch((error) => this.#options.log(`${held.host.name} could not be given back: ${messageOf(error)}`));
+      .catch((error) => this.#options.log(`${held.host.name} could not be given back: ${messageOf(error)}`))
+      .finally(() => this.#leaving.delete(leaving));
+    this.#leaving.add(leaving);
   }
 }

@@ -1,8 +1,10 @@
 import { type OpenOptions, remoteHost } from '../../client/transport/open.js';
 import type { Transport } from '../../client/transport/transport.js';
 import { FarlightError, invariant } from '../../proto/errors.js';
-import { hostsAsked, type Pool, readPoolOrPortal } from '../file/pool-file.js';
-import { attachByPortal } from '../portal/client/attach-by-portal.js';
+import { type Pool, readPoolOrPortal } from '../file/pool-file.js';
+import { allocateByPortal, attachByPortal } from '../portal/client/attach-by-portal.js';
+import { isPortalAddress } from '../portal/client/portal-address.js';
+import { type AllocatedOfEach, allocateOfEach, oneHostOf } from './allocate.js';
 import { leaveHost, releaseHosts } from './keeper.js';
 import type { HostOfTerm } from './keeper-thread.js';
 import { whenEnded } from './lost-host.js';
@@ -22,11 +24,7 @@ export interface AttachOptions extends OpenOptions {
  *   (rejects).
  */
 export async function attach(address: string, { signal, ...options }: AttachOptions): Promise<Transport> {
-  const { pool: named, hosts } = hostsAsked(address);
-  if (hosts > 1) {
-    const why = `${address} names ${hosts} hosts, and this program asks for one GPU; leave ?hosts=${hosts} out`;
-    throw new FarlightError('BAD_OPTION', why);
-  }
+  const named = oneHostOf(address);
   const pool = readPoolOrPortal(named);
   if ('portal' in pool) return attachByPortal(pool.portal, { ...options, signal, name: pool.name });
   const want = { hosts: 1, isExclusive: false };
@@ -38,41 +36,18 @@ export async function attach(address: string, { signal, ...options }: AttachOpti
 /**
  * Finds several hosts of pools, all or none. Resolves when all take sessions. They are kept until they are released.
  *
- * @param addresses `pool://NAME`, or `pool://NAME?hosts=2` for two of them. A pool may stand there several times.
- * @returns for each address those of its hosts. @throws FarlightError as `attach` (rejects).
+ * @param addresses `pool://NAME`, `pool://NAME?hosts=2` for two of its hosts, or those of a portal.
+ * @throws FarlightError as `attach` (rejects).
  */
-export async function allocateHosts(
-  addresses: readonly string[],
-  signal: AbortSignal,
-): Promise<{ addresses: string[][]; idleMs: number; release(): Promise<void> }> {
-  const asked = addresses.map(hostsAsked);
-  const found = new Map<string, HostOfTerm[]>();
-  let idleMs = Number.POSITIVE_INFINITY;
-  const release = () => releaseHosts([...found.values()].flat());
-  try {
-    // One pool after the other, in one order in all programs, so that none waits for another one's hosts with its own.
-    for (const named of [...new Set(asked.map(({ pool }) => pool))].sort()) {
-      const hosts = asked.reduce((sum, { pool, hosts }) => sum + (pool === named ? hosts : 0), 0);
-      const want = { hosts, isExclusive: false };
-      const pool = ownPool(named);
-      idleMs = Math.min(idleMs, pool.idle);
-      found.set(named, await seekHosts(new PoolView(pool), want, { signal }));
-    }
-  } catch (error) {
-    await release();
-    throw error;
-  }
-  const left = new Map([...found].map(([pool, hosts]) => [pool, hosts.map(({ url }) => url)]));
-  const ofEach = asked.map(({ pool, hosts }) => left.get(pool)?.splice(0, hosts) ?? []);
-  return { addresses: ofEach, idleMs, release };
-}
-
-/** A portal books a host for each session, when that begins: its pools are refused. */
-function ownPool(address: string): Pool {
-  const pool = readPoolOrPortal(address);
-  if (!('portal' in pool)) return pool;
-  const why = `the pool ${address} is served by the portal ${pool.portal}, which gives hosts to the sessions of programs alone; name a pool without a portal, or a host`;
-  throw new FarlightError('BAD_OPTION', why);
+export function allocateHosts(addresses: readonly string[], signal: AbortSignal): Promise<AllocatedOfEach> {
+  return allocateOfEach(addresses, async (named, number) => {
+    if (isPortalAddress(named)) return allocateByPortal(named, number, { signal });
+    const pool = readPoolOrPortal(named);
+    if ('portal' in pool) return allocateByPortal(pool.portal, number, { signal, name: pool.name });
+    const want = { hosts: number, isExclusive: false };
+    const hosts = await seekHosts(new PoolView(pool), want, { signal });
+    return { urls: hosts.map(({ url }) => url), idleMs: pool.idle, release: () => releaseHosts(hosts) };
+  });
 }
 
 /** The way to the host, for one session. When that is over, or never begins, its lease is renewed no more. */

@@ -5,8 +5,14 @@ export function isPoolName(text: string): boolean {
   return NAME.test(text);
 }
 
+/** The pool of an address, and how many of its hosts a program asks for: `pool://NAME?hosts=2`, `pool+https://…?ca=PIN&hosts=2`. */
+export function hostsAsked(address: string): { pool: string; hosts: number } {
+  const [, pool = address, hosts = '1'] = /^(.*)[?&]hosts=([1-9]\d{0,3})$/.exec(address) ?? [];
+  return { pool, hosts: Number(hosts) };
+}
+
 /** The address of a pool. People may write its name or its file instead. */
 export function poolAddress(text: string): string {
-  if (text.startsWith('pool:')) return text;
+  if (/^pool[:+]/.test(text)) return text;
   return isPoolName(text) ? `pool://${text}` : `pool:${text}`;
 }

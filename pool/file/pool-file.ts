@@ -77,6 +77,9 @@ export interface Pool {
 const SUBMIT_MS = 60_000;
 /** Clocks of two machines run apart by far less than a sixth, and a pause of either is in it. */
 const MARGIN = 1 / 6;
+/** A portal's user would run the commands of all tenants as itself. So it gives hosts alone. */
+const PORTALS =
+  'this pool is a portal’s: programs book its hosts by FARLIGHT_HOST, and farlight pool ls, describe and down take --portal; for commands and jobs, name a pool with an engine';
 /** The pool that is there without a file. */
 const BUILT_IN = 'local';
 
@@ -96,12 +99,6 @@ export function poolNames(): string[] {
     // There is no such folder.
   }
   return [...new Set([BUILT_IN, ...found])].sort();
-}
-
-/** The pool of an address, and how many of its hosts a program asks for: `pool://NAME?hosts=2`. */
-export function hostsAsked(address: string): { pool: string; hosts: number } {
-  const [, pool = address, hosts = '1'] = /^(.*)\?hosts=([1-9]\d{0,3})$/.exec(address) ?? [];
-  return { pool, hosts: Number(hosts) };
 }
 
 /**
@@ -143,6 +140,7 @@ interface FileOfPool {
 function fileOf(address: string): FileOfPool | undefined {
   const [, name, file] = /^pool:(?:\/\/([A-Za-z0-9][A-Za-z0-9_-]*)\/?|(?!\/\/)(.+))$/.exec(address) ?? [];
   if (file !== undefined) return { path: resolve(file) };
+  if (address.startsWith('pool+')) throw new FarlightError('BAD_OPTION', PORTALS);
   if (name === undefined) {
     const text = redact(address);
     throw new FarlightError('BAD_URL', `"${text}" names no pool; write pool://NAME, or pool:FILE`);
@@ -177,9 +175,7 @@ function readFile({ path, called }: FileOfPool): ReadFile {
 
 function poolIn({ path, called }: FileOfPool, { value, problem, name }: ReadFile): Pool {
   if (value.portal !== undefined) {
-    const why =
-      'this pool is a portal’s: programs book its hosts by FARLIGHT_HOST, and farlight pool ls, describe and down take --portal';
-    throw new FarlightError('BAD_OPTION', problemText(problem(['portal'], why, 'key')));
+    throw new FarlightError('BAD_OPTION', problemText(problem(['portal'], PORTALS, 'key')));
   }
   const file = createHash('sha256').update(realpathSync(path)).digest('hex').slice(0, 8);
   const { engine = BUILT_IN } = value;

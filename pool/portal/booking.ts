@@ -1,14 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { clearTimeout, setTimeout } from '../../link/machine/clock.js';
 
-/** A request for a host. */
+/** A request for hosts. */
 export interface Wish {
   readonly tenant: string;
   /** The program's own name for itself. */
   readonly program: string;
   /** The process that asks: its further bookings may share its host. */
   readonly process: string;
-  /** For how many seconds a person has the host, without renewals; absent for a program, which renews. */
+  /** How many hosts it needs. It gets all of them, or none. */
+  readonly hosts: number;
+  /** For how many seconds a person has the hosts, without renewals; absent for a program, which renews. */
   readonly seconds?: number | undefined;
 }
 
@@ -16,9 +18,14 @@ export interface Wish {
 export interface SavedBooking extends Wish {
   readonly id: string;
   readonly asked: number;
-  readonly slot?: number | undefined;
-  readonly term?: number | undefined;
+  readonly places: readonly Place[];
   readonly ready?: number | undefined;
+}
+
+/** Which host a booking has: a slot's, of one term. */
+export interface Place {
+  readonly slot: number;
+  readonly term: number;
 }
 
 export type BookingPhase = 'waiting' | 'ready' | 'ended';
@@ -28,21 +35,21 @@ const ASKED = 'it was asked for now';
 const GONE_MS = 5000;
 
 /**
- * A program's, or a person's, right to one host of a pool, from the moment it was asked for.
+ * A program's, or a person's, right to hosts of a pool, from the moment it was asked for.
  *
- * States: *waiting* (for a host), *ready* (it has one), *ended*. waiting -> ready -> ended, or waiting -> ended.
+ * States: *waiting* (for its hosts), *ready* (it has them), *ended*. waiting -> ready -> ended, or waiting -> ended.
  */
 export class Booking {
   readonly id: string;
   readonly wish: Wish;
-  /** The times at which it was asked for, got a host, and ended: milliseconds since 1970. */
+  /** The times at which it was asked for, got its hosts, and ended: milliseconds since 1970. */
   readonly asked: number;
   ready: number | undefined;
   ended: number | undefined;
-  slot: number | undefined;
-  term: number | undefined;
-  /** The host's address with its token. */
-  url: string | undefined;
+  /** Its hosts; none while it waits. */
+  places: readonly Place[];
+  /** The hosts' addresses with their tokens; none until programs may have them. */
+  urls: readonly string[] = [];
   /** When somebody renewed it last, by the steady clock. */
   renewed: number;
   /** Since when its program's connection is closed, by the steady clock. */
@@ -57,8 +64,7 @@ export class Booking {
     this.wish = wish;
     this.asked = saved?.asked ?? now;
     this.ready = saved?.ready;
-    this.slot = saved?.slot;
-    this.term = saved?.term;
+    this.places = saved?.places ?? [];
     this.renewed = steady;
     this.#why = ASKED;
   }
@@ -88,18 +94,17 @@ export class Booking {
     if (isNews || isFirst) this.#changed();
   }
 
-  /** It has a host. A host that it had before, as the portal's state says, is the same one. */
-  give(host: { slot: number; term: number; url: string; why: string }, now: number): void {
-    Object.assign(this, { slot: host.slot, term: host.term, url: host.url });
-    this.ready ??= now;
-    this.#why = host.why;
+  /** Its program may have its hosts. */
+  give(urls: readonly string[], why: string): void {
+    this.urls = urls;
+    this.#why = why;
     this.#changed();
   }
 
   end(why: string, now: number): void {
     if (this.ended !== undefined) return;
     this.ended = now;
-    this.url = undefined;
+    this.urls = [];
     this.#why = why;
     this.#changed();
   }
@@ -134,8 +139,8 @@ export class Booking {
   }
 
   get saved(): SavedBooking {
-    const { id, wish, asked, slot, term, ready } = this;
-    return { ...wish, id, asked, slot, term, ready };
+    const { id, wish, asked, places, ready } = this;
+    return { ...wish, id, asked, places, ready };
   }
 
   #changed(): void {

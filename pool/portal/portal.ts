@@ -169,7 +169,7 @@ function hostInfo(served: ServedPool, slot: number, client: Client): HostInfo {
 
 /** @param ahead how many bookings of its tenant wait before it; absent where nobody has counted them. */
 export function bookingView(served: ServedPool, booking: Booking, ahead?: number): BookingView {
-  const { id, wish, phase, why, version, asked, ready, ended, slot, term } = booking;
+  const { id, wish, phase, why, version, asked, ready, ended, places } = booking;
   return {
     id,
     pool: served.pool.name,
@@ -181,8 +181,8 @@ export function bookingView(served: ServedPool, booking: Booking, ahead?: number
     asked,
     ready,
     ended,
-    slot,
-    term,
+    hosts: wish.hosts,
+    places,
     ahead: phase === 'waiting' ? ahead : undefined,
     until: wish.seconds !== undefined && ready !== undefined ? ready + wish.seconds * 1000 : undefined,
   };

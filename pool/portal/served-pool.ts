@@ -3,7 +3,7 @@ import { FarlightError, messageOf } from '../../proto/errors.js';
 import { PoolView } from '../attach/pool-view.js';
 import type { Pool } from '../file/pool-file.js';
 import { lastWords } from '../host/report.js';
-import { Booking, type Wish } from './booking.js';
+import { Booking, type Place, type Wish } from './booking.js';
 import { Costs, gpusIn } from './costs.js';
 import { endOf } from './host-log.js';
 import { type OwnHost, OwnHosts } from './own-hosts.js';
@@ -130,10 +130,10 @@ export class ServedPool {
     booking.end(why, wallClock());
     this.#bookings.delete(booking.id);
     this.#isDirty = true;
-    const { id, slot, term, wish } = booking;
+    const { id, places, wish } = booking;
     const { tenant, program } = wish;
     this.#options.log.info(
-      { pool: this.pool.name, booking: id, tenant, program, slot, term, why },
+      { pool: this.pool.name, booking: id, tenant, program, hosts: places, why },
       'booking ended',
     );
     this.#options.onEnd(booking);
@@ -266,6 +266,12 @@ export class ServedPool {
     const { sessions } = this.pool;
     const standing = (tenant: string) => this.standing(tenant);
     for (const step of plan({ waiting, slots, sessions, standing })) {
+      if (step.do === 'give') {
+        const booking = this.booking(step.booking);
+        const hosts = step.slots.flatMap((slot) => this.hosts.at(slot) ?? []);
+        if (booking && hosts.length === step.slots.length) gifts.push(this.#gift(booking, hosts));
+        continue;
+      }
       const host = this.hosts.at(step.slot);
       if (step.do === 'start') {
         if (!this.hosts.start(step.slot, step.tenant)) continue;
@@ -276,41 +282,42 @@ export class ServedPool {
           'host asked for',
         );
         this.wake();
-      } else if (!host) continue;
-      else if (step.do === 'end') {
+      } else if (host) {
         this.hosts.end(host, step.why);
         this.#looked = Number.NEGATIVE_INFINITY;
         this.wake();
-      } else {
-        const booking = this.booking(step.booking);
-        if (booking) gifts.push(this.#gift(booking, host));
       }
     }
     return gifts;
   }
 
-  #gift(booking: Booking, host: OwnHost): () => void {
-    const { slot, term, joined } = host;
-    Object.assign(booking, { slot, term, ready: booking.ready ?? wallClock() });
+  #gift(booking: Booking, hosts: readonly OwnHost[]): () => void {
+    const places = hosts.map(({ slot, term }): Place => ({ slot, term }));
+    booking.places = places;
+    booking.ready ??= wallClock();
     this.#isDirty = true;
     const { tenant, program } = booking.wish;
     this.#options.log.info(
-      { pool: this.pool.name, booking: booking.id, tenant, program, slot, term },
+      { pool: this.pool.name, booking: booking.id, tenant, program, hosts: places },
       'booking ready',
     );
-    const { why } = this.view.allocation(slot);
-    return () => booking.give({ slot, term, url: joined?.url ?? '', why }, wallClock());
+    const urls = hosts.map(({ joined }) => joined?.url ?? '');
+    const why = places.map(({ slot }) => `host ${slot} ${this.view.allocation(slot).why}`).join(', ');
+    return () => booking.give(urls, why);
   }
 
-  /** Bookings of an earlier life of the portal that have a host, once its lease is renewed again. */
+  /** Bookings of an earlier life of the portal that have hosts, once their leases are renewed again. */
   #givenBefore(): (() => void)[] {
     return this.bookings.flatMap((booking) => {
-      const { slot, term, url, phase } = booking;
-      if (slot === undefined || url !== undefined || phase === 'ended') return [];
-      const host = this.hosts.at(slot);
-      if (host && host.term === term && host.joined) return [this.#gift(booking, host)];
+      const { places, urls, phase } = booking;
+      if (phase !== 'ready' || urls.length > 0) return [];
+      const hosts = places.flatMap(({ slot, term }) => {
+        const host = this.hosts.at(slot);
+        return host?.term === term ? [host] : [];
+      });
       // Its host has ended while nobody looked.
-      if (host?.term !== term) this.end(booking, 'its host has ended');
+      if (hosts.length < booking.wish.hosts) this.end(booking, 'its host has ended');
+      else if (hosts.every(({ joined }) => joined)) return [this.#gift(booking, hosts)];
       return [];
     });
   }
@@ -330,7 +337,9 @@ export class ServedPool {
   }
 
   #bookingsOf({ slot, term }: OwnHost): Booking[] {
-    return this.bookings.filter((each) => each.slot === slot && each.term === term);
+    return this.bookings.filter(({ places }) =>
+      places.some((place) => place.slot === slot && place.term === term),
+    );
   }
 
   #sayWhy(): void {
@@ -386,5 +395,5 @@ export class ServedPool {
 
 /** Bookings, as the plan needs them. */
 function wanted(bookings: readonly Booking[]): Waiting[] {
-  return bookings.map(({ id, wish: { tenant, process } }) => ({ id, tenant, process }));
+  return bookings.map(({ id, wish: { tenant, process, hosts } }) => ({ id, tenant, process, hosts }));
 }

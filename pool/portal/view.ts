@@ -1,5 +1,5 @@
 import type { Phase } from '../allocation/allocation.js';
-import type { BookingPhase } from './booking.js';
+import type { BookingPhase, Place } from './booking.js';
 import type { Cost } from './state-file.js';
 
 /** The portal's state, as its page and programs get it. Times are milliseconds since 1970. */
@@ -63,11 +63,13 @@ export interface BookingView {
   readonly asked: number;
   readonly ready?: number | undefined;
   readonly ended?: number | undefined;
-  readonly slot?: number | undefined;
-  readonly term?: number | undefined;
+  /** How many hosts it asks for. */
+  readonly hosts: number;
+  /** The hosts that it has, or had: all of them, or none. */
+  readonly places: readonly Place[];
   /** How many bookings of its tenant are served before it; those of other tenants take turns with them. */
   readonly ahead?: number | undefined;
-  /** Until when a person has the host. */
+  /** Until when a person has the hosts. */
   readonly until?: number | undefined;
 }
 
@@ -77,9 +79,9 @@ export interface TenantCost extends Cost {
 
 /** A program's own booking, as the portal answers it. */
 export interface BookingAnswer extends BookingView {
-  /** The host's address with its token, once there is one: a secret of the tenant's. */
-  readonly host?: string | undefined;
-  /** Seconds without use after which a program gives its host back. */
+  /** The addresses of its hosts with their tokens, once it has them: secrets of the tenant's. */
+  readonly addresses: readonly string[];
+  /** Seconds without use after which a program gives its hosts back. */
   readonly idle: number;
   /** Seconds after which the booking of a program ends that renews nothing. */
   readonly lease: number;

@@ -2,11 +2,12 @@ import { type OpenOptions, remoteHost } from '../../../client/transport/open.js'
 import type { Transport } from '../../../client/transport/transport.js';
 import { native } from '../../../link/machine/globals.js';
 import { FarlightError } from '../../../proto/errors.js';
+import { type Allocated, type AllocatedOfEach, allocateOfEach, oneHostOf } from '../../attach/allocate.js';
 import { giveUpAtSignal, stayAlive } from '../../attach/while-waiting.js';
-import { type HeldHost, Hold } from './hold.js';
+import { type HeldHosts, Hold } from './hold.js';
 import { parsePortalAddress } from './portal-address.js';
 
-export interface AttachByPortalOptions extends OpenOptions {
+export interface ByPortalOptions {
   /** Gives up. */
   signal: AbortSignal;
   /** The pool's name, where the address has none. */
@@ -20,8 +21,43 @@ export interface AttachByPortalOptions extends OpenOptions {
  * @throws FarlightError BAD_URL for the address; UNREACHABLE, UNTRUSTED_HOST, UNAUTHORIZED for the portal; UNREACHABLE
  *   where the pool has no host in time, or the host fails (rejects).
  */
-export async function attachByPortal(address: string, options: AttachByPortalOptions): Promise<Transport> {
-  const { signal, name = '', ...rest } = options;
+export async function attachByPortal(
+  address: string,
+  { signal, name, ...options }: ByPortalOptions & OpenOptions,
+): Promise<Transport> {
+  const { hold, hosts, target } = await heldHosts(oneHostOf(address), 1, { signal, name });
+  return transportOf(hold, hosts, target, { ...options, signal });
+}
+
+/**
+ * Books several hosts of a portal's pool, all or none. Resolves when all take sessions.
+ *
+ * @throws FarlightError as `attachByPortal`; BAD_OPTION where there can be no so many hosts (rejects).
+ */
+export async function allocateByPortal(
+  address: string,
+  number: number,
+  options: ByPortalOptions,
+): Promise<Allocated> {
+  const { hold, hosts } = await heldHosts(address, number, options);
+  // Keeps the process alive until the portal knows.
+  const release = () => {
+    const letEnd = stayAlive();
+    return hold.release().finally(letEnd);
+  };
+  return { ...hosts, release };
+}
+
+/** As `allocateByPortal`, of several portals or pools. */
+export function allocateHosts(addresses: readonly string[], signal: AbortSignal): Promise<AllocatedOfEach> {
+  return allocateOfEach(addresses, (pool, hosts) => allocateByPortal(pool, hosts, { signal }));
+}
+
+async function heldHosts(
+  address: string,
+  number: number,
+  { signal, name = '' }: ByPortalOptions,
+): Promise<{ hold: Hold; hosts: HeldHosts; target: string }> {
   const portal = parsePortalAddress(address);
   const pool = portal.pool || name;
   if (pool === '')
@@ -30,12 +66,12 @@ export async function attachByPortal(address: string, options: AttachByPortalOpt
       `the address of the portal ${portal.origin} names no pool; write /POOL behind it`,
     );
   const target = `pool+${portal.origin}/${pool}`;
-  const hold = new Hold({ ...portal, pool }, shownOn(target));
+  const hold = new Hold({ ...portal, pool }, number, shownOn(target));
   const letEnd = stayAlive();
   const forget = giveUpAtSignal(() => hold.release());
   try {
-    const host = await Promise.race([hold.ready(), givenUp(signal)]);
-    return transportOf(hold, host, target, { ...rest, signal });
+    const hosts = await Promise.race([hold.ready(), givenUp(signal)]);
+    return { hold, hosts, target };
   } catch (error) {
     await hold.release();
     throw error;
@@ -48,7 +84,7 @@ export async function attachByPortal(address: string, options: AttachByPortalOpt
 /** The way to the host, for one session. When that is over, or never begins, the booking is released. */
 function transportOf(
   hold: Hold,
-  { url, idleMs }: HeldHost,
+  { urls: [url = ''], idleMs }: HeldHosts,
   target: string,
   { signal, ...options }: OpenOptions & { signal: AbortSignal },
 ): Transport {
@@ -63,13 +99,20 @@ function transportOf(
     idleMs,
     open: (hello, events) => {
       isOpen = true;
-      return way.open(hello, {
-        ...events,
-        onClose: (reason) => {
-          void hold.release();
-          events.onClose(reason);
-        },
-      });
+      let isOver = false;
+      const over = (reason: FarlightError | undefined) => {
+        if (isOver) return;
+        isOver = true;
+        void hold.release();
+        events.onClose(reason);
+      };
+      const link = way.open(hello, { ...events, onClose: over });
+      // The link would wait for a host that does not come back.
+      hold.onEnded = (why) => {
+        over(new FarlightError('DISCONNECTED', `the portal has ended the booking of ${target} (${why})`));
+        link.close();
+      };
+      return link;
     },
   };
 }

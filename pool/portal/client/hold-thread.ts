@@ -14,13 +14,20 @@ export interface HoldData {
   readonly address: PortalAddress;
   readonly program: string;
   readonly process: string;
+  readonly hosts: number;
 }
 
 /** To the program's thread. The last one is `over`. */
 export type HoldNews =
   | { readonly is: 'waiting'; readonly why: string }
-  | { readonly is: 'ready'; readonly host: string; readonly idle: number }
-  | { readonly is: 'over'; readonly code: FarlightErrorCode; readonly why: string };
+  | { readonly is: 'ready'; readonly urls: readonly string[]; readonly idle: number }
+  /** `ended`: by the portal, which has taken the hosts. Otherwise it does not answer, and they live for a while. */
+  | {
+      readonly is: 'over';
+      readonly ended: boolean;
+      readonly code: FarlightErrorCode;
+      readonly why: string;
+    };
 
 /** How long to wait before a portal is asked again that does not answer, in milliseconds. */
 const AGAIN_MS = 500;
@@ -33,7 +40,7 @@ const SLACK_MS = 10_000;
 /** How long the portal may take to hear of a release, in milliseconds. */
 const RELEASE_MS = 2000;
 
-const { address, program, process: holder }: HoldData = workerData;
+const { address, program, process: holder, hosts }: HoldData = workerData;
 const client = new PortalClient(address);
 let booking: BookingAnswer | undefined;
 let isReleased = false;
@@ -57,14 +64,15 @@ async function hold(): Promise<void> {
       say(booking);
       booking = await renewed(booking);
     }
-    over('UNREACHABLE', booking.why);
+    over(true, 'UNREACHABLE', booking.why);
   } catch (error) {
-    if (!isReleased) over(error instanceof FarlightError ? error.code : 'UNREACHABLE', messageOf(error));
+    const code = error instanceof FarlightError ? error.code : 'UNREACHABLE';
+    if (!isReleased) over(isFinal(error), code, messageOf(error));
   }
 }
 
 function book(): Promise<BookingAnswer> {
-  return client.book(address.pool, { program, process: holder });
+  return client.book(address.pool, { program, process: holder, hosts });
 }
 
 /** Renews the booking, also at a portal that is restarted meanwhile. @throws FarlightError (rejects) */
@@ -78,24 +86,28 @@ async function renewed(last: BookingAnswer): Promise<BookingAnswer> {
     } catch (error) {
       // A portal that has lost its state knows no bookings. One that waits is made again.
       if (error instanceof PortalRefusal && error.status === 404 && last.phase === 'waiting') return book();
-      const isFinal = error instanceof PortalRefusal && error.status < 500;
-      if (isFinal || isReleased || monotonicNow() > deadline) throw error;
+      if (isFinal(error) || isReleased || monotonicNow() > deadline) throw error;
       await pause(AGAIN_MS);
     }
   }
+}
+
+/** The portal has no such booking any more, or refuses this program. */
+function isFinal(error: unknown): boolean {
+  return error instanceof PortalRefusal && error.status < 500;
 }
 
 function pathOf(id: string): string {
   return `/v1/bookings/${encodeURIComponent(id)}`;
 }
 
-function say({ phase, why, host, idle }: BookingAnswer): void {
+function say({ phase, why, addresses, idle }: BookingAnswer): void {
   if (phase === 'waiting') tell({ is: 'waiting', why });
-  else if (host !== undefined) tell({ is: 'ready', host, idle });
+  else if (addresses.length > 0) tell({ is: 'ready', urls: addresses, idle });
 }
 
-function over(code: FarlightErrorCode, why: string): void {
-  tell({ is: 'over', code, why });
+function over(ended: boolean, code: FarlightErrorCode, why: string): void {
+  tell({ is: 'over', ended, code, why });
   client.close();
   parentPort?.close();
 }

@@ -8,10 +8,10 @@ import { FarlightError } from '../../../proto/errors.js';
 import type { HoldData, HoldNews } from './hold-thread.js';
 import type { PortalAddress } from './portal-address.js';
 
-/** A host that a portal has given to this program. */
-export interface HeldHost {
-  /** Its address, with its token. */
-  readonly url: string;
+/** Hosts that a portal has given to this program. */
+export interface HeldHosts {
+  /** Their addresses, with their tokens. */
+  readonly urls: readonly string[];
   readonly idleMs: number;
 }
 
@@ -21,14 +21,17 @@ const PROCESS = `${hostname()}:${process.pid}`.slice(-100);
 /** A booking of this program at a portal, until it is released or over. */
 export class Hold {
   readonly #thread: Worker;
-  readonly #settled = deferred<HeldHost | FarlightError>();
+  readonly #settled = deferred<HeldHosts | FarlightError>();
   readonly #onWait: (why: string) => void;
+  /** Gets the reason if the portal ends the booking. */
+  onEnded: (why: string) => void = () => {};
   #isOver = false;
 
   /** @param onWait is told why the program waits, at each change. */
-  constructor(address: PortalAddress, onWait: (why: string) => void) {
+  constructor(address: PortalAddress, hosts: number, onWait: (why: string) => void) {
     this.#onWait = onWait;
-    const workerData: HoldData = { address, program: basename(process.argv[1] ?? 'node'), process: PROCESS };
+    const program = basename(process.argv[1] ?? 'node');
+    const workerData: HoldData = { address, program, process: PROCESS, hosts };
     const thread = startThread(packageFile('pool/portal/client/hold-thread.js'), {
       name: 'farlight portal',
       workerData,
@@ -41,8 +44,8 @@ export class Hold {
     thread.unref();
   }
 
-  /** Resolves when the host takes sessions. @throws FarlightError (rejects) */
-  async ready(): Promise<HeldHost> {
+  /** Resolves when all hosts take sessions. @throws FarlightError (rejects) */
+  async ready(): Promise<HeldHosts> {
     const settled = await this.#settled.promise;
     if (settled instanceof FarlightError) throw settled;
     return settled;
@@ -58,8 +61,11 @@ export class Hold {
 
   #hear(news: HoldNews): void {
     if (news.is === 'waiting') this.#onWait(news.why);
-    else if (news.is === 'over') this.#end(news.code, news.why);
-    else this.#settled.resolve({ url: news.host, idleMs: news.idle * 1000 });
+    else if (news.is === 'ready') this.#settled.resolve({ urls: news.urls, idleMs: news.idle * 1000 });
+    else {
+      this.#end(news.code, news.why);
+      if (news.ended) this.onEnded(news.why);
+    }
   }
 
   #end(code: FarlightError['code'], why: string): void {

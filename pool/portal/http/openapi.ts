@@ -80,12 +80,12 @@ const BOOKING = {
   asked: TIME,
   ready: TIME,
   ended: TIME,
-  slot: INTEGER,
-  term: INTEGER,
+  hosts: { ...INTEGER, description: 'How many hosts it asks for.' },
+  places: list(object({ slot: INTEGER, term: INTEGER })),
   ahead: { ...INTEGER, description: 'Bookings of its tenant that wait before it.' },
   until: TIME,
 };
-const NOT_ALWAYS = ['ready', 'ended', 'slot', 'term', 'ahead', 'until'];
+const NOT_ALWAYS = ['ready', 'ended', 'ahead', 'until'];
 
 const schemas = {
   error: object({ error: STRING }),
@@ -94,13 +94,14 @@ const schemas = {
     {
       program: { ...STRING, description: 'A name for people.' },
       process: { ...STRING, description: 'Bookings of one process may share its host.' },
+      hosts: { ...INTEGER, description: 'How many hosts it needs (1). It gets all of them, or none.' },
       seconds: {
         ...NUMBER,
         description:
           'Keeps the host for so long without renewals. Without it the booking ends when nobody renews it.',
       },
     },
-    ['program', 'process', 'seconds'],
+    ['program', 'process', 'hosts', 'seconds'],
   ),
   renewal: object(
     {
@@ -113,11 +114,14 @@ const schemas = {
   answer: object(
     {
       ...BOOKING,
-      host: { ...STRING, description: 'The host’s address with its token, once there is one.' },
+      addresses: {
+        ...list(STRING),
+        description: 'The addresses of its hosts with their tokens, once it has them.',
+      },
       idle: { ...NUMBER, description: 'Seconds without use after which a program gives its host back.' },
       lease: { ...NUMBER, description: 'Seconds after which a booking ends that nobody renews.' },
     },
-    [...NOT_ALWAYS, 'host'],
+    NOT_ALWAYS,
   ),
   host: object(
     {
@@ -200,7 +204,7 @@ export const OPEN_API: object = {
     '/v1/pools/{pool}': { get: { summary: 'One pool.', answer: 'pool', statuses: [404, 500] } },
     '/v1/pools/{pool}/bookings': {
       post: {
-        summary: 'Books a host. The booking waits until it has one.',
+        summary: 'Books a host, or several. The booking waits until it has all of them.',
         body: 'wish',
         answer: 'answer',
         status: 201,
@@ -231,7 +235,7 @@ export const OPEN_API: object = {
       },
     },
     '/v1/bookings/{booking}/log': {
-      get: { summary: 'The end of what its host has printed.', answer: TEXT, statuses: [404, 500] },
+      get: { summary: 'The end of what its hosts have printed.', answer: TEXT, statuses: [404, 500] },
     },
     '/metrics': { get: { summary: 'Figures for Prometheus.', answer: TEXT, statuses: [500] } },
   }),

@@ -3,7 +3,7 @@ import { isLoopback } from '../../../link/address/loopback.js';
 import { monotonicNow } from '../../../link/machine/clock.js';
 import { siteFiles } from '../../../page/site-files.js';
 import type { TokenStore } from '../../../server/trust/token-store.js';
-import type { Booking } from '../booking.js';
+import type { Booking, Place } from '../booking.js';
 import { hostLog } from '../host-log.js';
 import { bookingView, type Client, maySee, type Portal, poolInfo } from '../portal.js';
 import type { ServedPool } from '../served-pool.js';
@@ -53,11 +53,12 @@ export function portalRoutes({ portal, tokens, metrics }: RoutesOptions): Route[
       path: '/v1/pools/{pool}/bookings',
       async handle(exchange, { pool = '' }, { tenant }) {
         const served = portal.pool(pool);
-        const { program, process, seconds } = await exchange.body();
+        const { program, process, hosts, seconds } = await exchange.body();
         const booking = served.book({
           tenant,
           program: nameIn(program, 'program') ?? 'a program without a name',
           process: nameIn(process, 'process') ?? randomUUID(),
+          hosts: hostsIn(hosts, served, tenant),
           seconds: numberIn(seconds, 'seconds', { least: 1, most: MOST_SECONDS }),
         });
         exchange.json(answerOf(served, booking, exchange), 201);
@@ -102,10 +103,9 @@ export function portalRoutes({ portal, tokens, metrics }: RoutesOptions): Route[
       path: '/v1/bookings/{booking}/log',
       async handle(exchange, names, client) {
         const { pool, booking } = open(names, client);
-        const { slot, term } = booking;
-        if (slot === undefined || term === undefined)
-          throw new HttpError(404, 'this booking has no host yet');
-        await sendLog(exchange, pool, slot, term);
+        const { places } = booking;
+        if (places.length === 0) throw new HttpError(404, 'this booking has no host yet');
+        await sendLogs(exchange, pool, places);
       },
     },
     {
@@ -121,7 +121,7 @@ export function portalRoutes({ portal, tokens, metrics }: RoutesOptions): Route[
             'only the tenant that has this host, and the portal’s owner, read its log',
           );
         if (term === 0) throw new HttpError(404, 'there was no host in this slot');
-        await sendLog(exchange, served, Number(slot), term);
+        await sendLogs(exchange, served, [{ slot: Number(slot), term }]);
       },
     },
     {
@@ -138,7 +138,7 @@ export function portalRoutes({ portal, tokens, metrics }: RoutesOptions): Route[
           return;
         }
         const own = served.bookings.filter(({ wish }) => wish.tenant === client.tenant);
-        const hosts = new Set(own.flatMap(({ slot }) => slot ?? [])).size;
+        const hosts = new Set(own.flatMap(({ places }) => places.map(({ slot }) => slot))).size;
         for (const booking of own) served.end(booking, 'its tenant has ended all that it had');
         exchange.json({ bookings: own.length, hosts });
       },
@@ -183,9 +183,9 @@ async function renewed(
 }
 
 function answerOf(pool: ServedPool, booking: Booking, { request }: Exchange): BookingAnswer {
-  const url = booking.url && reachable(booking.url, pool, request.socket.localAddress);
+  const addresses = booking.urls.map((url) => reachable(url, pool, request.socket.localAddress));
   const { idle, terms } = pool.pool;
-  return { ...bookingView(pool, booking), host: url, idle: idle / 1000, lease: terms.lease / 1000 };
+  return { ...bookingView(pool, booking), addresses, idle: idle / 1000, lease: terms.lease / 1000 };
 }
 
 /** A host on the portal's own machine is reached by the address by which this client has reached the portal. */
@@ -196,16 +196,32 @@ function reachable(url: string, { pool }: ServedPool, address: string | undefine
   return url.replace('@127.0.0.1:', `@${shown.includes(':') ? `[${shown}]` : shown}:`);
 }
 
-async function sendLog(exchange: Exchange, { view }: ServedPool, slot: number, term: number): Promise<void> {
-  const log = await hostLog(view, slot, term);
-  if (log === undefined) throw new HttpError(404, 'nobody has the log of this host any more');
-  exchange.send(200, log, 'text/plain; charset=utf-8');
+/** The ends of what hosts have printed, one after the other. */
+async function sendLogs(exchange: Exchange, { view }: ServedPool, places: readonly Place[]): Promise<void> {
+  const logs = await Promise.all(places.map(({ slot, term }) => hostLog(view, slot, term)));
+  if (logs.every((log) => log === undefined))
+    throw new HttpError(404, 'nobody has the log of this host any more');
+  const [only = ''] = logs;
+  const parts = logs.map((log, at) => `host ${places[at]?.slot}:\n${log ?? 'nobody has its log any more\n'}`);
+  exchange.send(200, logs.length === 1 ? only : parts.join('\n'), 'text/plain; charset=utf-8');
 }
 
 function nameIn(value: unknown, what: string): string | undefined {
   if (value === undefined) return undefined;
   if (typeof value === 'string' && NAME.test(value)) return value;
   throw new HttpError(400, `"${what}" is a text of 1 to 100 characters in one line`);
+}
+
+/** How many hosts are asked for: not more than there can be for this tenant at a time. */
+function hostsIn(value: unknown, served: ServedPool, tenant: string): number {
+  const { name, max } = served.pool;
+  const hosts = numberIn(value, 'hosts', { least: 1, most: Number.MAX_SAFE_INTEGER }) ?? 1;
+  if (!Number.isInteger(hosts)) throw new HttpError(400, '"hosts" is a whole number');
+  const most = Math.min(max, Math.max(1, served.standing(tenant).most));
+  if (hosts <= most) return hosts;
+  const who = most === max ? `the pool ${name} has` : 'this tenant may have';
+  const number = most === 1 ? '1 host' : `${most} hosts`;
+  throw new HttpError(400, `${who} at most ${number} at a time, and ${hosts} are asked for; ask for fewer`);
 }
 
 function numberIn(

@@ -8,6 +8,9 @@
  * A host never goes from one tenant to another: a program knows the token of the host that it had, and a host keeps what
  * its tenant has sent. So it ends, and another one is started. That takes seconds of the GPU's time. Therefore a tenant
  * keeps its host for its own next program as long as it is little ahead of the others.
+ *
+ * A booking of several hosts gets all of them, or none. When its tenant's turn has come, it gathers hosts, and the next
+ * hosts are all for it. One booking gathers at a time: two would wait for each other's hosts.
  */
 
 /** A booking that waits. */
@@ -16,6 +19,8 @@ export interface Waiting {
   readonly tenant: string;
   /** The process that asks: its further bookings may share its host. */
   readonly process: string;
+  /** How many hosts it needs at once. */
+  readonly hosts: number;
 }
 
 export type SlotState =
@@ -54,7 +59,7 @@ export interface Situation {
 }
 
 export type Step =
-  | { readonly do: 'give'; readonly booking: string; readonly slot: number }
+  | { readonly do: 'give'; readonly booking: string; readonly slots: readonly number[] }
   | { readonly do: 'start'; readonly slot: number; readonly tenant: string }
   | { readonly do: 'end'; readonly slot: number; readonly why: string };
 
@@ -68,14 +73,21 @@ export function plan(situation: Situation): Step[] {
   const tenants = tenantsOf(waiting, slots, standing);
   const idle = slots.filter((each) => each.state === 'idle');
   const free = slots.filter(({ state }) => state === 'free').map(({ slot }) => slot);
+  /** Whose booking of several hosts gathers them. */
+  let gatherer = [...tenants.values()].find((each) => gathers(each, countOf(idle, each.name)));
+  const wants = (tenant: Tenant) => wantsMore(tenant, gatherer === undefined || gatherer === tenant);
   const give = (tenant: Tenant, slot: number) => {
-    const next = tenant.waiting.shift();
-    if (!next) return;
     tenant.hosts += 1;
-    steps.push({ do: 'give', booking: next.id, slot });
+    tenant.gathered.push(slot);
+    const [next] = tenant.waiting;
+    if (!next || tenant.gathered.length < next.hosts) return;
+    tenant.waiting.shift();
+    tenant.held += next.hosts;
+    steps.push({ do: 'give', booking: next.id, slots: tenant.gathered.splice(0) });
+    if (next.hosts > 1) gatherer = undefined;
   };
   for (;;) {
-    const next = fairest([...tenants.values()].filter(wantsMore));
+    const next = gatherer && wants(gatherer) ? gatherer : fairest([...tenants.values()].filter(wants));
     if (!next) break;
     const own = idle.findIndex(({ tenant }) => tenant === next.name);
     const slot = own < 0 ? free.shift() : undefined;
@@ -88,7 +100,7 @@ export function plan(situation: Situation): Step[] {
     } else if (other) {
       idle.shift();
       const keeper = tenants.get(other.tenant);
-      if (keeper && wantsMore(keeper) && mayKeep(keeper, next)) give(keeper, other.slot);
+      if (keeper && next !== gatherer && wants(keeper) && mayKeep(keeper, next)) give(keeper, other.slot);
       else {
         steps.push({ do: 'end', slot: other.slot, why: 'another tenant is next' });
         // It gets this slot when its host has ended.
@@ -96,9 +108,14 @@ export function plan(situation: Situation): Step[] {
         next.hosts += 1;
       }
     } else break;
+    if (!gatherer && gathers(next)) gatherer = next;
   }
   for (const { slot } of idle) steps.push({ do: 'end', slot, why: 'no program has booked it any more' });
-  return [...steps, ...endsOfUnwanted(slots, tenants), ...sharedHosts(situation, tenants)];
+  return [...steps, ...endsOfUnwanted(slots, tenants), ...sharedHosts(situation, tenants, wants)];
+}
+
+function countOf(slots: readonly { readonly tenant: string }[], name: string): number {
+  return slots.filter(({ tenant }) => tenant === name).length;
 }
 
 interface Tenant extends TenantStanding {
@@ -109,6 +126,10 @@ interface Tenant extends TenantStanding {
   hosts: number;
   /** How many of them are not ready yet. */
   coming: number;
+  /** How many of them bookings have. */
+  held: number;
+  /** The slots of ready hosts that its first booking has got, and that are not all that it needs. */
+  readonly gathered: number[];
 }
 
 function tenantsOf(
@@ -118,7 +139,15 @@ function tenantsOf(
 ): Map<string, Tenant> {
   const tenants = new Map<string, Tenant>();
   const known = (name: string) => {
-    const tenant = tenants.get(name) ?? { ...standing(name), name, waiting: [], hosts: 0, coming: 0 };
+    const tenant = tenants.get(name) ?? {
+      ...standing(name),
+      name,
+      waiting: [],
+      hosts: 0,
+      coming: 0,
+      held: 0,
+      gathered: [],
+    };
     tenants.set(name, tenant);
     return tenant;
   };
@@ -126,13 +155,29 @@ function tenantsOf(
   for (const slot of slots) {
     if (slot.state === 'held' || slot.state === 'coming') known(slot.tenant).hosts += 1;
     if (slot.state === 'coming') known(slot.tenant).coming += 1;
+    if (slot.state === 'held') known(slot.tenant).held += 1;
   }
   return tenants;
 }
 
-/** A host that is coming will serve one booking. */
-function wantsMore({ waiting, coming, hosts, most }: Tenant): boolean {
-  return waiting.length > coming && hosts < most;
+/** Whether its bookings need more hosts than those that are coming or gathered for them. */
+function wantsMore(tenant: Tenant, mayGather: boolean): boolean {
+  const { coming, gathered, hosts, most } = tenant;
+  return wanted(tenant, mayGather) > coming + gathered.length && hosts < most;
+}
+
+/** How many hosts its bookings need, up to the first of several hosts, and with that if it may gather them. */
+function wanted({ waiting, held, most }: Tenant, mayGather: boolean): number {
+  const at = waiting.findIndex(({ hosts }) => hosts > 1);
+  const several = waiting[at];
+  if (!several) return waiting.length;
+  // It would wait for hosts that its tenant's other programs have, and keep others idle meanwhile.
+  return at + (mayGather && held + several.hosts <= most ? several.hosts : 0);
+}
+
+/** Whether it has more hosts that are coming or idle than the bookings before its first one of several hosts need. */
+function gathers(tenant: Tenant, idle = tenant.gathered.length): boolean {
+  return wanted(tenant, true) > wanted(tenant, false) && tenant.coming + idle > wanted(tenant, false);
 }
 
 /** Among equal tenants, the one whose booking came first: they are in that order. */
@@ -153,9 +198,15 @@ function mayKeep(keeper: Tenant, rival: Tenant): boolean {
   return keeper.hosts / keeper.weight <= rival.hosts / rival.weight && lead < LEAD_SECONDS;
 }
 
+function needOf(waiting: readonly Waiting[]): number {
+  return waiting.reduce((sum, { hosts }) => sum + hosts, 0);
+}
+
 /** Hosts that were started for bookings that are gone. */
 function endsOfUnwanted(slots: readonly SlotState[], tenants: ReadonlyMap<string, Tenant>): Step[] {
-  const left = new Map([...tenants].map(([name, { waiting }]) => [name, waiting.length]));
+  const left = new Map(
+    [...tenants].map(([name, { waiting, gathered }]) => [name, needOf(waiting) - gathered.length]),
+  );
   return slots.flatMap((each): Step[] => {
     if (each.state !== 'coming') return [];
     const wanted = left.get(each.tenant) ?? 0;
@@ -169,26 +220,35 @@ function endsOfUnwanted(slots: readonly SlotState[], tenants: ReadonlyMap<string
  * host: else its hosts would never be free. A process that waits, and has a host, always shares it: it would wait for
  * itself.
  */
-function sharedHosts({ slots, sessions }: Situation, tenants: ReadonlyMap<string, Tenant>): Step[] {
+function sharedHosts(
+  { slots, sessions }: Situation,
+  tenants: ReadonlyMap<string, Tenant>,
+  wants: (tenant: Tenant) => boolean,
+): Step[] {
   const steps: Step[] = [];
   const hosts = slots.flatMap((each) =>
     each.state === 'held' ? [{ ...each, users: each.processes.length }] : [],
   );
   for (const tenant of tenants.values()) {
-    const hasRival = [...tenants.values()].some((each) => each !== tenant && wantsMore(each));
+    const hasRival = [...tenants.values()].some((each) => each !== tenant && wants(each));
     const own = hosts.filter((each) => each.tenant === tenant.name);
+    /** The least used ones are the first. */
+    const open = () =>
+      hasRival
+        ? []
+        : own.filter(({ users }) => users < sessions).sort((one, other) => one.users - other.users);
     // The first ones get the hosts that are coming.
-    for (const { id, process } of tenant.waiting.slice(tenant.coming)) {
-      const least = own.reduce<(typeof own)[number] | undefined>(
-        (best, each) => (best && best.users <= each.users ? best : each),
-        undefined,
-      );
-      const found =
-        own.find(({ processes }) => processes.includes(process)) ??
-        (hasRival || !least || least.users >= sessions ? undefined : least);
-      if (!found) continue;
-      found.users += 1;
-      steps.push({ do: 'give', booking: id, slot: found.slot });
+    let left = tenant.coming + tenant.gathered.length;
+    for (const [at, { id, process, hosts: number }] of tenant.waiting.entries()) {
+      const isComing = left >= number || (number > 1 && tenant.coming > 0);
+      left = Math.max(0, left - number);
+      if (isComing) continue;
+      const gathered = at === 0 ? tenant.gathered : [];
+      const same = number === 1 ? own.filter(({ processes }) => processes.includes(process)) : [];
+      const found = [...same, ...open()].slice(0, number - gathered.length);
+      if (found.length + gathered.length < number) continue;
+      for (const each of found) each.users += 1;
+      steps.push({ do: 'give', booking: id, slots: [...gathered, ...found.map(({ slot }) => slot)] });
     }
   }
   return steps;

@@ -27,25 +27,33 @@ export interface Reason {
   readonly isComing: boolean;
 }
 
+const READY = 'its host is ready';
+
 /** Why each booking waits. */
 export function reasons({ waiting, hosts, max, silence, most }: Story): Map<string, Reason> {
   const coming = new Map<string, string[]>();
   for (const { tenant, phase, why, isHeld } of hosts)
     if (!isHeld && phase !== 'releasing')
-      coming.set(tenant, [
-        ...(coming.get(tenant) ?? []),
-        phase === 'ready' ? 'its host is ready' : `${phase}: ${why}`,
-      ]);
+      coming.set(tenant, [...(coming.get(tenant) ?? []), phase === 'ready' ? READY : `${phase}: ${why}`]);
   const held = hosts.filter(({ isHeld }) => isHeld);
   const told = new Map<string, Reason>();
-  for (const { id, tenant } of waiting) {
-    const next = coming.get(tenant)?.shift();
+  for (const { id, tenant, hosts: wanted } of waiting) {
+    const next = coming.get(tenant)?.splice(0, wanted) ?? [];
     const own = held.filter((host) => host.tenant === tenant).length;
-    const isComing = next !== undefined;
-    if (silence !== undefined) told.set(id, { why: `the engine does not answer: ${silence}`, isComing });
-    else told.set(id, { why: next ?? queued(own, held.length, max, most(tenant)), isComing });
+    const isComing = next.length > 0;
+    const why = isComing ? whereComing(next, wanted) : queued(own, held.length, max, most(tenant));
+    told.set(id, { why: silence === undefined ? why : `the engine does not answer: ${silence}`, isComing });
   }
   return told;
+}
+
+/** Where the hosts stand that come for a booking. */
+function whereComing(coming: readonly string[], wanted: number): string {
+  const [first = ''] = coming;
+  if (wanted === 1) return first;
+  const late = coming.find((each) => each !== READY);
+  const ready = coming.filter((each) => each === READY).length;
+  return `${ready} of its ${wanted} hosts are ready${late === undefined ? '' : `, another is ${late}`}`;
 }
 
 function queued(own: number, held: number, max: number, most: number): string {

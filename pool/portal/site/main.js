@@ -53,7 +53,7 @@ const bookings = new LiveTable(at('bookings'), {
   caption: 'Programs and people that wait for a host, or have one, in the order in which they came',
   none: 'Nobody waits, and nobody has a host.',
   columns: [
-    { title: 'Program', text: ({ program }) => program },
+    { title: 'Program', text: programText },
     { title: 'Pool', text: ({ pool }) => pool },
     { title: 'Tenant', text: ({ tenant }) => tenant },
     { title: 'State', paint: (cell, { phase }) => paintBadge(cell, phase) },
@@ -117,7 +117,7 @@ const ends = new LiveTable(at('ends'), {
   caption: 'The last bookings that ended, the newest first',
   none: 'No booking has ended since the portal started.',
   columns: [
-    { title: 'Program', text: ({ program }) => program },
+    { title: 'Program', text: programText },
     { title: 'Pool', text: ({ pool }) => pool },
     { title: 'Tenant', text: ({ tenant }) => tenant },
     { title: 'Why', text: ({ why }) => why },
@@ -139,8 +139,12 @@ function paintBadge(cell, phase) {
   say(badge, phase);
 }
 
-function whereOrWhy({ phase, why, ahead, slot, until }) {
-  if (phase === 'ready') return `host ${slot} ${why}${until === undefined ? '' : `, until ${clock(until)}`}`;
+function programText({ program, hosts: number }) {
+  return number > 1 ? `${program} (${count(number)} hosts)` : program;
+}
+
+function whereOrWhy({ phase, why, ahead, until }) {
+  if (phase === 'ready') return until === undefined ? why : `${why}, until ${clock(until)}`;
   return ahead > 0 ? `${why}; ${count(ahead)} of its tenant before it` : why;
 }
 
@@ -185,10 +189,10 @@ function fillActions(cell, { id, program, pool }) {
   cell.append(buttons);
 }
 
-function paintActions(cell, { phase, tenant, slot }) {
+function paintActions(cell, { phase, tenant, places }) {
   const [address, log] = cell.querySelectorAll('button');
   address.hidden = phase !== 'ready' || tenant !== shown.you.tenant;
-  log.hidden = slot === undefined;
+  log.hidden = places.length === 0;
 }
 
 function show({ portal, seconds }) {

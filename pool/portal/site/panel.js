@@ -34,8 +34,8 @@ export async function showAddress(program, id) {
     'It has a secret in it: whoever has it can use the host, until it is released. It is for FARLIGHT_HOST, and for farlight run --host.',
   );
   try {
-    const { host } = await ask('POST', `/v1/bookings/${id}/renew`, {});
-    say(at('panel-text'), host ?? 'It has no host yet.');
+    const { addresses } = await ask('POST', `/v1/bookings/${id}/renew`, {});
+    say(at('panel-text'), addresses.join('\n') || 'It has no host yet.');
   } catch (error) {
     say(at('panel-said'), error.message);
   }

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { EngineHost } from '#farlight/infer/engine/hosts.js';
 import { due, type Load, PoolHosts } from '#farlight/infer/hosts/pool-hosts.js';
 import type { LaneState } from '#farlight/infer/service/state.js';
+import { deferred } from '#farlight/link/machine/deferred.js';
 import { FakeTime } from '../../support/time/fake-time.js';
 
 describe('an inference server whose hosts are of a pool', () => {
@@ -94,6 +95,32 @@ describe('an inference server whose hosts are of a pool', () => {
     expect(released).toHaveLength(2);
     await pool.close();
     expect(released).toHaveLength(3);
+  });
+
+  it('is closed when also the hosts are given back that were leaving', async () => {
+    const { time, engine, pool, released, lanes } = await started();
+    const [lost = ''] = engine.hosts;
+    lanes.set(lost, { name: 'l', host: lost, resource: 'gpu', state: 'closed', for: 0, loaded: [] });
+    const lanesClosed = deferred<void>();
+    engine.removeHost = () => lanesClosed.promise;
+    await time.pass(25_000);
+    expect(engine.hosts.size).toBe(2);
+    let isClosed = false;
+    const closed = pool.close().then(() => {
+      isClosed = true;
+    });
+    await time.pass(1000);
+    expect(isClosed).toBe(false);
+    lanesClosed.resolve();
+    await closed;
+    expect(released.sort()).toEqual(['a', 'b']);
+  });
+
+  it('names hosts of a portal without the token of its address', async () => {
+    const { engine } = await started(
+      `pool+https://flt_${'x'.repeat(43)}@gpu.example:7075/lab?ca=PIN&hosts=2`,
+    );
+    expect([...engine.hosts]).toEqual(['pool+https://***@gpu.example:7075/lab?ca=PIN#1']);
   });
 
   it('has no more than its address allows', async () => {

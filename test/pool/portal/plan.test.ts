@@ -6,12 +6,14 @@ import {
   type Situation,
   type SlotState,
   type TenantStanding,
+  type Waiting,
 } from '#farlight/pool/portal/queue/plan.js';
 import { reasons } from '#farlight/pool/portal/queue/reasons.js';
 import { RecentUse } from '#farlight/pool/portal/queue/recent-use.js';
 
 const EVEN: TenantStanding = { weight: 1, most: Number.POSITIVE_INFINITY, recent: 0 };
 
+/** `waiting`: bookings by their names, which begin with their tenant's; `a1*2` needs two hosts. */
 function situation(
   waiting: readonly string[],
   slots: readonly SlotState[],
@@ -19,7 +21,10 @@ function situation(
   sessions = 1,
 ): Situation {
   return {
-    waiting: waiting.map((id) => ({ id, tenant: id.charAt(0), process: id })),
+    waiting: waiting.map((text) => {
+      const [id = '', hosts = 1] = text.split('*');
+      return { id, tenant: id.charAt(0), process: id, hosts: Number(hosts) };
+    }),
     slots,
     sessions,
     standing: (tenant) => ({ ...EVEN, ...standings[tenant] }),
@@ -50,7 +55,7 @@ describe('the plan of a portal', () => {
 
   it('gives a ready host to the first program of its tenant', () => {
     expect(plan(situation(['a1', 'a2'], [idle(1, 'a'), held(2, 'b', 'b1')]))).toEqual([
-      { do: 'give', booking: 'a1', slot: 1 },
+      { do: 'give', booking: 'a1', slots: [1] },
     ]);
   });
 
@@ -64,7 +69,7 @@ describe('the plan of a portal', () => {
   it('lets a tenant that is little ahead keep its host for its own next program', () => {
     const ahead = { a: { recent: LEAD_SECONDS - 1 } };
     expect(plan(situation(['a1', 'b1'], [idle(1, 'a')], ahead))).toEqual([
-      { do: 'give', booking: 'a1', slot: 1 },
+      { do: 'give', booking: 'a1', slots: [1] },
     ]);
   });
 
@@ -95,9 +100,9 @@ describe('the plan of a portal', () => {
   });
 
   it('has a process share its own host rather than wait for itself', () => {
-    const waiting = [{ id: 'a1', tenant: 'a', process: 'p' }];
+    const waiting = [{ id: 'a1', tenant: 'a', process: 'p', hosts: 1 }];
     const own = { ...situation([], [held(1, 'a', 'p')]), waiting };
-    expect(plan(own)).toEqual([{ do: 'give', booking: 'a1', slot: 1 }]);
+    expect(plan(own)).toEqual([{ do: 'give', booking: 'a1', slots: [1] }]);
     expect(plan({ ...own, slots: [held(1, 'a', 'q')] })).toEqual([]);
     expect(plan({ ...own, slots: [held(1, 'a', 'p'), free(2)] })).toEqual([
       { do: 'start', slot: 2, tenant: 'a' },
@@ -106,8 +111,66 @@ describe('the plan of a portal', () => {
 
   it('has programs of one tenant share a host, but not while another tenant waits', () => {
     const slots = [held(1, 'a', 'a0')];
-    expect(plan(situation(['a1', 'a2'], slots, {}, 2))).toEqual([{ do: 'give', booking: 'a1', slot: 1 }]);
+    expect(plan(situation(['a1', 'a2'], slots, {}, 2))).toEqual([{ do: 'give', booking: 'a1', slots: [1] }]);
     expect(plan(situation(['a1', 'b1'], slots, {}, 2))).toEqual([]);
+  });
+});
+
+describe('the plan for a program that needs several hosts', () => {
+  const give = (booking: string, ...slots: number[]) => ({ do: 'give', booking, slots });
+  const start = (slot: number, tenant: string) => ({ do: 'start', slot, tenant });
+
+  it('gives it all of them, or none', () => {
+    expect(plan(situation(['a1*2'], [idle(1, 'a'), idle(2, 'a'), free(3)]))).toEqual([give('a1', 1, 2)]);
+    expect(plan(situation(['a1*2'], [idle(1, 'a'), coming(2, 'a')]))).toEqual([]);
+    expect(plan(situation(['a1*2'], [idle(1, 'a'), free(2), free(3)]))).toEqual([start(2, 'a')]);
+  });
+
+  it('gives it the next hosts, once it has one: it is not passed over by those that need one', () => {
+    const slots = [idle(1, 'a'), held(2, 'b', 'b0'), free(3)];
+    expect(plan(situation(['b1', 'a1*3'], slots))).toEqual([start(3, 'a')]);
+    // Nor does a tenant keep its own host meanwhile.
+    expect(plan(situation(['b1', 'a1*2'], [idle(1, 'a'), idle(2, 'b')]))).toEqual([
+      { do: 'end', slot: 2, why: 'another tenant is next' },
+    ]);
+  });
+
+  it('has one program gather hosts at a time, so that two do not wait for each other', () => {
+    expect(plan(situation(['a1*2', 'b1*2'], [free(1), free(2), free(3)]))).toEqual([
+      start(1, 'a'),
+      start(2, 'a'),
+    ]);
+    expect(plan(situation(['a1*2', 'b1*2'], [idle(1, 'a'), idle(2, 'b')]))).toEqual([
+      { do: 'end', slot: 2, why: 'another tenant is next' },
+    ]);
+    // The hosts that are left are for programs that need one.
+    expect(plan(situation(['a1*2', 'b1*2', 'c1'], [coming(1, 'a'), coming(2, 'a'), free(3)]))).toEqual([
+      start(3, 'c'),
+    ]);
+  });
+
+  it('serves a tenant’s programs in their order', () => {
+    const slots = [idle(1, 'a'), idle(2, 'a'), free(3), free(4)];
+    expect(plan(situation(['a1', 'a2*2', 'a3'], slots))).toEqual([give('a1', 1), start(3, 'a')]);
+    const enough = [idle(1, 'a'), idle(2, 'a'), idle(3, 'a'), idle(4, 'a')];
+    expect(plan(situation(['a1', 'a2*2', 'a3'], enough))).toEqual([
+      give('a1', 1),
+      give('a2', 2, 3),
+      give('a3', 4),
+    ]);
+  });
+
+  it('gathers nothing where the tenant’s other programs have too many hosts', () => {
+    const slots = [held(1, 'a', 'a0'), free(2), free(3)];
+    expect(plan(situation(['a1*2'], slots, { a: { most: 2 } }))).toEqual([]);
+    expect(plan(situation(['a1*2', 'b1'], slots, { a: { most: 2 } }))).toEqual([start(2, 'b')]);
+  });
+
+  it('has it share hosts of its tenant’s other programs where it may, and no other tenant waits', () => {
+    const slots = [held(1, 'a', 'a0'), idle(2, 'a')];
+    expect(plan(situation(['a1*2'], slots, {}, 2))).toEqual([give('a1', 2, 1)]);
+    expect(plan(situation(['a1*2', 'b1'], slots, {}, 2))).toEqual([]);
+    expect(plan(situation(['a1*2'], slots, {}, 1))).toEqual([]);
   });
 });
 
@@ -124,6 +187,15 @@ describe('the reasons that a portal tells', () => {
       }).values(),
     ].map(({ why }) => why);
   const busy = { tenant: 'a', phase: 'ready', why: 'on n1', isHeld: true } as const;
+
+  it('count the hosts that come for a program of several', () => {
+    const ready = { ...busy, isHeld: false };
+    const queued = { tenant: 'a', phase: 'queued', why: 'Resources', isHeld: false } as const;
+    const waiting = situation(['a1*3'], []).waiting;
+    expect(told([ready, queued], { waiting })).toEqual([
+      '1 of its 3 hosts are ready, another is queued: Resources',
+    ]);
+  });
 
   it('name the host that comes, or who has the hosts', () => {
     const queued = { tenant: 'a', phase: 'queued', why: 'Resources', isHeld: false } as const;
@@ -147,7 +219,7 @@ class Simulation {
   readonly waits = new Map<string, number>();
   readonly served = new Map<string, number>();
   readonly order: string[] = [];
-  #waiting: { id: string; tenant: string; process: string; asked: number; seconds: number }[] = [];
+  #waiting: (Waiting & { asked: number; seconds: number })[] = [];
   readonly #slots: (SlotState & { until: number; next?: 'free' | 'idle' })[];
   readonly #recent = new RecentUse(0);
   #count = 0;
@@ -156,10 +228,10 @@ class Simulation {
     this.#slots = Array.from({ length: max }, (_, at) => ({ ...free(at + 1), until: 0 }));
   }
 
-  ask(tenant: string, seconds: number): void {
+  ask(tenant: string, seconds: number, hosts = 1): void {
     this.#count += 1;
     const id = `${tenant}/${this.#count}`;
-    this.#waiting.push({ id, tenant, process: id, asked: this.now, seconds });
+    this.#waiting.push({ id, tenant, process: id, hosts, asked: this.now, seconds });
   }
 
   get isDone(): boolean {
@@ -185,29 +257,33 @@ class Simulation {
     this.#recent.advance(this.now * 1000, used);
     const standing = (tenant: string) => ({ ...EVEN, recent: this.#recent.of(tenant) });
     for (const step of plan({ waiting: this.#waiting, slots: this.#slots, sessions: 1, standing })) {
+      if (step.do === 'give') {
+        this.#give(step.booking, step.slots);
+        continue;
+      }
       const slot = this.#slots[step.slot - 1];
       if (step.do === 'start') {
         expect(slot?.state).toBe('free');
         this.#slots[step.slot - 1] = { ...coming(step.slot, step.tenant), until: this.now + 2 };
-      } else if (step.do === 'end') {
+      } else {
         expect(slot?.state).toMatch(/idle|coming/);
         this.#slots[step.slot - 1] = { slot: step.slot, state: 'taken', until: this.now + 1 };
-      } else this.#give(step.booking, slot);
+      }
     }
   }
 
-  #give(id: string, slot: SlotState | undefined): void {
+  #give(id: string, slots: readonly number[]): void {
     const booking = this.#waiting.find((each) => each.id === id);
-    // A host never goes from one tenant to another, nor to two programs at a time.
-    expect(slot).toMatchObject({ state: 'idle', tenant: booking?.tenant });
-    if (!booking || !slot) return;
+    if (!booking) throw new Error(`${id} does not wait`);
+    expect(new Set(slots).size).toBe(booking.hosts);
     this.#waiting = this.#waiting.filter((each) => each !== booking);
     this.waits.set(id, this.now - booking.asked);
     this.order.push(id);
-    this.#slots[slot.slot - 1] = {
-      ...held(slot.slot, booking.tenant, id),
-      until: this.now + booking.seconds,
-    };
+    for (const slot of slots) {
+      // A host never goes from one tenant to another, nor to two programs at a time.
+      expect(this.#slots[slot - 1]).toMatchObject({ state: 'idle', tenant: booking.tenant });
+      this.#slots[slot - 1] = { ...held(slot, booking.tenant, id), until: this.now + booking.seconds };
+    }
   }
 }
 
@@ -237,12 +313,18 @@ describe('500 programs that ask a portal at once', () => {
     expect(simulation.now).toBeLessThan(1.25 * ((500 * hold) / 4));
   });
 
-  it('are served in order within a tenant, never by more hosts than there are, whenever they ask', () => {
+  it('are served in order within a tenant, never by more hosts than there are, whenever they ask, and however many hosts they need', () => {
     const asks = fc.array(
-      fc.tuple(fc.constantFrom('a', 'b', 'c'), fc.integer({ min: 1, max: 40 }), fc.nat(30)),
-      {
-        maxLength: 60,
-      },
+      fc.tuple(
+        fc.constantFrom('a', 'b', 'c'),
+        fc.integer({ min: 1, max: 40 }),
+        fc.nat(30),
+        fc.oneof(
+          { weight: 3, arbitrary: fc.constant(1) },
+          { weight: 1, arbitrary: fc.integer({ min: 2, max: 4 }) },
+        ),
+      ),
+      { maxLength: 60 },
     );
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 4 }), asks, (max, wishes) => {
@@ -251,8 +333,8 @@ describe('500 programs that ask a portal at once', () => {
         const total = all.reduce((sum, [, seconds]) => sum + seconds + 4, 0);
         while (all.length > 0 || !simulation.isDone) {
           while (all[0] && all[0][2] <= simulation.now) {
-            const [[tenant, seconds]] = all.splice(0, 1) as [(typeof all)[number]];
-            simulation.ask(tenant, seconds);
+            const [[tenant, seconds, , hosts]] = all.splice(0, 1) as [(typeof all)[number]];
+            simulation.ask(tenant, seconds, Math.min(hosts, max));
           }
           simulation.second();
           expect(simulation.now).toBeLessThan(total + 60);

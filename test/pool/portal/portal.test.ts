@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { SlurmSite, whyNoSlurm } from '../../support/engines/slurm-site.js';
 import { PoolFolder } from '../../support/pools/pool-folder.js';
 import { book, PortalProcess, past } from '../../support/pools/portal-process.js';
 
@@ -19,7 +20,11 @@ afterEach(async () => {
 });
 
 async function start(yaml: string, ...args: string[]): Promise<void> {
-  pool = new PoolFolder(yaml);
+  await serve(new PoolFolder(yaml), ...args);
+}
+
+async function serve(served: PoolFolder, ...args: string[]): Promise<void> {
+  pool = served;
   portal = await PortalProcess.start(pool, ...args);
 }
 
@@ -51,7 +56,7 @@ describe('a program whose host is a portal’s', { timeout: 90_000 }, () => {
     expect(pools).toMatchObject([
       {
         hosts: [{ slot: 1, term: 2, phase: 'ready', tenant: 'alice' }],
-        bookings: [{ phase: 'ready', program: 'pool-program.mjs', slot: 1, term: 2 }],
+        bookings: [{ phase: 'ready', program: 'pool-program.mjs', places: [{ slot: 1, term: 2 }] }],
         costs: [{ tenant: 'alice', hosts: 2, bookings: 2 }],
       },
     ]);
@@ -82,7 +87,7 @@ describe('a program whose host is a portal’s', { timeout: 90_000 }, () => {
     const next = past(client, await book(client, 'test'), 'waiting', (why) => heard.push(why));
     await expect.poll(() => heard).toContain('all 1 hosts are in use, 1 of them by its own tenant');
     program.child.kill('SIGKILL');
-    expect(await next).toMatchObject({ phase: 'ready', slot: 1 });
+    expect(await next).toMatchObject({ phase: 'ready', places: [{ slot: 1 }] });
     client.close();
   });
 
@@ -123,6 +128,41 @@ describe('a program whose host is a portal’s', { timeout: 90_000 }, () => {
     ]);
   });
 
+  it('gets several at once, or none', async () => {
+    await start(TWO_HOSTS);
+    const script = `
+      import { allocateHosts, close, create } from 'farlight';
+      const { addresses, idleMs, release } = await allocateHosts([process.argv[1] + '?hosts=2']);
+      const gpus = addresses.map((host) => create({ host }));
+      const devices = await Promise.all(gpus.map(async (gpu) => (await gpu.requestAdapter()).requestDevice()));
+      console.log(new Set(addresses).size, devices.length, idleMs);
+      for (const gpu of gpus) close(gpu);
+      await release();
+      await allocateHosts([process.argv[1] + '?hosts=3']).catch((error) => console.log(error.message));
+    `;
+    const { stdout, stderr } = await pool.node(script, portal.address()).done;
+    expect(stderr).toBe('');
+    expect(stdout).toMatch(
+      /^2 2 1000\nthe portal \S+ says: the pool test has at most 2 hosts at a time, and 3 are asked for; ask for fewer\n$/,
+    );
+    expect((await portal.view()).ends).toMatchObject([{ hosts: 2, places: [{ slot: 1 }, { slot: 2 }] }]);
+    await gone();
+  });
+
+  it('is told that its host was killed, and does not wait for it', async () => {
+    await start(ONE_HOST.replace('lease: 4', 'lease: 20'));
+    const program = pool.program(portal.address());
+    await program.tell('compute');
+    const [host] = await pool.hosts();
+    const { pid } = JSON.parse(readFileSync(join(pool.state, 'jobs', host?.id ?? '', 'process'), 'utf8'));
+    process.kill(pid, 'SIGKILL');
+    expect(await program.tell('lost')).toMatch(
+      /^unknown: the portal has ended the booking of \S+ \(its host has ended: it was killed \(SIGKILL\)\)$/,
+    );
+    await program.tell('drop');
+    expect(await program.tell('compute')).toBe(ZEROS);
+  });
+
   it('is told why its host failed', async () => {
     await start('engine: local\ngpu: { command: [/bin/sh, -c, "echo farlight: no GPU here >&2; exit 3"] }');
     expect(await pool.program(portal.address()).tell('compute')).toBe(
@@ -143,10 +183,11 @@ describe('a portal', { timeout: 90_000 }, () => {
     await one.ask('DELETE', `/v1/bookings/${first.id}`);
     // A tenant with two hosts passes none on while another one waits.
     const given = await past(other, late);
-    expect(given.host).not.toBe(first.host);
-    expect(given).toMatchObject({ slot: first.slot, term: 2 });
+    expect(given.addresses).not.toEqual(first.addresses);
+    expect(given.places).toEqual([{ slot: first.places[0]?.slot, term: 2 }]);
     await one.ask('DELETE', `/v1/bookings/${ready.id}`);
-    expect(await past(one, third)).toMatchObject({ host: ready.host, slot: ready.slot, term: ready.term });
+    const { addresses, places } = ready;
+    expect(await past(one, third)).toMatchObject({ addresses, places });
     // Neither sees what the other one has.
     const { pools } = await portal.view(bob);
     expect(pools[0]?.bookings.map(({ id }) => id)).toEqual([late.id]);
@@ -200,3 +241,44 @@ describe('a portal', { timeout: 90_000 }, () => {
     for (const secret of [token, term]) expect(shown.join('\n')).not.toContain(secret);
   });
 });
+
+describe.skipIf(whyNoSlurm !== undefined)(
+  `a portal of a Slurm's pool${whyNoSlurm ? ` (${whyNoSlurm})` : ''}`,
+  { timeout: 180_000 },
+  () => {
+    let site: SlurmSite;
+    beforeAll(async () => {
+      site = await SlurmSite.start();
+    });
+    afterAll(() => site?.close());
+
+    it('has nodes powered up for the tenants’ programs, tells Slurm’s reasons, and has the nodes powered down again', async () => {
+      const yaml =
+        'engine: slurm\nmax: 2\nidle: 1\nlease: 10\nsessions: 1\ngpu: { adapter: "null", limits: { gpus: 1 } }';
+      await serve(new PoolFolder(yaml, { SLURM_CONF: site.conf }), '--listen', 'https://127.0.0.1:0');
+      const [alice, bob] = [await tokenOf('alice'), await tokenOf('bob')];
+      const program = pool.program(portal.address(alice));
+      const computed = program.tell('compute');
+      const heard = new Set<string>();
+      const other = portal.client(bob);
+      const given = await past(other, await book(other, 'test', HOUR), 'waiting', (why) => heard.add(why));
+      expect(await computed).toBe(ZEROS);
+      expect([...heard].join('\n')).toMatch(/^(queued|starting): /m);
+      const { pools } = await portal.view(bob);
+      expect(pools[0]?.hosts.map(({ phase, node }) => [phase, node]).sort()).toEqual([
+        ['ready', 'gpu1'],
+        ['ready', 'gpu2'],
+      ]);
+      // The address of its node is that by which a program reaches it.
+      const [address = ''] = given.addresses;
+      expect(address).toMatch(/^grpcs:\/\/flt_.*@127\.78\.0\.1[12]:\d+\?ca=/);
+      expect(await pool.program(address).tell('compute')).toBe(ZEROS);
+      await program.tell('drop');
+      await other.ask('DELETE', `/v1/bookings/${given.id}`);
+      other.close();
+      await gone();
+      await expect.poll(() => site.nodes(), { timeout: 60_000, interval: 500 }).toMatch(/^(idle~\s*)+$/);
+      expect(await program.tell('compute')).toBe(ZEROS);
+    });
+  },
+);
