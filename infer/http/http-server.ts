@@ -11,8 +11,7 @@ import type { Duplex } from 'node:stream';
 import type { TlsOptions } from 'node:tls';
 import { isLoopback } from '../../link/address/loopback.js';
 import { clearTimeout, setTimeout } from '../../link/machine/clock.js';
-import { bearerOf, REFUSED_AFTER_MS } from '../../server/trust/admission.js';
-import type { LocalUser } from '../../server/trust/local-users.js';
+import { HttpClients } from '../../server/trust/newcomers/http-clients.js';
 import { type Address, Newcomers } from '../../server/trust/newcomers/newcomers.js';
 import type { Trust } from '../door/trust.js';
 import { failureOf } from '../protocol/failures.js';
@@ -63,7 +62,7 @@ export class HttpServer {
   readonly #newcomers: Newcomers;
   readonly #router: Router;
   readonly #exchange: ExchangeOptions;
-  readonly #users = new WeakMap<Socket, Promise<LocalUser>>();
+  readonly #clients: HttpClients<Client>;
   readonly #open = new WeakMap<Socket, number>();
   #closing = false;
 
@@ -87,6 +86,7 @@ export class HttpServer {
       ? createTlsServer({ ...tlsOptions(trust.tls.options), ...settings })
       : createServer(settings);
     this.#newcomers = new Newcomers(this.#server, idleMs);
+    this.#clients = new HttpClients(trust, this.#newcomers);
     const receive = (request: IncomingMessage, response: ServerResponse) =>
       void this.#receive(new Exchange(request, response, this.#exchange));
     this.#server.on('request', receive);
@@ -147,11 +147,11 @@ export class HttpServer {
     const method = request.method ?? '';
     const found = this.#router.find(method, path);
     if (!('route' in found)) {
-      await this.#client(request);
+      await this.#clients.of(request);
       throw this.#noRoute(method, path, found.methods);
     }
     const { route, names } = found;
-    const client = route.open ? NOBODY : await this.#client(request);
+    const client = route.open ? NOBODY : await this.#clients.of(request);
     exchange.belongsTo(client.tenant);
     await route.handle(exchange, names, client);
   }
@@ -168,7 +168,7 @@ export class HttpServer {
     try {
       if (this.#closing) throw new HttpRefusal(503, 'the server ends; connect again later');
       if (!trust.tokens) notFromPages(request);
-      act(request, socket, head, await this.#client(request));
+      act(request, socket, head, await this.#clients.of(request));
       onAnswer(101);
     } catch (error) {
       const { http, sentence } =
@@ -191,27 +191,6 @@ export class HttpServer {
     return reason === undefined
       ? new HttpRefusal(404, `there is no ${path.slice(0, 200)}; ${guide} says what there is`)
       : new HttpRefusal(501, reason);
-  }
-
-  /** @throws FarlightError UNAUTHORIZED (rejects) */
-  async #client({ socket, headers }: IncomingMessage) {
-    const { trust } = this.#options;
-    try {
-      // Where the server asks for tokens, they decide, and it does not look up the user.
-      const user = trust.tokens ? undefined : await this.#userOf(socket);
-      const client = trust.admit(bearerOf(headers.authorization), { remote: socket.remoteAddress, user });
-      this.#newcomers.known(socket);
-      return client;
-    } catch (error) {
-      await new Promise((resolve) => setTimeout(resolve, REFUSED_AFTER_MS).unref());
-      throw error;
-    }
-  }
-
-  #userOf(socket: Socket): Promise<LocalUser> {
-    const found = this.#users.get(socket) ?? this.#options.trust.users.of(socket);
-    this.#users.set(socket, found);
-    return found;
   }
 
   /** @throws HttpRefusal */

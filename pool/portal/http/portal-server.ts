@@ -1,11 +1,9 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import type { Socket } from 'node:net';
 import type { TlsOptions } from 'node:tls';
 import { clearTimeout, setTimeout } from '../../../link/machine/clock.js';
 import { isForThisMachine, mayRead, PAGE_HEADERS } from '../../../page/page-server.js';
-import { bearerOf, REFUSED_AFTER_MS } from '../../../server/trust/admission.js';
-import type { LocalUser } from '../../../server/trust/local-users.js';
+import { HttpClients } from '../../../server/trust/newcomers/http-clients.js';
 import { Newcomers } from '../../../server/trust/newcomers/newcomers.js';
 import type { Client } from '../portal.js';
 import { Exchange, HttpError } from './exchange.js';
@@ -45,7 +43,7 @@ export class PortalServer {
   readonly #server: Server;
   readonly #newcomers: Newcomers;
   readonly #routes: readonly { route: Route; pattern: RegExp }[];
-  readonly #users = new WeakMap<Socket, Promise<LocalUser>>();
+  readonly #clients: HttpClients<Client>;
 
   constructor(options: PortalServerOptions) {
     this.#options = options;
@@ -60,6 +58,7 @@ export class PortalServer {
     };
     this.#server = tls ? createTlsServer({ ...forHttp(tls.options), ...settings }) : createServer(settings);
     this.#newcomers = new Newcomers(this.#server, FIRST_MS);
+    this.#clients = new HttpClients(options.trust, this.#newcomers);
     this.#server.on('request', (request, response) => void this.#receive(request, response));
   }
 
@@ -104,7 +103,7 @@ export class PortalServer {
     const { trust } = this.#options;
     if (!trust.tokens) notFromElsewhere(request);
     const { route, names } = this.#find(request.method ?? '', url.pathname);
-    const client = route.isOpen ? NOBODY : await this.#client(request);
+    const client = route.isOpen ? NOBODY : await this.#clients.of(request);
     await route.handle(exchange, names, client);
   }
 
@@ -120,27 +119,6 @@ export class PortalServer {
     const allow = [...methods].join(', ');
     if (allow) throw new HttpError(405, `${path.slice(0, 200)} takes ${allow}, and not ${method}`, { allow });
     throw new HttpError(404, `there is no ${path.slice(0, 200)}; /v1/openapi.json says what there is`);
-  }
-
-  /** @throws FarlightError UNAUTHORIZED (rejects) */
-  async #client({ socket, headers }: IncomingMessage): Promise<Client> {
-    const { trust } = this.#options;
-    try {
-      // Where the portal asks for tokens, they decide, and it does not look up the user.
-      const user = trust.tokens ? undefined : await this.#userOf(socket);
-      const client = trust.admit(bearerOf(headers.authorization), { remote: socket.remoteAddress, user });
-      this.#newcomers.known(socket);
-      return client;
-    } catch (error) {
-      await new Promise((resolve) => setTimeout(resolve, REFUSED_AFTER_MS).unref());
-      throw error;
-    }
-  }
-
-  #userOf(socket: Socket): Promise<LocalUser> {
-    const found = this.#users.get(socket) ?? this.#options.trust.users.of(socket);
-    this.#users.set(socket, found);
-    return found;
   }
 }
 
