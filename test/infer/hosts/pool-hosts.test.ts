@@ -101,7 +101,7 @@ describe('an inference server whose hosts are of a pool', () => {
     const { time, engine, pool, released, lanes } = await started();
     const [lost = ''] = engine.hosts;
     lanes.set(lost, { name: 'l', host: lost, resource: 'gpu', state: 'closed', for: 0, loaded: [] });
-    const lanesClosed = deferred<void>();
+    const lanesClosed = deferred<undefined>();
     engine.removeHost = () => lanesClosed.promise;
     await time.pass(25_000);
     expect(engine.hosts.size).toBe(2);
@@ -111,7 +111,7 @@ describe('an inference server whose hosts are of a pool', () => {
     });
     await time.pass(1000);
     expect(isClosed).toBe(false);
-    lanesClosed.resolve();
+    lanesClosed.resolve(undefined);
     await closed;
     expect(released.sort()).toEqual(['a', 'b']);
   });

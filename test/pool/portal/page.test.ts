@@ -16,8 +16,7 @@ const tokens = { alice: '', bob: '' };
 beforeAll(async () => {
   pool = new PoolFolder('engine: local\nsessions: 1\nfiles: { mount: /shared }\ngpu: { adapter: "null" }');
   portal = await PortalProcess.start(pool, '--listen', 'https://127.0.0.1:0', '--owner', 'alice');
-  for (const tenant of ['alice', 'bob'] as const)
-    tokens[tenant] = (await pool.farlight('token', 'add', '--tenant', tenant)).stdout.trim();
+  for (const tenant of ['alice', 'bob'] as const) tokens[tenant] = pool.addToken(tenant);
   browser = await openChromium();
 }, 120_000);
 afterAll(async () => {

@@ -28,20 +28,19 @@ async function serve(served: PoolFolder, ...args: string[]): Promise<void> {
   portal = await PortalProcess.start(pool, ...args);
 }
 
-const tokenOf = async (tenant: string) =>
-  (await pool.farlight('token', 'add', '--tenant', tenant)).stdout.trim();
+const tokenOf = (tenant: string) => pool.addToken(tenant);
 
 const phases = async () => (await portal.view()).pools[0]?.hosts.map(({ phase }) => phase);
 
 /** Until the engine has no host any more. */
 async function gone(): Promise<void> {
-  await expect.poll(() => pool.hosts(), { timeout: 40_000, interval: 500 }).toEqual([]);
+  await expect.poll(() => pool.hosts(), { timeout: 40_000, interval: 100 }).toEqual([]);
 }
 
 describe('a program whose host is a portal’s', { timeout: 90_000 }, () => {
   it('gets one with its first request over TLS, gives it back, gets another, and costs what it used', async () => {
     await start(ONE_HOST, '--listen', 'https://127.0.0.1:0');
-    const token = await tokenOf('alice');
+    const token = tokenOf('alice');
     const program = pool.program(portal.address(token));
     expect(await program.tell('drop')).toBe('dropped');
     expect(await pool.hosts()).toEqual([]);
@@ -68,7 +67,7 @@ describe('a program whose host is a portal’s', { timeout: 90_000 }, () => {
   it('reaches the portal that its pool’s file names, and is refused without a token', async () => {
     await start(ONE_HOST, '--listen', 'https://127.0.0.1:0');
     const byFile = new PoolFolder(`portal: ${portal.address().replace(/pool\+|TOKEN@/g, '')}`, {
-      FARLIGHT_PORTAL_TOKEN: await tokenOf('alice'),
+      FARLIGHT_PORTAL_TOKEN: tokenOf('alice'),
     });
     expect(await byFile.program().tell('compute')).toBe(ZEROS);
     byFile.env.FARLIGHT_PORTAL_TOKEN = '';
@@ -129,7 +128,7 @@ describe('a program whose host is a portal’s', { timeout: 90_000 }, () => {
   });
 
   it('gets several at once, or none', async () => {
-    await start(TWO_HOSTS);
+    await start(TWO_HOSTS.replace('lease: 4', 'lease: 20'));
     const script = `
       import { allocateHosts, close, create } from 'farlight';
       const { addresses, idleMs, release } = await allocateHosts([process.argv[1] + '?hosts=2']);
@@ -174,7 +173,7 @@ describe('a program whose host is a portal’s', { timeout: 90_000 }, () => {
 describe('a portal', { timeout: 90_000 }, () => {
   it('passes a host on within a tenant, and never to another one', async () => {
     await start(TWO_HOSTS, '--listen', 'https://127.0.0.1:0');
-    const [alice, bob] = [await tokenOf('alice'), await tokenOf('bob')];
+    const [alice, bob] = [tokenOf('alice'), tokenOf('bob')];
     const [one, other] = [portal.client(alice), portal.client(bob)];
     const first = await past(one, await book(one, 'test', HOUR));
     const [second, third] = [await book(one, 'test', HOUR), await book(one, 'test', HOUR)];
@@ -225,7 +224,7 @@ describe('a portal', { timeout: 90_000 }, () => {
 
   it('shows its tokens to nobody: not in jobs, logs, state that others read, arguments or environments', async () => {
     await start(ONE_HOST, '--listen', 'https://127.0.0.1:0');
-    const token = await tokenOf('alice');
+    const token = tokenOf('alice');
     const program = pool.program(portal.address(token));
     await program.tell('compute');
     const { token: term } = JSON.parse(pool.journal().get('1.1.claim') ?? '');
@@ -256,7 +255,7 @@ describe.skipIf(whyNoSlurm !== undefined)(
       const yaml =
         'engine: slurm\nmax: 2\nidle: 1\nlease: 10\nsessions: 1\ngpu: { adapter: "null", limits: { gpus: 1 } }';
       await serve(new PoolFolder(yaml, { SLURM_CONF: site.conf }), '--listen', 'https://127.0.0.1:0');
-      const [alice, bob] = [await tokenOf('alice'), await tokenOf('bob')];
+      const [alice, bob] = [tokenOf('alice'), tokenOf('bob')];
       const program = pool.program(portal.address(alice));
       const computed = program.tell('compute');
       const heard = new Set<string>();

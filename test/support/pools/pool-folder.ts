@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { LocalEngine } from '#farlight/pool/engines/local.js';
+import { TokenStore } from '#farlight/server/trust/token-store.js';
 import {
   type Finished,
   outputOf,
@@ -50,6 +51,11 @@ export class PoolFolder {
     const program = new PoolProgram(spawn(process.execPath, ['--import', REGISTER, PROGRAM], { env }));
     this.#programs.push(program);
     return program;
+  }
+
+  /** Makes a token for a tenant, as `farlight token add` does. */
+  addToken(tenant: string): string {
+    return new TokenStore(join(this.folder, 'config/farlight/host/tokens')).add({ tenant }).token;
   }
 
   /** `farlight ARGS`, for this state. */
