@@ -1,12 +1,13 @@
 // Many programs ask a portal for hosts at once: how many hosts there are at most, whose turn it is, and why they wait. The
-// programs are light ones: they book a host, have it for a moment, and release it, without a session.
+// programs are light ones: they book a host, have it for a moment, and release it, without a session. With --pool FILE
+// the hosts are of that pool, for example of a Slurm; it is to have sessions: 1, and a long wait.
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { LocalEngine } from '../dist/pool/engines/local.js';
+import { readPool } from '../dist/pool/file/pool-file.js';
 import { parsePortalAddress } from '../dist/pool/portal/client/portal-address.js';
 import { PortalClient } from '../dist/pool/portal/client/portal-client.js';
 
@@ -14,24 +15,26 @@ const { values } = parseArgs({
   options: {
     programs: { type: 'string', default: '500' },
     hosts: { type: 'string', default: '4' },
+    pool: { type: 'string' },
     seconds: { type: 'string', default: '0.5' },
   },
 });
-const [programs, hosts, seconds] = [values.programs, values.hosts, values.seconds].map(Number);
+const [programs, seconds] = [values.programs, values.seconds].map(Number);
 /** Each tenant's part of the programs. */
 const TENANTS = { many: 0.8, some: 0.12, few: 0.06, rare: 0.02 };
-const POOL = 'crowd';
 
 const cli = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'crowd-'));
 const folders = { XDG_STATE_HOME: join(folder, 'state'), XDG_CONFIG_HOME: join(folder, 'config') };
-const env = { ...process.env, ...folders };
+Object.assign(process.env, folders);
+const { env } = process;
 const farlight = (...args) => execFileSync(process.execPath, [cli, ...args], { env, encoding: 'utf8' });
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-const engine = new LocalEngine(join(folder, 'state', 'farlight', 'jobs'));
-const file = join(folder, `${POOL}.yaml`);
-writeFileSync(file, `engine: local\nmax: ${hosts}\nwait: 36000\nsessions: 1\ngpu: { adapter: "null" }\n`);
+const file = values.pool ?? join(folder, 'crowd.yaml');
+if (!values.pool)
+  writeFileSync(file, `max: ${values.hosts}\nwait: 36000\nsessions: 1\ngpu: { adapter: "null" }\n`);
+const { name: pool, engine, max: hosts } = readPool(`pool:${file}`);
 const portal = spawn(process.execPath, [cli, 'pool', 'serve', file, '--listen', 'https://127.0.0.1:0'], {
   env,
   stdio: ['ignore', 'pipe', 'ignore'],
@@ -93,7 +96,7 @@ try {
 /** One light program. Resolves to the milliseconds that its booking has waited. */
 async function ask(address, reasons) {
   const client = new PortalClient(parsePortalAddress(address));
-  let booking = await client.book(POOL, { program: 'light' });
+  let booking = await client.book(pool, { program: 'light' });
   while (booking.phase === 'waiting') {
     const why = booking.why.replace(/\d+ of them by/, 'N of them by').replace(/^\d+ of/, 'N of');
     reasons.set(why, (reasons.get(why) ?? 0) + 1);
