@@ -84,6 +84,7 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   'template show': [['farlight template show batch', 'as it was written']],
   image: [
     ['farlight image ls', 'in which images can jobs run?'],
+    ['farlight image build node', 'the base image that comes with Farlight, by this machine’s Docker'],
     ['farlight image add tfjs.yaml', 'an image by its digest'],
   ],
   cache: [

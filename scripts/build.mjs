@@ -33,7 +33,8 @@ for (const file of SCHEMAS) {
   const schema = `${file}.schema.json`;
   cpSync(join(root, schema), join(root, 'dist', schema));
 }
-cpSync(join(root, 'jobs/templates/shipped'), join(root, 'dist/jobs/templates/shipped'), { recursive: true });
+for (const shipped of ['jobs/templates/shipped', 'jobs/images/shipped'])
+  cpSync(join(root, shipped), join(root, 'dist', shipped), { recursive: true });
 cpSync(join(root, 'infer/grpc/open-inference.proto'), join(root, 'dist/infer/grpc/open-inference.proto'));
 // The files of pages beside the compiled modules, with the library that draws the charts.
 for (const site of [

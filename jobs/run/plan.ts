@@ -166,7 +166,7 @@ function decided<C extends Candidate>(
     throw new FarlightError('BAD_OPTION', why);
   }
   const reasons = lost.map(({ candidate, why }) => `${candidate.name}: ${why}`).join('; ');
-  const add = `farlight ${what} add FILE adds one`;
+  const add = what === 'image' ? 'farlight image build node makes one' : `farlight ${what} add FILE adds one`;
   throw new FarlightError(
     'BAD_OPTION',
     `there is no ${what} for ${wanted}; ${add}${reasons ? ` (${reasons})` : ''}`,

@@ -1,8 +1,15 @@
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { addImage, findImage, storedImages } from '#farlight/jobs/images/images.js';
+import { buildImage } from '#farlight/jobs/images/build.js';
+import {
+  addImage,
+  findImage,
+  type ImageRecipe,
+  storedImages,
+  storedRecipes,
+} from '#farlight/jobs/images/images.js';
 import { planFile, renderPlan } from '#farlight/jobs/run/plan.js';
 import { jsonSchemaOf, parseTemplate } from '#farlight/jobs/templates/template-file.js';
 import {
@@ -172,6 +179,38 @@ describe('the images', () => {
     expect(() => addImage(file(image))).toThrow(/there is another image node; give this one another name/);
     expect(storedImages().map(({ name }) => name)).toEqual(['node']);
     expect(() => findImage('deno')).toThrow(/there is no image deno; there are: node/);
+  });
+});
+
+describe('the recipes of images', () => {
+  it('are no images: one comes with Farlight, with the drivers of its host’s image', () => {
+    expect(storedImages()).toEqual([]);
+    const [{ name, recipe }] = storedRecipes() as [ImageRecipe];
+    expect(name).toBe('node');
+    const packages = /apt-get install .*$/m;
+    const host = readFileSync(new URL('../../deploy/Containerfile', import.meta.url), 'utf8');
+    expect(packages.exec(recipe)?.[0]).toBe(packages.exec(host)?.[0]);
+    expect(recipe).toContain('farlight@${FARLIGHT_VERSION}');
+  });
+
+  it('are built, and not added', async () => {
+    const recipe = file('name: mine\nrecipe: FROM scratch\n', 'mine.yaml');
+    expect(() => addImage(recipe)).toThrow(
+      /mine\.yaml has a recipe, and no image yet; build it: farlight image build/,
+    );
+    expect(() => addImage(file('name: mine\n'))).toThrow(/There must be an "image", or the "recipe" of one/);
+    const both = file(`name: mine\nrecipe: FROM scratch\nimage: x@sha256:${DIGEST}\n`);
+    expect(() => addImage(both)).toThrow(/file\.yaml:2:9: A recipe has no "image"/);
+    const builder = 'no-such-builder';
+    await expect(buildImage(recipe, { builder })).rejects.toThrow(
+      /there is no command no-such-builder; install it, or name another one with --builder/,
+    );
+    await expect(buildImage(recipe, { builder: 'false' })).rejects.toThrow(
+      'false did not build the image: it ended with exit code 1',
+    );
+    await expect(buildImage('none', { builder })).rejects.toThrow(
+      'there is no recipe none; name a file, or one of: node',
+    );
   });
 });
 

@@ -8,6 +8,7 @@ import { JobDriver } from '#farlight/jobs/run/drive.js';
 import { awaitJob, cancelJob, deleteJob, lookAtJob, retryJob } from '#farlight/jobs/run/jobs.js';
 import { planFile, renderPlan } from '#farlight/jobs/run/plan.js';
 import { addTemplate, readTemplate, storedTemplates } from '#farlight/jobs/templates/template-store.js';
+import { packageVersion } from '#farlight/link/machine/package-version.js';
 import { LocalEngine } from '#farlight/pool/engines/local.js';
 import { onnxBytes, simple } from '../infer/lanes/models.js';
 import { DockerSite, whyNoDocker } from '../support/engines/docker-site.js';
@@ -452,23 +453,27 @@ describe.skipIf(whyNoDocker !== undefined)(`on a Docker${whyNoDocker ? ` (${whyN
   );
 
   it(
-    'a job runs in the image that its catalogue has, by its digest',
+    'a job runs in the image that was built from a recipe, by its digest',
     async () => {
-      const image = `name: shell\nfor: { framework: [contained] }\nimage: "${docker.image}"\ncommand: [none]\n`;
-      addImage(site.file('shell.yaml', image));
+      docker.docker('tag', docker.image, 'base:1');
+      const recipe = `name: shell\nfor: { framework: [contained] }\ncommand: [none]\nrecipe: |\n  FROM base:1\n  ARG FARLIGHT_VERSION\n  ENV BUILT_FOR=$FARLIGHT_VERSION\n`;
+      const env = { DOCKER_HOST: `unix://${docker.socket}` };
+      const build = await runFarlight(['image', 'build', site.file('shell.yaml', recipe)], env);
+      const [, image = build.stderr] = /^added shell: (sha256:[0-9a-f]{64})\n$/.exec(build.stdout) ?? [];
       const request = site.script(
         'contained',
-        'echo "in $HOSTNAME"; cat /proc/1/comm',
+        'echo "built for $BUILT_FOR"; cat /proc/1/comm',
         'framework: contained\npool: docker\n',
       );
       const plan = planFile(request);
-      expect(plan.parts.images.main).toMatchObject({ name: 'shell', image: docker.image });
+      expect(plan.parts.images.main).toMatchObject({ name: 'shell', image });
       const { record, report, log } = await site.run(request);
       expect(report.phase).toBe('succeeded');
       // Docker's own first process, and not this machine's.
       expect(log).toContain('docker-init');
+      expect(log).toContain(`built for ${packageVersion()}`);
       const id = record.read({ type: 'main', index: 0, attempt: 1 }, 'job')?.id ?? '';
-      expect(docker.docker('inspect', '--format', '{{.Image}}', id).trim()).toBe(docker.image);
+      expect(docker.docker('inspect', '--format', '{{.Image}}', id).trim()).toBe(image);
     },
     MINUTES,
   );
