@@ -1,4 +1,4 @@
-// The long form of test/hostile/content-kills.test.ts: npm run kills -- --kills 50
+// The long form of the kills in test/hostile: npm run kills -- --kills 50
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -10,7 +10,17 @@ const { values } = parseArgs({ options: { kills: { type: 'string', default: '50'
 const vitest = join(dirname(createRequire(import.meta.url).resolve('vitest/package.json')), 'vitest.mjs');
 const { status } = spawnSync(
   process.execPath,
-  [vitest, 'run', 'test/hostile/content-kills.test.ts', '--disable-console-intercept'],
-  { cwd: root, stdio: 'inherit', env: { ...process.env, FARLIGHT_BLOB_KILLS: values.kills } },
+  [
+    vitest,
+    'run',
+    'test/hostile/content-kills.test.ts',
+    'test/hostile/lost-host.test.ts',
+    '--disable-console-intercept',
+  ],
+  {
+    cwd: root,
+    stdio: 'inherit',
+    env: { ...process.env, FARLIGHT_BLOB_KILLS: values.kills, FARLIGHT_KILLS: values.kills },
+  },
 );
 process.exit(status ?? 1);

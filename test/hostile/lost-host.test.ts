@@ -57,8 +57,8 @@ it('a client that comes back to an ending executor learns at once how its sessio
   await daemon.close();
 }, 120_000);
 
-/** How often an executor is killed; FARLIGHT_KILLS sets more. */
-const kills = Number(process.env.FARLIGHT_KILLS ?? 20);
+/** How often an executor is killed; FARLIGHT_KILLS sets more: `npm run kills`. */
+const kills = Number(process.env.FARLIGHT_KILLS ?? 8);
 
 it(
   `each of ${kills} executors that are killed at random ends its own session with a reason, and no other`,
