@@ -6,8 +6,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { DockerSite, whyNoDocker } from '../support/engines/docker-site.js';
 import { KubernetesCluster, whyNoCluster } from '../support/engines/kubernetes-cluster.js';
 import { SlurmSite, whyNoSlurm } from '../support/engines/slurm-site.js';
-import { Load } from '../support/pools/load.js';
-import { PoolFolder } from '../support/pools/pool-folder.js';
+import { Counts, Load } from '../support/pools/load.js';
+import { PoolFolder, type PoolProgram } from '../support/pools/pool-folder.js';
 
 /** How often each fault happens. The suite has those of the faults once that differ most. */
 const TIMES = Number(process.env.FARLIGHT_POOL_FAULTS ?? 1);
@@ -17,9 +17,6 @@ const LEASE = isShort ? 2 : 5;
 /** How long a host is cut off that is to lose its lease, in milliseconds. */
 const CUT_MS = LEASE * 1400;
 const SETTINGS = `max: 2\nidle: 1\nlease: ${LEASE}`;
-/** A pool whose quota is reached all the time, and how long one program has its only host, in milliseconds. */
-const FEW = 'max: 1\nsessions: 1\nidle: 1\nlease: 5\nwait: 2';
-const FEW_MS = 3000;
 const MINUTES = 60_000;
 
 let pool: PoolFolder;
@@ -105,19 +102,29 @@ describe('while a pool of this machine is used, nothing is left behind and every
 // In the long form alone.
 describe.skipIf(isShort)('while a pool has no more hosts to give', () => {
   it(
-    'every program goes on, or is told after its wait that all are in use',
+    'every program is told after its wait that all are in use, and goes on when one is free',
     async () => {
-      pool = new PoolFolder(`engine: local\n${FEW}\ngpu: { adapter: "null" }`);
-      const load = await under(async () => {
-        const holder = pool.program();
-        // It waits in line as the others do.
-        while (/Error: /.test(await holder.tell('compute')));
-        await pause(FEW_MS);
-        await holder.end();
-      });
-      for (const reason of load.counts.reasons.keys())
-        expect(reason).toMatch(/^FarlightError: the pool test had no host within N seconds \(queued: /);
-      expect(load.counts.reasons.size).toBeGreaterThan(0);
+      pool = new PoolFolder('engine: local\nmax: 1\nsessions: 1\nidle: 1\nwait: 4\ngpu: { adapter: "null" }');
+      const programs = Array.from({ length: PROGRAMS }, () => pool.program());
+      const counts = new Counts();
+      for (let count = 0; count < TIMES; count += 1) {
+        const [holder, ...others] = programs as [PoolProgram, ...PoolProgram[]];
+        // The one before it gives its host back a second after its last use.
+        for (let answer = 'Error: '; /Error: /.test(answer); ) {
+          answer = await holder.tell('compute');
+          counts.add(answer);
+        }
+        await pause(Math.random() * 1000);
+        for (const answer of await Promise.all(others.map((other) => other.tell('compute')))) {
+          counts.add(answer);
+          expect(answer).toMatch(/^FarlightError: the pool test had no host within 4 seconds \(queued: /);
+        }
+        await holder.tell('drop');
+        programs.push(...programs.splice(0, 1));
+      }
+      console.log(`${expect.getState().currentTestName}: ${counts}`);
+      for (const program of programs) await program.end();
+      await expect.poll(() => pool.hosts(), { timeout: MINUTES, interval: 200 }).toEqual([]);
     },
     30 * MINUTES,
   );

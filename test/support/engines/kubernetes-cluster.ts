@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from '../machine/free-port.js';
@@ -16,8 +16,8 @@ const PROGRAMS = ['etcd', 'kubectl', 'dockerd', 'docker', 'docker-registry', 'op
 
 /** Why there can be no cluster of a test's own on this machine; undefined where there can. */
 export const whyNoCluster: string | undefined =
-  BINARIES === undefined
-    ? 'FARLIGHT_KUBERNETES_BINARIES names no folder'
+  BINARIES === undefined || !existsSync(join(BINARIES, 'kubelet'))
+    ? 'FARLIGHT_KUBERNETES_BINARIES names no folder with them'
     : whyCannot(
         'a real Kubernetes',
         PROGRAMS,
