@@ -2,6 +2,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { freePort } from '../machine/free-port.js';
 import { CLI, REPOSITORY } from '../repository.js';
 import { emptyRoot, OWN_PROGRAMS } from './docker-site.js';
@@ -82,9 +83,25 @@ export class KubernetesCluster {
     return execFileSync('kubectl', ['--kubeconfig', this.kubeconfig, ...args], { encoding: 'utf8' });
   }
 
-  /** Ends the API server, as its machine's administrator does. It is started again half a second later. */
-  restart(): void {
+  /** Ends the API server, as its machine's administrator does. Resolves when it is there again. */
+  async restart(): Promise<void> {
+    const server = () => readFileSync(join(this.#folder, 'api.pid'), 'utf8');
+    const before = server();
     this.#main.stdin?.write('restart\n');
+    while (server() === before || !this.#isReady()) await pause(200);
+  }
+
+  #isReady(): boolean {
+    try {
+      return (
+        execFileSync('kubectl', ['--kubeconfig', this.kubeconfig, 'get', '--raw', '/readyz'], {
+          encoding: 'utf8',
+          stdio: ['ignore', 'pipe', 'ignore'],
+        }) === 'ok'
+      );
+    } catch {
+      return false;
+    }
   }
 
   /** Has the node's Docker do something to the container of a Pod: `kill`, `pause`, `unpause`. */
@@ -201,7 +218,7 @@ kubelet --config kubelet.yaml --kubeconfig kubeconfig --root-dir ${folder}/kubel
 until kubectl get node localhost 2>/dev/null | grep -q ' Ready'; do sleep 0.5; done
 echo ready
 # A line on stdin: the API server is started again.
-while read; do kill $(cat api.pid); done
+while read; do kill $(cat api.pid) || true; done
 wait
 `;
 }
