@@ -108,7 +108,12 @@ export async function load(
       if (options.reserve) await host.ask({ ask: 'reserve', bytes: weights + activations, weights });
       for (const segment of program.segments)
         if (segment.host === id)
-          await host.ask({ ask: 'load', segment: segment.number, model: segment.model });
+          await host.ask({
+            ask: 'load',
+            segment: segment.number,
+            model: segment.model,
+            layout: segment.layout,
+          });
       await host.ask({ ask: 'loaded', weights });
     }),
   );

@@ -77,6 +77,7 @@ export class Draft {
       host,
       stage,
       model: model.toBytes(),
+      layout: model.layout,
       puts: this.#puts,
       inputs: model.inputs,
       keeps: [...keeps],

@@ -1,4 +1,5 @@
 import type { AttributeProto, NodeProto, TensorProto } from 'onnx-buf';
+import { isWrongInNhwc } from '../../proto/conv-layout.js';
 import type { Region } from '../layout/region.js';
 import type { Constant } from '../onnx/constants.js';
 import type { Libraries } from '../onnx/libraries.js';
@@ -34,6 +35,12 @@ export class LocalModel {
 
   get outputs(): readonly string[] {
     return [...this.#outputs];
+  }
+
+  /** The layout in which all its convolutions are right. Parts of one that is right may be wrong. */
+  get layout(): 'NCHW' | 'NHWC' {
+    const isWrong = ({ dims }: TensorProto) => isWrongInNhwc(dims.map(Number));
+    return [...this.#initializers.values()].some(isWrong) ? 'NCHW' : 'NHWC';
   }
 
   addInput(name: string, tensor: LocalTensor): void {

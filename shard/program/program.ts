@@ -10,6 +10,8 @@ export interface Segment {
   readonly stage: number;
   /** The bytes of its ONNX model. */
   readonly model: Uint8Array<ArrayBuffer>;
+  /** The layout of tensors in which ONNX Runtime is to compute its convolutions. */
+  readonly layout: 'NCHW' | 'NHWC';
   /** Values that the client sends before it. */
   readonly puts: readonly Put[];
   /** The inputs of the model: each takes the value of its name. */

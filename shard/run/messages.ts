@@ -14,6 +14,7 @@ export type Request =
       readonly ask: 'load';
       readonly segment: number;
       readonly model: Uint8Array<ArrayBuffer>;
+      readonly layout: 'NCHW' | 'NHWC';
     }
   /** Waits until all is loaded. The bytes of the host's weights are for the error. */
   | { readonly ask: 'loaded'; readonly weights: number }

@@ -57,7 +57,7 @@ class HostThread {
   async answer(request: Exclude<Request, { ask: 'close' }>): Promise<Done> {
     switch (request.ask) {
       case 'load':
-        await this.#load(request.segment, request.model);
+        await this.#load(request);
         return NOTHING;
       case 'loaded':
         await this.#device.queue.onSubmittedWorkDone();
@@ -88,9 +88,9 @@ class HostThread {
     for (const session of this.#sessions.values()) await session.release();
   }
 
-  async #load(segment: number, model: Uint8Array<ArrayBuffer>): Promise<void> {
+  async #load({ segment, model, layout }: Request & { ask: 'load' }): Promise<void> {
     const session = await this.#ort.InferenceSession.create(model, {
-      executionProviders: [{ name: 'webgpu', device: this.#device }],
+      executionProviders: [{ name: 'webgpu', device: this.#device, preferredLayout: layout }],
       preferredOutputLocation: 'gpu-buffer',
       logSeverityLevel: 3,
     });

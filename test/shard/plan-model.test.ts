@@ -4,6 +4,9 @@ import { describe, expect, test } from 'vitest';
 import { drawPlan } from '#farlight/cli/shard/draw.js';
 import { explainNode } from '#farlight/cli/shard/explain.js';
 import { type PlanOptions, planModel, walkModel } from '#farlight/shard/index.js';
+import { loadLibraries } from '#farlight/shard/onnx/libraries.js';
+import { readModel } from '#farlight/shard/onnx/model.js';
+import { LocalModel } from '#farlight/shard/program/local-model.js';
 import { REPOSITORY } from '../support/repository.js';
 
 const recognition = readFileSync(
@@ -51,6 +54,19 @@ describe('the plan of a text recognition model', () => {
     expect(() => explainNode(walk, 'nothing')).toThrow(/the model has no node "nothing" .* it has p2o\./);
   }, 120_000);
 });
+
+test.each([
+  ['NHWC', [8, 12, 3]],
+  ['NCHW', [8, 6, 3]],
+])(
+  'a host computes in the layout %s that is right for its part %j of a convolution',
+  async (layout, shape) => {
+    const libraries = await loadLibraries();
+    const local = new LocalModel(libraries, readModel(libraries, recognition));
+    local.addWeight('w', { dataType: 1, shape, data: new Uint8Array(4 * shape.reduce((a, b) => a * b)) });
+    expect(local.layout).toBe(layout);
+  },
+);
 
 test('an unknown free dimension is named with the option that sets it', async () => {
   await expect(planModel(recognition, { ...options, shapes: new Map() })).rejects.toThrow(

@@ -1,5 +1,4 @@
-// ONNX Runtime Web 1.30 computes some convolutions wrongly in its default layout, NHWC: docs/silero.md says which, and why.
-
+import { isWrongInNhwc } from '../../../proto/conv-layout.js';
 import { fieldsOf, varintsIn } from './protobuf.js';
 
 /** The numbers of fields in onnx.proto3. */
@@ -22,12 +21,6 @@ export function rightLayout(model: Uint8Array): 'NCHW' | 'NHWC' {
     if (error instanceof RangeError) return 'NHWC';
     throw error;
   }
-}
-
-/** The weights of a convolution: output channels, input channels, and the kernel. */
-function isWrongInNhwc([outputs = 0, inputs = 0, ...kernel]: readonly number[]): boolean {
-  if (!kernel.some((length) => length > 1)) return false;
-  return inputs > 3 && inputs % 3 === 0 && inputs % 4 !== 0 && outputs % 4 === 0;
 }
 
 function shapesIn(graph: Uint8Array): number[][] {
