@@ -49,19 +49,24 @@ export function secondsDirect(
   const add = (stage: number, line: string, bytes: number) =>
     loads[stage]?.set(line, (loads[stage]?.get(line) ?? 0) + bytes);
   const exchanges = new Set<number>();
+  const results = new Map<number, number>();
   for (const { step, stage } of steps) {
     const { shape, bytesPerElement } = tensorOf(graph, step.tensor);
     for (const { from, to, bytes } of hop(step.from, step.to, shape, bytesPerElement).pieces) {
+      if (to === CLIENT) {
+        results.set(from, (results.get(from) ?? 0) + bytes);
+        continue;
+      }
       add(stage, `from ${from}`, from === CLIENT ? 0 : bytes);
-      add(stage, `to ${to}`, to === CLIENT ? 0 : bytes);
-      if (from !== CLIENT && to !== CLIENT) exchanges.add(stage);
+      add(stage, `to ${to}`, bytes);
+      if (from !== CLIENT) exchanges.add(stage);
     }
   }
   const computing = graph.nodes.reduce((sum, node, index) => {
     const share = largestShare(choices.candidates[index] as Candidate);
     return sum + (node.operations * share) / operationsPerSecond;
   }, 0);
-  const most = loads.reduce((sum, load) => sum + Math.max(0, ...load.values()), 0);
+  const most = [...loads, results].reduce((sum, load) => sum + Math.max(0, ...load.values()), 0);
   const messages = 2 + exchanges.size;
   const moving = messages * (roundTrip / 2 + SECONDS_PER_MESSAGE) + (most * 8) / bitsPerSecond;
   const nodes = ofNodes.filter((stage) => stage === 0).length;
@@ -116,10 +121,7 @@ export function secondsByClient(
   return { computing, moving, whole: computing + moving };
 }
 
-/**
- * One host computes all, with one round trip of the inputs and the outputs, which have so many bytes. It prepares most of it
- * while its GPU works.
- */
+/** One host computes all, with one round trip of the inputs and the outputs, which have so many bytes. */
 export function secondsAlone(
   { nodes }: LogicalGraph,
   bytes: number,
@@ -127,8 +129,9 @@ export function secondsAlone(
   { operationsPerSecond }: Speed,
 ): number {
   const operations = nodes.reduce((sum, node) => sum + node.operations, 0);
+  const preparing = SECONDS_PER_SEGMENT + SECONDS_PER_NODE * nodes.length;
   const moving = roundTrip + 2 * SECONDS_PER_MESSAGE + (bytes * 8) / bitsPerSecond;
-  return operations / operationsPerSecond + SECONDS_PER_SEGMENT + moving;
+  return operations / operationsPerSecond + preparing + moving;
 }
 
 /** The largest share of a node's work that one host does. */
