@@ -4,6 +4,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { elements } from '#farlight/infer/service/tensor.js';
 import '../support/programs/liftoff.js';
 import { type ShardOptions, shard } from '#farlight/shard/index.js';
+import type { Route } from '#farlight/shard/plan/costs.js';
 import { type TestHost, testHost } from '#farlight/testing/index.js';
 
 import { until } from '../support/machine/processes.js';
@@ -12,6 +13,7 @@ import { runAlone } from './support/cpu-host.js';
 import { decode, gptModel, gptState } from './support/gpt.mjs';
 import { byLayers, difference, linesOf, noting } from './support/runs.js';
 import { engineOver, inputsOf } from './support/served.js';
+import { recognition, textImage } from './support/text-image.js';
 
 const GPT = { layers: 1, width: 48, heads: 12, vocabulary: 97, positions: 80 };
 const PROMPT = [1, 2, 3, 4, 5, 6, 7, 8];
@@ -21,6 +23,9 @@ const asked: Omit<ShardOptions, 'hosts'> = {
   state: gptState(GPT.layers),
   effort: 20_000,
 };
+
+/** Cases for `npm run shard`: software GPUs share the machine's cores. */
+const inLongForm = <Case>(...cases: Case[]) => (process.env.FARLIGHT_SHARD ? cases : []);
 
 const hosts: TestHost[] = [];
 
@@ -37,21 +42,25 @@ async function onSoftware(count: number): Promise<string[]> {
 }
 
 describe('a GPT over GPUs', () => {
-  test.each([
-    ['direct', 2],
-    ['client', 2],
-    ...(process.env.FARLIGHT_SHARD
-      ? ([
-          ['direct', 3],
-          ['direct', 4],
-        ] as const)
-      : []),
-  ] as const)(
-    'chooses (%s, %i hosts) the 64 tokens that it chooses on one, with its cache on the hosts',
-    async (route, count) => {
+  test.each<[Route, number, Partial<ShardOptions>]>([
+    ['direct', 2, {}],
+    ['client', 2, {}],
+    ...inLongForm<[Route, number, Partial<ShardOptions>]>(
+      ['direct', 3, {}],
+      ['client', 3, {}],
+      ['direct', 3, { weights: [1, 2, 3] }],
+      ['client', 3, { weights: [1, 2, 3] }],
+      ['direct', 4, {}],
+      ['client', 4, {}],
+      ['direct', 4, { weights: [2, 1, 1, 2] }],
+      ['client', 4, { weights: [2, 1, 1, 2] }],
+    ),
+  ])(
+    'chooses (%s, %i hosts, %j) the 64 tokens that it chooses on one, with its cache on the hosts',
+    async (route, count, options) => {
       const alone = await runAlone(gpt);
       const expected = await decode(alone, GPT, PROMPT, 64);
-      const model = await shard(gpt, { ...asked, hosts: await onSoftware(count), route });
+      const model = await shard(gpt, { ...asked, ...options, hosts: await onSoftware(count), route });
       const noted = noting(model);
       const { tokens, logits } = await decode(noted, GPT, PROMPT, 64);
       expect(tokens).toEqual(expected.tokens);
@@ -84,6 +93,37 @@ describe('a GPT over GPUs', () => {
       await model.release();
     },
     120_000,
+  );
+});
+
+describe('a text recognition over GPUs', () => {
+  test.each(
+    inLongForm<[Route, number, Partial<ShardOptions>]>(
+      ['direct', 2, { weights: [1, 2] }],
+      ['direct', 3, { weights: [1, 2, 3] }],
+      ['client', 3, { weights: [1, 2, 3] }],
+      ['direct', 4, {}],
+      ['client', 4, {}],
+    ),
+  )(
+    'reads (%s, %i hosts, %j) what it reads alone',
+    async (route, count, options) => {
+      const alone = await runAlone(new Uint8Array(recognition));
+      const [expected] = Object.values(await alone.run({ x: textImage() })) as [ort.Tensor];
+      const model = await shard(recognition, {
+        ...options,
+        hosts: await onSoftware(count),
+        route,
+        effort: 20_000,
+        shapes: { x: textImage().dims },
+      });
+      const [result] = Object.values(await model.run({ x: textImage() })) as [ort.Tensor];
+      expect(difference(result.data as Float32Array, expected.data as Float32Array)).toBeLessThan(1e-5);
+      expect(model.moved).toEqual(linesOf(model));
+      await model.release();
+      await alone.release();
+    },
+    300_000,
   );
 });
 

