@@ -147,7 +147,7 @@ describe('a cache that stays on the GPU', () => {
   it(
     'a cache on the GPU does not cross the network at each step, and changes no bit of the results',
     async () => {
-      const STEPS = 4;
+      const STEPS = 2;
       const program = [...recipeCommand('A cache that stays on the GPU'), '--steps', `${STEPS}`];
       const bytesWith = async (cache: string) => {
         const { bytesUp, bytesDown } = host.counters;
