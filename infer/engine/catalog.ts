@@ -133,15 +133,13 @@ export class Catalog {
 
   configuration(name: string, version?: string): ModelConfiguration {
     const { plan } = this.find(name, version);
-    const [step] = plan.steps;
-    const batches = !plan.isGraph && step?.unit.batches;
     const labels = new Map(
       plan.outputs.flatMap(({ name, from }) => {
         const names = plan.steps[from.step]?.unit.labels.get(from.name);
         return names ? [[name, names] as const] : [];
       }),
     );
-    return { ...this.metadata(name, version), maxBatchSize: batches ? step.unit.maxBatch : 0, labels };
+    return { ...this.metadata(name, version), maxBatchSize: plan.maxBatch, labels };
   }
 
   statistics(name?: string, version?: string): ModelStatistics[] {

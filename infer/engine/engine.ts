@@ -138,7 +138,12 @@ export class Engine implements InferenceService {
   async infer(request: InferenceRequest, signal?: AbortSignal): Promise<InferenceResult> {
     this.#refuseAtEnd();
     const { version, plan } = this.#catalog.find(request.model, request.version);
-    checkRequest(request, { inputs: plan.inputs, outputs: plan.outputs.map(({ name }) => name) });
+    checkRequest(request, {
+      inputs: plan.inputs,
+      outputs: plan.outputs.map(({ name }) => name),
+      // A model's batches are as large as they can be, and so may its requests be.
+      maxItems: plan.isGraph ? plan.maxBatch : 0,
+    });
     const { timeout, priority = 0, id, onSpan, tenant = '', share } = request;
     const bytes = request.inputs.reduce((sum, tensor) => sum + bytesOf(tensor), 0);
     this.#admit(tenant, bytes);

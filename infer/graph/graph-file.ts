@@ -9,6 +9,8 @@ export interface GraphFile {
   readonly steps: Readonly<Record<string, StepEntry>>;
   readonly outputs: Readonly<Record<string, string>>;
   readonly types?: Readonly<Record<string, string>>;
+  /** The most items of a request: the first dimension of all inputs and outputs. Default: that dimension is no batch. */
+  readonly maxBatch?: number;
 }
 
 export interface StepEntry {

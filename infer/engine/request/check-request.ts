@@ -17,7 +17,12 @@ const MOST_DIMENSIONS = 16;
  */
 export function checkRequest(
   { model, inputs, outputs = [], timeout, priority }: InferenceRequest,
-  declared: { readonly inputs: readonly TensorDeclaration[]; readonly outputs: readonly string[] },
+  declared: {
+    readonly inputs: readonly TensorDeclaration[];
+    readonly outputs: readonly string[];
+    /** The most items; 0 where there is no limit. All inputs have as many. */
+    readonly maxItems: number;
+  },
 ): void {
   const given = new Map<string, Tensor>();
   for (const tensor of inputs) {
@@ -30,6 +35,7 @@ export function checkRequest(
     checkTensor(tensor, declaration);
     given.delete(declaration.name);
   }
+  if (declared.maxItems > 0) checkItems(inputs, model, declared.maxItems);
   const [unknown] = given.keys();
   if (unknown !== undefined) {
     const names = declared.inputs.map(({ name }) => name).join(', ');
@@ -45,6 +51,19 @@ export function checkRequest(
   if (priority !== undefined && !(Number.isSafeInteger(priority) && priority >= 0)) {
     throw invalid('The priority must be a whole number, 0 or more.');
   }
+}
+
+function checkItems(inputs: readonly Tensor[], model: string, most: number): void {
+  const [first, ...others] = inputs;
+  const items = first?.shape[0] ?? 0;
+  const other = others.find(({ shape }) => shape[0] !== items);
+  if (other) {
+    throw invalid(
+      `Input "${first?.name}" has ${items} items and "${other.name}" has ${other.shape[0]}: the first dimensions must be equal.`,
+    );
+  }
+  if (items < 1 || items > most)
+    throw invalid(`${model} takes 1 to ${most} items, and the request has ${items}.`);
 }
 
 /** Whether a tensor can be one that is declared. A dimension of -1 has any length. */

@@ -2,6 +2,7 @@ import { type Graph, type StepEntry, typeOf } from '../../graph/graph-file.js';
 import type { ScheduledGraph } from '../../schedule/types.js';
 import type { TensorDeclaration } from '../../service/tensor.js';
 import type { Unit } from './unit.js';
+import { describe } from './values.js';
 
 /** Where a value comes from: an output of a step, by the step's index; of the request itself where that is -1. */
 export interface Source {
@@ -29,6 +30,8 @@ export interface Plan {
   readonly name: string;
   readonly version: string;
   readonly isGraph: boolean;
+  /** The most items of a batch; 0 where the first dimension is no batch. */
+  readonly maxBatch: number;
   readonly steps: readonly PlanStep[];
   readonly inputs: readonly TensorDeclaration[];
   readonly outputs: readonly (TensorDeclaration & { readonly from: Source })[];
@@ -54,6 +57,7 @@ export function modelPlan(name: string, version: string, unit: Unit): Plan {
     name,
     version,
     isGraph: false,
+    maxBatch: batches ? unit.maxBatch : 0,
     steps: [step],
     inputs,
     outputs: outputs.map((output) => ({ ...output, from: { step: 0, name: output.name } })),
@@ -95,12 +99,20 @@ export function graphPlan({ name, file, order }: Graph, unitOf: (step: StepEntry
       (from.step === REQUEST ? ofInput(from.name) : outputType(steps[from.step] as PlanStep, from));
     return { name: output, ...type, from };
   });
+  const inputs = file.inputs.map((input) => ({ name: input, ...ofInput(input) }));
+  const { maxBatch = 0 } = file;
+  const unbatched = maxBatch > 0 && [...inputs, ...outputs].find(({ shape }) => shape[0] !== -1);
+  if (unbatched)
+    throw new Error(
+      `"${unbatched.name}" has no first dimension of any length, -1, for the items that maxBatch allows: it is ${describe(unbatched.datatype, unbatched.shape)}.`,
+    );
   return {
     name,
     version: '1',
     isGraph: true,
+    maxBatch,
     steps,
-    inputs: file.inputs.map((input) => ({ name: input, ...ofInput(input) })),
+    inputs,
     outputs,
     scheduled: { name, steps: steps.map((step, index) => scheduledStep(step, stays(index, steps, outputs))) },
   };

@@ -226,6 +226,29 @@ types: { page: 'INT32[-1]' }
     );
   });
 
+  it('tells its largest batch, and takes no more items', async () => {
+    const graph = `
+inputs: [page]
+steps: { whole: { function: crops.mjs#whole, inputs: { page: page } } }
+outputs: { y: whole.y }
+types: { page: 'INT32[-1,1]', y: 'INT32[-1,1]' }
+maxBatch: 2
+`;
+    const whole = fn(({ page }) => ({ y: { ...(page as Tensor), name: 'y' } }));
+    const batches = { 'batches/graph.yaml': graph, 'batches/crops.mjs': 'export {};' };
+    const served = await serve(models, { files: batches, functions: { whole } });
+    expect(served.engine.configuration('batches').maxBatchSize).toBe(2);
+    const of = (...items: number[]) => answer(served, 'batches', [int32('page', [items.length, 1], items)]);
+    expect(await of(5, 6)).toEqual({ y: [5, 6] });
+    expect(await of(5, 6, 7)).toBe('invalid: batches takes 1 to 2 items, and the request has 3.');
+  });
+
+  it('cannot be served where it has a largest batch, and a value without a dimension for it', async () => {
+    const graph = OCR.replace('types:', 'maxBatch: 2\ntypes:');
+    const served = await serve(models, { files: { ...files, 'ocr/graph.yaml': graph }, functions });
+    expect(await answer(served, 'ocr', [page([1, 2])])).toMatch(/"total" has no first dimension/);
+  });
+
   it('cannot be served where it does not go with its models', async () => {
     const bad = OCR.replace('x: first.y', 'z: first.y').replace('{ rows: second.y,', '{');
     const served = await serve(models, { files: { ...files, 'ocr/graph.yaml': bad }, functions });
