@@ -104,7 +104,7 @@ export class KubernetesCluster {
     }
   }
 
-  /** Has the node's Docker do something to the container of a Pod: `kill`, `pause`, `unpause`. */
+  /** Has the node's Docker do something to the container of a Pod, unless that has ended: `kill`, `pause`, `unpause`. */
   container(what: string, pod: string): void {
     const docker = (...args: string[]) =>
       execFileSync('docker', ['-H', `unix://${this.#folder}/docker.sock`, ...args], {
@@ -115,7 +115,11 @@ export class KubernetesCluster {
     const [id] = docker('ps', '-q', '--filter', `${labels[0]}=${pod}`, '--filter', `${labels[1]}=job`).split(
       '\n',
     );
-    if (id) docker(what, id);
+    try {
+      if (id) docker(what, id);
+    } catch {
+      // It has ended in the meantime.
+    }
   }
 
   async close(): Promise<void> {
