@@ -53,7 +53,7 @@ function whereComing(coming: readonly string[], wanted: number): string {
   if (wanted === 1) return first;
   const late = coming.find((each) => each !== READY);
   const ready = coming.filter((each) => each === READY).length;
-  return `${ready} of its ${wanted} hosts are ready${late === undefined ? '' : `, another is ${late}`}`;
+  return `${ready} of its ${wanted} hosts ready${late === undefined ? '' : `; the next one is ${late}`}`;
 }
 
 function queued(own: number, held: number, max: number, most: number): string {

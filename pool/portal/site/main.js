@@ -140,7 +140,8 @@ function paintBadge(cell, phase) {
 }
 
 function programText({ program, hosts: number }) {
-  return number > 1 ? `${program} (${count(number)} hosts)` : program;
+  // The number and its word stay in one line.
+  return number > 1 ? `${program} (${count(number)}\u00a0hosts)` : program;
 }
 
 function whereOrWhy({ phase, why, ahead, until }) {

@@ -193,7 +193,7 @@ describe('the reasons that a portal tells', () => {
     const queued = { tenant: 'a', phase: 'queued', why: 'Resources', isHeld: false } as const;
     const waiting = situation(['a1*3'], []).waiting;
     expect(told([ready, queued], { waiting })).toEqual([
-      '1 of its 3 hosts are ready, another is queued: Resources',
+      '1 of its 3 hosts ready; the next one is queued: Resources',
     ]);
   });
 
