@@ -17,6 +17,7 @@ import { SharedRunner } from './run/shared-runner.js';
 import { FileSink } from './sinks/file-sink.js';
 import { HttpSink } from './sinks/http-sink.js';
 import { NatsSink } from './sinks/nats-sink.js';
+import type { Sink } from './sinks/sink.js';
 import { openSource } from './sources/open-source.js';
 import { PostedRecords } from './sources/posted-records.js';
 
@@ -41,6 +42,9 @@ export interface Site {
   posted(source: string): PostedRecords | undefined;
   close(): Promise<void>;
 }
+
+/** The observer hears of each output, and the dashboard shows the last ones: nothing else is to be done. */
+const PAGE: Sink = { write: async () => {}, mark: () => undefined, close: async () => {} };
 
 /** The folder in which modules are copied. */
 export function copiesIn(folder: string): string {
@@ -89,6 +93,7 @@ export async function openApplication(options: SiteOptions, first: () => Promise
           if (sink?.kind === 'http') return new HttpSink({ url: sink.url, application: of, log });
           if (sink?.kind === 'nats')
             return new NatsSink({ nats: await nats(), subject: sink.subject, application: of, log });
+          if (sink?.kind === 'page') return PAGE;
           const file = name === ERRORS ? errorsIn(folder) : (sink?.file ?? '');
           return FileSink.open(file, mark as number | undefined, durable);
         },

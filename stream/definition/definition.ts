@@ -44,6 +44,8 @@ export type SinkDefinition = (
   | { readonly kind: 'file'; readonly file: string }
   | { readonly kind: 'http'; readonly url: string }
   | { readonly kind: 'nats'; readonly subject: string }
+  /** The dashboard shows so many of its last outputs. */
+  | { readonly kind: 'page'; readonly last: number }
 ) & {
   readonly values: Readonly<Record<string, string>>;
   /** A line for each row of this value, which all others have too; one line if left out. */

@@ -112,12 +112,13 @@ function resolveSource(entry: SourceEntry, { folder }: StreamGraph, functions: F
 }
 
 function resolveSink(
-  { file, nats, http = '', values, each }: SinkEntry,
+  { file, nats, page, http = '', values, each }: SinkEntry,
   source: string,
   { folder }: StreamGraph,
 ): SinkDefinition {
   const rest = { source, values, ...(each !== undefined && { each }) };
   if (file !== undefined) return { kind: 'file', file: resolve(folder, file), ...rest };
+  if (page !== undefined) return { kind: 'page', last: page, ...rest };
   return nats === undefined ? { kind: 'http', url: http, ...rest } : { kind: 'nats', subject: nats, ...rest };
 }
 

@@ -52,6 +52,7 @@ export interface SinkEntry {
   readonly file?: string;
   readonly http?: string;
   readonly nats?: string;
+  readonly page?: number;
   readonly values: Readonly<Record<string, string>>;
   readonly each?: string;
 }
@@ -70,7 +71,7 @@ export interface StreamGraph {
 
 const schema = schemaIn<StreamFile>(new URL('./stream.schema.json', import.meta.url));
 const KINDS = ['wav', 'folder', 'http', 'nats', 'generator'] as const;
-const SINK_KINDS = ['file', 'http', 'nats'] as const;
+const SINK_KINDS = ['file', 'http', 'nats', 'page'] as const;
 /** Settings of sources, and the kind that each belongs to. */
 const SETTINGS = {
   samples: 'wav',

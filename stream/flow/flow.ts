@@ -125,6 +125,11 @@ export class Flow<Value> {
     return this.#passes.size;
   }
 
+  /** The records that are on their way. */
+  *records(): Generator<FlowRecord<Value>> {
+    for (const { record } of this.#passes) yield record;
+  }
+
   /** Whether a cut was made that is neither committed nor abandoned. */
   get isCutting(): boolean {
     return this.#before !== undefined;

@@ -18,7 +18,7 @@ import {
   type RunAction,
   type WriteAction,
 } from '../flow/flow.js';
-import type { State, Version } from '../flow/version.js';
+import type { FlowRecord, State, Version } from '../flow/version.js';
 import { type CheckpointStore, UncertainError } from '../log/checkpoint-store.js';
 import type { LoggedRecord, NewRecord, SourceLog } from '../log/record-log.js';
 import type { Output, Sink } from '../sinks/sink.js';
@@ -59,12 +59,14 @@ export interface ApplicationOptions {
   readonly observer?: ApplicationObserver | undefined;
   /** Records on their way at most. */
   readonly window?: number;
+  /** The bytes of their values at most. A record that is longer than that goes alone. */
+  readonly windowBytes?: number;
   /** Milliseconds from one checkpoint to the next, at least. */
   readonly checkpointEvery?: number;
   log(message: string): void;
 }
 
-const DEFAULTS = { window: 1000, checkpointEvery: 10_000 };
+const DEFAULTS = { window: 1000, windowBytes: 256 << 20, checkpointEvery: 10_000 };
 /** Of the time, at most so much goes into checkpoints. */
 const CHECKPOINT_SHARE = 0.1;
 
@@ -107,6 +109,8 @@ export class Application {
   /** Cuts follow each other. */
   #changes: Promise<unknown> = Promise.resolve();
   #hasNew = false;
+  /** Of the values of records on their way. */
+  #passingBytes = 0;
   #isClosed = false;
   #reject!: (error: unknown) => void;
   /** Rejects when the application cannot go on: the log or a sink is broken, or there is a bug. */
@@ -367,12 +371,15 @@ export class Application {
     const cutting = this.#cutting;
     const checkpoint = cutting?.isStoring === false ? this.#flow.checkpoint() : undefined;
     for (const action of this.#flow.take()) this.#act(action);
-    for (const record of this.#flow.takePassed()) this.#options.observer?.passed(record);
+    for (const record of this.#flow.takePassed()) {
+      this.#passingBytes -= bytesOf(record);
+      this.#options.observer?.passed(record);
+    }
     if (cutting && checkpoint) {
       cutting.isStoring = true;
       void this.#store(cutting, checkpoint);
     }
-    if (this.#flow.passing < this.#options.window) for (const reader of this.#readers.values()) reader.wake();
+    if (this.#hasRoom) for (const reader of this.#readers.values()) reader.wake();
   }
 
   async #store(cutting: Cutting, { epoch, cut, states }: Checkpoint<Tensor>): Promise<void> {
@@ -406,6 +413,8 @@ export class Application {
     if (!cutting || cutting.isStoring || this.#isClosed) return;
     this.#cutting = undefined;
     this.#flow.abandon();
+    // Those of sources that only the new version has are gone.
+    this.#passingBytes = [...this.#flow.records()].reduce((sum, record) => sum + bytesOf(record), 0);
     this.#go();
     cutting.reject(reason);
   }
@@ -468,14 +477,20 @@ export class Application {
     }
   }
 
+  get #hasRoom(): boolean {
+    const { window, windowBytes } = this.#options;
+    return this.#flow.passing < window && this.#passingBytes < windowBytes;
+  }
+
   #admit(source: string, record: LoggedRecord): boolean {
-    if (this.#flow.passing >= this.#options.window) return false;
+    if (!this.#hasRoom) return false;
     if (!this.#flow.version.sources.includes(source)) return false;
     const { offset, key, values, position, traceparent } = record;
     this.#hasNew = true;
     if (position !== undefined) this.#positionsOf(source).set(key, position);
     const admitted = { source, offset, key, values };
     this.#options.observer?.admitted(admitted, traceparent);
+    this.#passingBytes += bytesOf(admitted);
     this.#flow.admit(admitted);
     if (offset + 1 >= (this.#replays.get(source) ?? Number.POSITIVE_INFINITY)) this.#replays.delete(source);
     if (this.#replays.size === 0) this.#onReplayed?.();
@@ -628,9 +643,17 @@ function sinkId(name: string, { sinks }: Definition): string {
   const sink = sinks[name];
   if (!sink) return name;
   if (sink.kind === 'nats') return `${name} nats ${sink.subject}`;
+  if (sink.kind === 'page') return `${name} page`;
   return `${name} ${sink.kind === 'file' ? sink.file : sink.url}`;
 }
 
 function named(changes: readonly Change[], change: Change['change']): string[] {
   return changes.filter((each) => each.change === change).map(({ name }) => name);
+}
+
+function bytesOf({ values }: Pick<FlowRecord<Tensor>, 'values'>): number {
+  const lengths = Object.values(values).flatMap(({ data }) =>
+    data instanceof Uint8Array ? [data.length] : data.map(({ length }) => length),
+  );
+  return lengths.reduce((sum, length) => sum + length, 0);
 }

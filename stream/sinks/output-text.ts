@@ -7,10 +7,14 @@ import { identityOf, type Output } from './sink.js';
  * nested as its shape says. Integers of 64 bits that a number cannot hold are text, and so are NaN and infinities.
  */
 export function outputText(output: Output): string {
-  const { source, offset, index, key, values, error } = output;
+  const { source, offset, index, key, error } = output;
   const id = identityOf(output);
-  const written = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, plain(value)]));
+  const written = plainValues(output);
   return JSON.stringify({ id, source, offset, index, key, ...(error ? { error } : { values: written }) });
+}
+
+export function plainValues({ values }: Pick<Output, 'values'>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, plain(value)]));
 }
 
 /** The id of a line that `outputText` has made; undefined if it is none. */

@@ -75,5 +75,6 @@ function sourceTitle(source: SourceDefinition): string {
 
 function sinkTitle(sink: SinkDefinition): string {
   if (sink.kind === 'nats') return `nats ${sink.subject}`;
+  if (sink.kind === 'page') return 'page';
   return sink.kind === 'file' ? `file ${basename(sink.file)}` : `http ${new URL(sink.url).host}`;
 }

@@ -7,8 +7,16 @@ import { ERRORS } from '../flow/flow.js';
 import type { FlowRecord } from '../flow/version.js';
 import type { ApplicationObserver, StepEnd, UpgradeEnd } from '../run/observer.js';
 import type { ApplicationStatus, Upgrading } from '../run/status.js';
-import type { Output } from '../sinks/sink.js';
-import type { AllView, ApplicationView, EndedUpgradeView, NodeView, PostedView } from './application-view.js';
+import { plainValues } from '../sinks/output-text.js';
+import { identityOf, type Output } from '../sinks/sink.js';
+import type {
+  AllView,
+  ApplicationView,
+  EndedUpgradeView,
+  NodeView,
+  OutputView,
+  PostedView,
+} from './application-view.js';
 import { changeOf, type GraphNode, graphOf } from './graph.js';
 import { History, RecentSums, type SecondView } from './history.js';
 import { Lags } from './lags.js';
@@ -49,6 +57,8 @@ export interface Facts {
 /** The upgrades that are shown. */
 const MOST_UPGRADES = 20;
 const MOST_RUNS = 1024;
+/** The most characters of an output on the page. */
+const LONGEST_TEXT = 300;
 const BATCH_SIZES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
 const LAG_SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
 
@@ -77,6 +87,8 @@ export class Observatory implements ApplicationObserver {
   readonly #runs = new Set<number>();
   readonly #upgrades: EndedUpgradeView[] = [];
   readonly #outcomes = { committed: 0, abandoned: 0 };
+  /** By sink to the page, its last outputs, the newest first. */
+  readonly #outputs = new Map<string, OutputView[]>();
   /** By step and by sink. */
   readonly #batches = new Map<string, Histogram>();
   readonly #lagsOf = new Map<string, Histogram>();
@@ -129,8 +141,25 @@ export class Observatory implements ApplicationObserver {
       this.#sums.add(time(), `sink ${sink}`, outputs.length);
       histogramIn(this.#lagsOf, sink, LAG_SECONDS).add(lag / 1000, outputs.length);
     }
+    const definition = this.#options.application().definition.sinks[sink];
+    if (definition?.kind === 'page') this.#show(sink, outputs, definition.last);
     const name = sink === ERRORS ? 'errors' : `sink ${sink}`;
     if (passing?.trace) passing.spans.push({ name, from: passing.done, to: now(), spans: [] });
+  }
+
+  #show(sink: string, outputs: readonly Output[], last: number): void {
+    const at = this.#options.time();
+    const views = outputs.slice(-last).map((output): OutputView => {
+      const text = JSON.stringify(plainValues(output));
+      return {
+        sink,
+        id: identityOf(output),
+        at,
+        key: output.key,
+        text: text.length > LONGEST_TEXT ? `${text.slice(0, LONGEST_TEXT)}…` : text,
+      };
+    });
+    this.#outputs.set(sink, [...views.reverse(), ...(this.#outputs.get(sink) ?? [])].slice(0, last));
   }
 
   passed(record: FlowRecord<Tensor>): void {
@@ -221,6 +250,9 @@ export class Observatory implements ApplicationObserver {
     const nodes = graphOf(definition, upgrading?.definition).map((node) =>
       this.#node(node, status, upgrading?.plan),
     );
+    const pages = Object.entries(definition.sinks).flatMap(([sink, { kind }]) =>
+      kind === 'page' ? [sink] : [],
+    );
     const rateOf = (kind: NodeView['kind']) =>
       nodes.reduce((sum, node) => sum + (node.kind === kind ? node.rate : 0), 0);
     const recent = this.#history
@@ -240,6 +272,7 @@ export class Observatory implements ApplicationObserver {
       nodes,
       ...(upgrading && { upgrade: { to: upgrading.definition.id, phase: upgrading.phase } }),
       upgrades: this.#upgrades,
+      ...(pages.length > 0 && { outputs: pages.flatMap((sink) => this.#outputs.get(sink) ?? []) }),
     };
   }
 

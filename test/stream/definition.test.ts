@@ -125,7 +125,7 @@ describe('a file of an application', () => {
       'a sink that goes nowhere',
       'file: out.jsonl, ',
       '',
-      '16:3 Sink "out" must have one of file, http, nats.',
+      '16:3 Sink "out" must have one of file, http, nats, page.',
     ],
     [
       'a model that is not there',

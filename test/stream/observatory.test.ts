@@ -20,12 +20,12 @@ describe('the observatory of an application', () => {
     application.pass('e', { run: 2, ms: 90 });
     application.now += 1000;
     const { all } = application.observatory.view();
-    expect(all?.lag).toEqual({ outputs: 5, median: 50, p99: 50 });
-    expect(all?.rates).toEqual({ records: 1, outputs: 1, failed: 0 });
+    expect(all?.lag).toEqual({ outputs: 10, median: 50, p99: 100 });
+    expect(all?.rates).toEqual({ records: 1, outputs: 2, failed: 0 });
     const detect = stepIn(application, 'detect');
     expect(detect).toMatchObject({ rate: 1, ms: 50, items: 2.5, largest: 4, running: 0, hasState: true });
     const [second] = application.observatory.seconds(0);
-    expect(second).toMatchObject({ passed: 5, outputs: 5, runs: 2, items: 5, lag: 100 });
+    expect(second).toMatchObject({ passed: 5, outputs: 10, runs: 2, items: 5, lag: 100 });
     application.now += 10_000;
     expect(stepIn(application, 'detect')).toMatchObject({ rate: 0, ms: 0, items: 0 });
   });
@@ -50,6 +50,7 @@ describe('the observatory of an application', () => {
       ['step detect', 'changed', ['source sound']],
       ['step smooth', 'added', ['step detect']],
       ['sink out', 'changed', ['step smooth']],
+      ['sink shown', 'kept', ['step detect']],
     ]);
     expect(stepIn(application, 'detect').state).toBe('kept');
     application.ended('the disk is full');
@@ -80,10 +81,21 @@ describe('the observatory of an application', () => {
     expect(tree?.parts.map(({ name, from, to }) => [name, from, to])).toEqual([
       ['step detect', 1_000_005, 1_000_045],
       ['sink out', 1_000_045, 1_000_050],
+      ['sink shown', 1_000_045, 1_000_050],
     ]);
     expect(tree?.parts[0]?.attributes).toEqual({ 'farlight.application.version': 'v1' });
     expect(tree?.parts[0]?.parts).toMatchObject([
       { name: 'run model silero version 1', attributes: { 'farlight.batch.size': 4 } },
+    ]);
+  });
+
+  it('shows the last outputs of a sink to the page, the newest first', () => {
+    const application = new ObservedApplication();
+    expect(application.observatory.view().all?.outputs).toEqual([]);
+    for (const key of ['a', 'b', 'c']) application.pass(key);
+    expect(application.observatory.view().all?.outputs).toMatchObject([
+      { sink: 'shown', id: 'sound/2/0', key: 'c', text: '{"y":2}' },
+      { sink: 'shown', id: 'sound/1/0', key: 'b', text: '{"y":1}' },
     ]);
   });
 

@@ -64,8 +64,12 @@ describe('the page of a stream application', { timeout: 90_000 }, () => {
     const { application, url } = await serve();
     for (const key of ['a', 'b', 'c']) application.pass(key, { run: 1 });
     const page = await open(url);
-    expect(await page.locator('#graph .node').count()).toBe(3);
-    expect(await page.locator('#graph path').count()).toBe(2);
+    expect(await page.locator('#graph .node').count()).toBe(4);
+    expect(await page.locator('#graph path').count()).toBe(3);
+    expect((await rowsOf(page, '#outputs')).map(([, key, , values]) => [key, values])).toEqual([
+      ['c', '{"y":2}'],
+      ['b', '{"y":1}'],
+    ]);
     expect((await rowsOf(page, '#sources'))[0]?.slice(0, 2)).toEqual(['sound', '3']);
     expect(await page.locator('#upgrade').isVisible()).toBe(false);
     application.upgrade();
@@ -74,7 +78,7 @@ describe('the page of a stream application', { timeout: 90_000 }, () => {
       'detect changed, state kept',
     );
     expect(await page.locator('#graph .node.added').textContent()).toContain('smooth added');
-    expect(await page.locator('#graph path').count()).toBe(3);
+    expect(await page.locator('#graph path').count()).toBe(4);
     application.ended();
     await page.locator('#upgrades tbody tr').waitFor();
     expect((await rowsOf(page, '#upgrades'))[0]).toMatchObject({

@@ -20,7 +20,10 @@ export function definitionOf(id: string, detect: number, ...more: string[]): Def
     id,
     sources: { sound: { kind: 'http', types: { x: 'INT32[1]' } } },
     steps: [model, ...added],
-    sinks: { out: { kind: 'file', file: '/out.jsonl', source: 'sound', values: { y: `${last}.o` } } },
+    sinks: {
+      out: { kind: 'file', file: '/out.jsonl', source: 'sound', values: { y: `${last}.o` } },
+      shown: { kind: 'page', last: 2, source: 'sound', values: { y: 'detect.o' } },
+    },
   };
 }
 
@@ -95,7 +98,10 @@ export class ObservedApplication {
       values: { y: tensorOf(record.offset) },
     };
     this.now += 5;
-    if (error === '') observatory.wrote(record, 'out', [output]);
+    if (error === '') {
+      observatory.wrote(record, 'out', [output]);
+      observatory.wrote(record, 'shown', [{ ...output, sink: 'shown' }]);
+    }
     observatory.passed(record);
   }
 
