@@ -10,6 +10,8 @@ export type Target =
   | { readonly kind: 'file'; readonly file: string }
   | { readonly kind: 'http'; readonly url: string }
   | { readonly kind: 'nats'; readonly subject: string }
+  /** The dashboard of the coordinator. */
+  | { readonly kind: 'page' }
   | { readonly kind: 'errors' };
 
 /** Outputs, as a partition hands them on. */
@@ -110,6 +112,7 @@ export function deliveryIn(content: Uint8Array | undefined): Delivery | undefine
 function targetOf(sink: SinkDefinition | undefined): Target {
   if (!sink) return { kind: 'errors' };
   if (sink.kind === 'file') return { kind: 'file', file: sink.file };
+  if (sink.kind === 'page') return { kind: 'page' };
   return sink.kind === 'http' ? { kind: 'http', url: sink.url } : { kind: 'nats', subject: sink.subject };
 }
 
