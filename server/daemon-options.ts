@@ -13,6 +13,18 @@ export interface Lease {
   isValid(): boolean;
 }
 
+/** When sessions are parked, and where. */
+export interface ParkingSettings {
+  /** The folder above the folders of hosts. */
+  root: string;
+  /** After how long without a command a session is parked, in milliseconds; 0: only when it is asked for. */
+  idleMs: number;
+  /** How long a session may stay parked, in milliseconds. Default a day. */
+  keepMs?: number | undefined;
+  /** The most bytes of all parked sessions. Default 16 GiB, or half of the free disk space if that is less. */
+  maxBytes?: number | undefined;
+}
+
 export interface DaemonOptions extends HostTrustOptions {
   /** Default: the host is valid until it is stopped. */
   lease?: Lease | undefined;
@@ -61,6 +73,8 @@ export interface DaemonOptions extends HostTrustOptions {
    * none, and then no session has a line.
    */
   peers?: readonly string[] | undefined;
+  /** Parks idle sessions: stores them and ends their executors until their programs go on. Default: never. */
+  parking?: ParkingSettings | undefined;
   /** Serve even while no GPU can be opened, say so, and keep trying. Default false. */
   withoutGpu?: boolean | undefined;
   /** The executor's program. Default: Farlight's; a test may give another. */

@@ -14,6 +14,7 @@ import { ExecutorPool } from './daemon/executors/executor-pool.js';
 import { type MemoryBounds, memoryBounds } from './daemon/executors/memory-bounds.js';
 import { processMemory } from './daemon/executors/process-memory.js';
 import { type LineEnd, Lines, parsePeers } from './daemon/sessions/lines.js';
+import { ParkedStore } from './daemon/sessions/parked-store.js';
 import { Sessions } from './daemon/sessions/sessions.js';
 import { GpuCapacity } from './daemon/tenants/gpu-capacity.js';
 import { Quotas } from './daemon/tenants/quotas.js';
@@ -51,6 +52,8 @@ export class Daemon {
   readonly #contents: TenantContents | undefined;
   readonly #capacity: GpuCapacity;
   readonly #shares: Shares;
+  /** Undefined where sessions are never parked. */
+  readonly #parked: ParkedStore | undefined;
   readonly #sessions: Sessions;
   readonly #grpc: GrpcServer;
   readonly #listeners: Listeners;
@@ -196,6 +199,8 @@ export class Daemon {
       onFound: () => this.#shares.look(),
     });
     this.#shares = new Shares(quotas, this.#capacity);
+    const { parking } = options;
+    this.#parked = parking && new ParkedStore(parking.root, parking.maxBytes);
     this.#sessions = new Sessions({
       versions: this.#versions,
       pool: this.#pool,
@@ -205,6 +210,11 @@ export class Daemon {
       bridges,
       lines,
       resumeMs: options.resumeMs ?? 30_000,
+      parking: this.#parked && {
+        store: this.#parked,
+        idleMs: options.parking?.idleMs ?? 0,
+        keepMs: options.parking?.keepMs ?? DAY_MS,
+      },
       silence: options.silence,
       gpuMs: options.gpuMs ?? 120_000,
       manyTenants: this.#manyTenants,
@@ -350,6 +360,7 @@ export class Daemon {
     await this.#sessions.end({ code: 'SHUTTING_DOWN', message: this.#goodbye() }, SHUTDOWN_GRACE_MS);
     await this.#pool.close();
     this.#shares.close();
+    this.#parked?.close();
     await Promise.all([this.#listeners.close(SHUTDOWN_GRACE_MS), this.#grpc.close(SHUTDOWN_GRACE_MS)]);
     invariant(this.#sessions.size === 0, 'a closed daemon has no sessions');
   }

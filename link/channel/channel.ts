@@ -56,6 +56,12 @@ export interface ChannelBounds {
   ackBytes: number;
 }
 
+/** How many of the peer's frames were taken, and how many of this end's frames the peer has acknowledged. */
+export interface ChannelCounts {
+  readonly taken: number;
+  readonly acknowledged: number;
+}
+
 const BOUNDS = { windowBytes: LIMITS.windowBytes, ackBytes: 64 << 10 } as const satisfies ChannelBounds;
 
 /**
@@ -123,6 +129,20 @@ export class Channel {
   /** How many frames of the peer were taken. */
   get taken(): number {
     return this.#taken;
+  }
+
+  /** Whether frames of the peer wait here. */
+  get hasWaiting(): boolean {
+    return this.#waiting.length > 0;
+  }
+
+  /** Continues the channel of another process, which had no unacknowledged frames. Call it before anything else. */
+  restore({ taken, acknowledged }: ChannelCounts): void {
+    this.#taken = taken;
+    this.#told = taken;
+    this.#first = acknowledged;
+    this.#next = acknowledged;
+    this.#written = acknowledged;
   }
 
   /** Whether there is a connection. */

@@ -8,6 +8,8 @@ import type {
   CompileAhead,
   ExecutorCommand,
   ExecutorReport,
+  ParkedChannel,
+  ParkedPlace,
   SessionDescription,
 } from '../../proto/session/executor-messages.js';
 import type { Resume } from '../../proto/session/handshake.js';
@@ -45,6 +47,12 @@ export interface ExecutorChildEvents {
   onTraffic?(traffic: Traffic, work: WorkCounts | undefined): void;
   /** New spans, while somebody watches. `left` more were left out. */
   onSpans?(spans: readonly Span[], left: number): void;
+  /** The session is stored. */
+  onParked?(parked: { bytes: number; channel: ParkedChannel }): void;
+  /** The session stays as it is. With `isAtWork` it had something to do. */
+  onNotParked?(why: { reason: string; isAtWork: boolean }): void;
+  /** A parked session is back. */
+  onUnparked?(): void;
   /** The session has ended, and its client knows. */
   onSessionEnded?(why: SessionEnded): void;
   /** The next session may begin. */
@@ -92,6 +100,9 @@ export class ExecutorChild {
   readonly #handed = new HandedConnections<Socket, { about: Attempt; head: Uint8Array }>(
     (socket, { about, head }) => this.#resume(about, socket, head),
   );
+  /** Near connections that stay open here when the process has taken them, and the newest that it has. */
+  readonly #keeping = new WeakSet<Socket>();
+  #near: Socket | undefined;
   #ending = false;
   #gone = false;
   /** The IPC channel, and stderr. */
@@ -157,8 +168,46 @@ export class ExecutorChild {
     this.#tell({ type: 'compileAhead', ...about });
   }
 
-  /** Begins a session on a client's connection, or on the pipe. `head` has the bytes that were already read. */
-  begin(session: SessionDescription, socket?: Socket, head: Uint8Array = new Uint8Array(0)): void {
+  /**
+   * Stores the session in a file of at most so many bytes. `onParked` or `onNotParked` is the reply. After `onParked` the
+   * process does nothing more for the session.
+   */
+  park(place: ParkedPlace & { mostBytes: number }): void {
+    this.#tell({ type: 'park', ...place });
+  }
+
+  /** Brings a parked session back on a connection, which is handed over as for `begin`. */
+  unpark(
+    parked: Omit<Extract<ExecutorCommand, { type: 'unpark' }>, 'type'>,
+    socket: Socket,
+    isNear: boolean,
+  ): void {
+    if (isNear) this.#keeping.add(socket);
+    const head = Buffer.concat([parked.head, stopReading(socket)]);
+    this.#tell({ type: 'unpark', ...parked, head }, socket);
+  }
+
+  /**
+   * The near connection of a session that was parked, which belongs to the caller from now on. It is open until its client
+   * closes it or ends.
+   */
+  takeNear(): Socket | undefined {
+    const near = this.#near;
+    this.#near = undefined;
+    return near;
+  }
+
+  /**
+   * Begins a session on a client's connection, or on the pipe. `head` has the bytes that were already read. With `isNear`
+   * the connection stays open here too, see `takeNear`.
+   */
+  begin(
+    session: SessionDescription,
+    socket?: Socket,
+    head: Uint8Array = new Uint8Array(0),
+    isNear = false,
+  ): void {
+    if (socket && isNear) this.#keeping.add(socket);
     const read = socket ? Buffer.concat([head, stopReading(socket)]) : head;
     this.#tell({ type: 'begin', session, head: read }, socket);
   }
@@ -167,7 +216,8 @@ export class ExecutorChild {
    * Hands over another connection of the session's client, when the process has taken the one before. If several
    * attempts wait for a busy process, only the newest is of use, and the others are closed.
    */
-  resume(about: Attempt, socket: Socket, head: Uint8Array): void {
+  resume(about: Attempt, socket: Socket, head: Uint8Array, isNear = false): void {
+    if (isNear) this.#keeping.add(socket);
     this.#handed.offer(socket, about.attempt, { about, head });
   }
 
@@ -292,7 +342,7 @@ export class ExecutorChild {
     } else if (report.type === 'exiting') {
       this.#reported = new FarlightError(report.code, report.message);
     } else if (report.type === 'taken') {
-      this.#handed.taken();
+      this.#taken(this.#handed.taken());
     } else if (this.#ending) {
       // No other report matters now.
     } else if (report.type === 'ready') {
@@ -302,7 +352,14 @@ export class ExecutorChild {
       this.#events.onTraffic?.(traffic, work);
     } else if (report.type === 'spans') {
       this.#events.onSpans?.(report.spans, report.left);
+    } else if (report.type === 'parked') {
+      this.#events.onParked?.(report);
+    } else if (report.type === 'notParked') {
+      this.#events.onNotParked?.(report);
+    } else if (report.type === 'unparked') {
+      this.#events.onUnparked?.();
     } else if (report.type === 'sessionEnded') {
+      this.takeNear()?.destroy();
       this.#events.onSessionEnded?.(report);
     } else if (report.type === 'idle') {
       this.#events.onIdle?.();
@@ -317,10 +374,21 @@ export class ExecutorChild {
     }
   }
 
+  /** The process has a connection. A near one stays open here too. */
+  #taken(socket: Socket | undefined): void {
+    if (!socket || !this.#keeping.has(socket)) {
+      socket?.destroy();
+      return;
+    }
+    this.#near?.destroy();
+    this.#near = socket;
+  }
+
   #finish(): void {
     if (this.#gone) return;
     this.#gone = true;
     this.#handed.close();
+    this.takeNear()?.destroy();
     this.#events.onExit(this.#reported ?? (this.#ending ? undefined : this.#crash()));
   }
 

@@ -43,9 +43,14 @@ export class HandedConnections<C extends Connection, About> {
     });
   }
 
-  /** The process has taken the oldest connection. */
-  taken(): void {
-    this.#handed.shift()?.destroy();
+  /** The process has taken the oldest connection, which is now the caller's. */
+  taken(): C | undefined {
+    const oldest = this.#handed.shift();
+    this.#handNext();
+    return oldest;
+  }
+
+  #handNext(): void {
     const newest = this.#newest;
     if (!newest || this.#handed.length > 0) return;
     this.#newest = undefined;

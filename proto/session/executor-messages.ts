@@ -35,6 +35,8 @@ export interface SessionDescription {
   welcome?:
     | Omit<Welcome, 'adapter' | 'wgslLanguageFeatures' | 'activity' | 'memory' | 'sharedFile'>
     | undefined;
+  /** Whether the session may be parked, and notes what it needs for that. */
+  parks?: boolean | undefined;
   /** When a silent client counts as gone. Absent if the executor decides. */
   silence?: Silence | undefined;
   /**
@@ -44,6 +46,21 @@ export interface SessionDescription {
   bridged?: boolean | undefined;
   /** Bytes of replies that may wait for the client; with more, the executor pauses. Absent for the default. */
   replyBytes?: number | undefined;
+}
+
+/** Where an executor stores its session, and with which key. Nobody else but the daemon has the key. */
+export interface ParkedPlace {
+  path: string;
+  key: Uint8Array;
+}
+
+/** How far the two ends of a parked session's channel were. */
+export interface ParkedChannel {
+  /** How many of the client's frames were taken, and how many of the host's frames the client has acknowledged. */
+  taken: number;
+  acknowledged: number;
+  /** The number of the client's newest attempt to resume. */
+  attempt: number;
 }
 
 /** A program for which an executor compiles ahead. */
@@ -63,6 +80,19 @@ export type ExecutorCommand =
   | { type: 'begin'; session: SessionDescription; head: Uint8Array }
   /** Resumes the session on a new connection. The client has taken so many frames of replies. */
   | { type: 'resume'; taken: number; attempt: number; head: Uint8Array }
+  /** Stores the session in a file of at most so many bytes, and ends the process. `parked` or `notParked` is the reply. */
+  | ({ type: 'park'; mostBytes: number } & ParkedPlace)
+  /**
+   * Brings a parked session back, on a connection whose client has been told that the session is resumed. `unparked` is
+   * the reply; where the session cannot come back it ends.
+   */
+  | {
+      type: 'unpark';
+      session: SessionDescription;
+      place: ParkedPlace;
+      channel: ParkedChannel;
+      head: Uint8Array;
+    }
   /** Ends the session, and tells the client the reason. */
   | ({ type: 'end' } & SessionEnd)
   /** Starts or stops the reports of `spans`. */
@@ -100,6 +130,12 @@ export type ExecutorReport =
   /** Everything is compiled for the program's first session, which may have begun, or even ended, before this. */
   | { type: 'compiledAhead' }
   | { type: 'alive' }
+  /** The session is stored, and this process does nothing more for it. A near client's connection comes along. */
+  | { type: 'parked'; bytes: number; channel: ParkedChannel }
+  /** The session stays here. With `isAtWork` it had something to do. */
+  | { type: 'notParked'; reason: string; isAtWork: boolean }
+  /** The parked session is back, and its file is not needed any more. */
+  | { type: 'unparked' }
   | ShareReport
   | LineReport
   | { type: 'exiting'; code: 'PROTOCOL_ERROR' | 'EXECUTOR_LOST'; message: string };

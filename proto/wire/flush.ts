@@ -18,6 +18,11 @@ export class FlushAssembler {
     this.#flushBytes = flushBytes;
   }
 
+  /** Whether the frames of a flush are here in part. */
+  get isPartial(): boolean {
+    return this.#parts.length > 0;
+  }
+
   /**
    * Takes the next frame, which it owns from now on; returns the flush that it completes, if it does.
    * Throws ProtocolError on a frame that cannot come next.

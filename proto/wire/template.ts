@@ -67,6 +67,13 @@ export function successorOf<T extends Linked<T>>(rule: number, expected: T | und
   return rule === SUCCESSOR.expected ? expected : undefined;
 }
 
+/** The operands that a template expects, as plain values. */
+export interface ExpectationsState {
+  readonly ids: readonly number[];
+  readonly ages: readonly number[];
+  readonly byAge: readonly boolean[];
+}
+
 /** At first a template expects an object younger than this, counted in creations, by its age. */
 const YOUNG = 64;
 
@@ -81,8 +88,8 @@ const YOUNG = 64;
  */
 export class Expectations {
   readonly #ids: number[];
-  readonly #ages: number[];
-  readonly #byAge: boolean[];
+  #ages: number[];
+  #byAge: boolean[];
 
   /** `nextId` is the id that the next new object gets. */
   constructor(ids: readonly number[], nextId: number) {
@@ -93,6 +100,18 @@ export class Expectations {
 
   get count(): number {
     return this.#ids.length;
+  }
+
+  /** The state to continue from in another process, with `restored`. */
+  get state(): ExpectationsState {
+    return { ids: [...this.#ids], ages: [...this.#ages], byAge: [...this.#byAge] };
+  }
+
+  static restored({ ids, ages, byAge }: ExpectationsState): Expectations {
+    const expectations = new Expectations(ids, 0);
+    expectations.#ages = [...ages];
+    expectations.#byAge = [...byAge];
+    return expectations;
   }
 
   at(index: number, nextId: number, renames: ReadonlyMap<number, number>): number {

@@ -36,6 +36,8 @@ export class CommandRunner implements Runner<DecodedCommand> {
   readonly #resolve = (id: number, kinds: readonly string[]) => this.#context.objects.resolve(id, kinds);
   #nextSerial = 1;
   #executed = 0;
+  /** How many awaited commands are not replied to. */
+  #pending = 0;
   /** The receiver of the current command. */
   #self: Entry = ROOT;
 
@@ -54,6 +56,21 @@ export class CommandRunner implements Runner<DecodedCommand> {
     return this.#nextSerial - 1;
   }
 
+  /** Whether each awaited command was replied to. */
+  get isSettled(): boolean {
+    return this.#pending === 0;
+  }
+
+  /** The counts, to continue from in another process. */
+  get counts(): RunnerCounts {
+    return { executed: this.#executed, nextSerial: this.#nextSerial };
+  }
+
+  restore({ executed, nextSerial }: RunnerCounts): void {
+    this.#executed = executed;
+    this.#nextSerial = nextSerial;
+  }
+
   /** Carries out one command. `id` is the handle of the object that it creates, if it creates one. */
   execute(
     command: DecodedCommand,
@@ -70,6 +87,7 @@ export class CommandRunner implements Runner<DecodedCommand> {
       operation.creates === undefined
         ? undefined
         : this.#context.objects.reserve(id, operation.creates, deviceOf(self));
+    this.#context.parkable?.live.note(command, operands, payloads, id);
     if (operation.fate === 'awaited') this.#request(command, self, made, this.#nextSerial++);
     else this.#command(command, self, made);
     this.#context.memory.keepParts(self, command.objects, made);
@@ -81,6 +99,7 @@ export class CommandRunner implements Runner<DecodedCommand> {
     for (let id = first; id < first + count; id += 1) {
       const entry = this.#context.objects.release(id);
       const { kind, object, device } = entry;
+      this.#context.parkable?.live.release(id, object);
       if (object && device) this.#context.devices.releaseObject(device, object);
       if (kind === 'GPUDevice') this.#context.releaseDevice(entry);
       if (kind === 'GPUBuffer' || kind === 'GPUTexture') {
@@ -116,9 +135,18 @@ export class CommandRunner implements Runner<DecodedCommand> {
       if (made) made.object = result as object;
     };
     const device = deviceOf(self);
-    if (device) this.#context.attempt(device, act);
+    if (device) this.#context.attempt(device, made ? () => this.#judged(device, made, act) : act);
     else act();
-    if (device && made && !made.object) made.object = this.#context.invalidObject(device, [made.kind]);
+    if (!device || !made || made.object) return;
+    made.object = this.#context.invalidObject(device, [made.kind]);
+    this.#context.parkable?.live.judged(made.id, false);
+  }
+
+  /** Notes whether the object is valid, where the session may be parked. */
+  #judged(device: Entry, made: Entry, act: () => void): void {
+    const live = this.#context.parkable?.live;
+    if (live) this.#context.devices.of(device).makeJudged(act, (isValid) => live.judged(made.id, isValid));
+    else act();
   }
 
   #make(command: DecodedCommand, self: Entry, made: Entry | undefined): unknown {
@@ -133,8 +161,12 @@ export class CommandRunner implements Runner<DecodedCommand> {
     const { operation } = command;
     const { replies } = this.#context;
     const replied = this.#tracer.awaited(command, self.object, serial);
+    const live = made && this.#context.parkable?.live;
+    this.#pending += 1;
     const rejected = (error: unknown) => {
+      this.#pending -= 1;
       if (made && !made.object) this.#context.objects.release(made.id);
+      live?.failed(made?.id ?? ROOT_ID);
       replies.rejected(serial, describeRejection(error));
       replied?.();
     };
@@ -145,6 +177,9 @@ export class CommandRunner implements Runner<DecodedCommand> {
       promise.then((value) => {
         try {
           replies.fulfilled(serial, operation, reply ? reply(value as never) : value);
+          this.#pending -= 1;
+          if (made?.object) live?.came(made.id);
+          else if (made) live?.failed(made.id);
           replied?.();
         } catch (error) {
           rejected(error);
@@ -167,12 +202,35 @@ export class CommandRunner implements Runner<DecodedCommand> {
     return createSharedAsync(devices.of(self), work, self, command, made, call);
   }
 
-  #call(command: DecodedCommand, self: Entry, made: Entry | undefined): unknown {
+  #call(command: DecodedCommand, asked: Entry, made: Entry | undefined): unknown {
+    const self = this.#context.parkable ? this.#refused(command, asked) : asked;
     const handler = HANDLERS[command.operation.opcode];
     if (handler) return handler(this.#context, self, command.args as never, made, command);
     const object = self.object as object;
     return command.method(object).apply(object, command.args);
   }
+
+  /**
+   * Puts invalid objects in the place of resources that have a usage only for parking. @returns the receiver, or an
+   * invalid one.
+   */
+  #refused({ operation, args }: DecodedCommand, self: Entry): Entry {
+    const { parkable } = this.#context;
+    const device = deviceOf(self);
+    if (!parkable || !device) return self;
+    const invalid = (kind: string) => this.#context.invalidObject(device, [kind]);
+    parkable.copyable.check(operation, args, invalid);
+    const isRefused =
+      operation.member === 'createView' &&
+      parkable.copyable.refusesView(self.object as object, args[0] as object);
+    return isRefused ? { ...self, object: invalid(self.kind) } : self;
+  }
+}
+
+/** How many commands were executed, and the number of the next awaited one. */
+export interface RunnerCounts {
+  readonly executed: number;
+  readonly nextSerial: number;
 }
 
 function deviceOf(self: Entry): Entry | undefined {

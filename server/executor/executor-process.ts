@@ -6,12 +6,13 @@ import type {
   CompileAhead,
   ExecutorCommand,
   ExecutorReport,
+  ParkedChannel,
   SessionDescription,
 } from '../../proto/session/executor-messages.js';
 import type { SessionEnded } from '../../proto/session/session-end.js';
 import type { OpenedGpu } from '../gpu/open-gpu.js';
 import { limitSpans, type Tracer } from './trace/tracer.js';
-import type { SessionEndpoint, SessionPeer } from './wire/endpoint.js';
+import { AtWork, type SessionEndpoint, type SessionPeer, Unparkable } from './wire/endpoint.js';
 import { SessionChannel, type SessionEnding } from './wire/session-channel.js';
 
 /** The pipe to the process that started this one, where that is the client. */
@@ -20,7 +21,12 @@ const PIPE_FD = 3;
 const HAND_OVER_MS = 5000;
 
 /** The commands that bring a connection. */
-const CONNECTED: ReadonlySet<ExecutorCommand['type']> = new Set(['begin', 'resume', 'line'] as const);
+const CONNECTED: ReadonlySet<ExecutorCommand['type']> = new Set([
+  'begin',
+  'resume',
+  'unpark',
+  'line',
+] as const);
 
 /** The client went before its connection could be handed over. */
 const GONE: SessionEnded = {
@@ -40,7 +46,7 @@ export interface ExecutorParts {
   createSession(
     opened: OpenedGpu,
     peer: SessionPeer,
-    about: SessionDescription,
+    about: SessionDescription & { wasParked: boolean },
     inheritance?: unknown,
   ): SessionEndpoint;
   /**
@@ -129,6 +135,11 @@ class Executor {
     } else if (command.type === 'resume' && socket) {
       if (this.#channel) this.#channel.resume(socket, command.head, command);
       else socket.destroy();
+    } else if (command.type === 'unpark') {
+      if (socket) this.#unpark(command, socket);
+      else void this.#handOver(undefined, GONE);
+    } else if (command.type === 'park') {
+      void this.#park(command);
     } else if (command.type === 'end') {
       this.#channel?.end(command);
     } else if (command.type === 'watch') {
@@ -143,17 +154,51 @@ class Executor {
   }
 
   #begin(description: SessionDescription, socket: Duplex, head: Uint8Array): void {
+    this.#open(description).begin(socket, head);
+  }
+
+  #unpark(
+    { session, place, channel, head }: Extract<ExecutorCommand, { type: 'unpark' }>,
+    socket: Socket,
+  ): void {
+    void this.#open(session, channel).unpark(socket, head, place);
+  }
+
+  async #park(target: Extract<ExecutorCommand, { type: 'park' }>): Promise<void> {
+    const channel = this.#channel;
+    try {
+      if (!channel) throw new AtWork();
+      const parked = await channel.park(target);
+      this.#channel = undefined;
+      this.#watch(false);
+      report({ type: 'parked', ...parked });
+      channel.session.close();
+    } catch (error) {
+      // Every other failure is one of this process, and ends it.
+      if (!(error instanceof Unparkable)) throw error;
+      report({ type: 'notParked', reason: error.message, isAtWork: error instanceof AtWork });
+    }
+  }
+
+  #open(description: SessionDescription, parked?: ParkedChannel): SessionChannel {
     invariant(!this.#channel, 'an executor has one session at a time');
     const { adapter, wgslLanguageFeatures } = this.#opened;
     this.#channel = new SessionChannel({
       description,
+      parked,
       opened: { adapter, wgslLanguageFeatures, activity: true, memory: true, sharedFile: true },
       createSession: (peer) =>
-        this.#parts.createSession(this.#opened, { ...peer, ask: report }, description, this.#inheritance),
+        this.#parts.createSession(
+          this.#opened,
+          { ...peer, ask: report },
+          { ...description, wasParked: parked !== undefined },
+          this.#inheritance,
+        ),
+      onUnparked: () => report({ type: 'unparked' }),
       onTraffic: (traffic, work) => report({ type: 'traffic', ...traffic, work }),
       onEnded: (ending) => this.#ended(ending, description),
     });
-    this.#channel.begin(socket, head);
+    return this.#channel;
   }
 
   /** Begins to report spans, or stops. */

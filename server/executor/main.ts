@@ -52,7 +52,7 @@ await runExecutor(adapter, {
     polls.isSoftware = gpu.adapter.software;
     return gpu;
   },
-  createSession: ({ gpu, adapter }, peer, { program, folder, limits, welcome }, free) => {
+  createSession: ({ gpu, adapter }, peer, { program, folder, limits, welcome, parks, wasParked }, free) => {
     const { store, writes, profiles } = (folder && openFolder(folder)) ?? {};
     return new ExecutorSession(gpu, peer, {
       free: free as OpenDevice[] | undefined,
@@ -61,6 +61,8 @@ await runExecutor(adapter, {
       writes,
       limits,
       hasLines: welcome?.lines,
+      parks,
+      wasParked,
       tracer,
       polls,
       findCapacity: async () => (await findDeviceMemory(adapter)).capacity,

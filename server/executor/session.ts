@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { monotonicNow, setImmediate } from '../../link/machine/clock.js';
 import { PROCESS_CLOCK } from '../../link/machine/timer.js';
-import { brokeProtocol, ProtocolError } from '../../proto/errors.js';
+import { brokeProtocol, invariant, ProtocolError } from '../../proto/errors.js';
 import type { SessionLimits } from '../../proto/session/executor-messages.js';
 import type { LineCommand, LineReport } from '../../proto/session/lines.js';
 import type { WorkCounts } from '../../proto/session/session-counts.js';
@@ -17,14 +17,18 @@ import { GpuTurn } from './limits/gpu-turn.js';
 import { GpuWatchdog, stuckSentence } from './limits/gpu-watchdog.js';
 import { MemoryReports } from './limits/memory-reports.js';
 import { Lines } from './lines/lines.js';
+import { parkable } from './live/parkable.js';
 import { ObjectTable } from './objects/object-table.js';
+import { type ParkTarget, parkSession } from './park/park.js';
+import type { SessionParts } from './park/session-state.js';
+import { unparkSession } from './park/unpark.js';
 import type { OpenDevice } from './reuse/open-device.js';
 import { type Profiles, SessionDevices } from './reuse/session-devices.js';
 import { SessionTracer } from './trace/session-tracer.js';
 import { TRACE_CLOCK, Tracer } from './trace/tracer.js';
 import { CommandDecoder } from './wire/command-decoder.js';
 import { DecodedCommand } from './wire/decoded-command.js';
-import type { SessionEndpoint, SessionPeer } from './wire/endpoint.js';
+import { type SessionEndpoint, type SessionPeer, Unparkable } from './wire/endpoint.js';
 import { HeldCommands } from './wire/held-commands.js';
 import { ReplyWriter } from './wire/reply-writer.js';
 
@@ -46,6 +50,10 @@ export interface SessionSurroundings {
   polls?: GpuPolls | undefined;
   /** Whether the session may have lines to other hosts. */
   hasLines?: boolean | undefined;
+  /** Whether the session notes what it needs to be parked. */
+  parks?: boolean | undefined;
+  /** Whether the session was parked, and `unpark` will bring it back. */
+  wasParked?: boolean | undefined;
   /** Finds how many bytes of memory the GPU has for sessions, where `limits` does not say. */
   findCapacity?: (() => Promise<number | undefined>) | undefined;
 }
@@ -76,7 +84,7 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
 
   /** `gpu` is the implementation. The session never closes it. */
   constructor(gpu: GPU, peer: SessionPeer, surroundings: SessionSurroundings = {}) {
-    const { free, profiles, store, writes, limits, polls, hasLines } = surroundings;
+    const { free, profiles, store, writes, limits, polls, hasLines, parks, wasParked } = surroundings;
     const { tracer = new Tracer({ clock: TRACE_CLOCK }) } = surroundings;
     this.#peer = peer;
     this.#writes = writes;
@@ -95,6 +103,7 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
       replies,
       tracer,
       lines: new Lines(hasLines ? this.#ask : undefined),
+      parkable: parks ? parkable() : undefined,
       pauseUntil: (promise) => this.#pauseUntil(promise),
       ...this.#memory(replies, surroundings),
       ...(limits && this.#guards(limits)),
@@ -114,7 +123,8 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
       store: (name, bytes) => held.store(name, bytes),
       supply: (name, bytes) => held.supply(name, bytes),
     });
-    this.#devices.begin();
+    // Its client has been told.
+    if (!wasParked) this.#devices.begin();
   }
 
   get work(): WorkCounts {
@@ -194,6 +204,47 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
     // Only the collector frees what the program dropped without destroying it.
     this.#context.garbage.collect();
     return devices;
+  }
+
+  /**
+   * Stores the session in a file. It goes on as it was, but must get no frame meanwhile. Resolves to the file's bytes.
+   *
+   * @throws Unparkable (rejects) with the reason. Then there is no file.
+   */
+  async park(target: ParkTarget, isAtWork: () => boolean): Promise<number> {
+    const parts = this.#parts;
+    if (!parts) throw new Unparkable('it keeps no notes of its objects');
+    const { frames } = this.#tracer.counts;
+    this.#polls?.stirred();
+    const bytes = await parkSession(
+      parts,
+      target,
+      // A reply is an error or a loss that nobody has asked for.
+      () => this.#ended || isAtWork() || this.#tracer.counts.frames !== frames,
+    );
+    this.#writes?.rested();
+    this.#devices.saveProfiles();
+    return bytes;
+  }
+
+  /** Brings the session back from its file, before its first command. @throws Error (rejects) with the reason. */
+  async unpark(path: string, key: Uint8Array): Promise<void> {
+    const parts = this.#parts;
+    invariant(parts, 'a session that was parked notes its objects');
+    this.#polls?.stirred();
+    await unparkSession(parts, path, key);
+  }
+
+  get #parts(): SessionParts | undefined {
+    if (!this.#context.parkable) return undefined;
+    return {
+      context: this.#context as SessionParts['context'],
+      runner: this.#runner,
+      decoder: this.#commands,
+      held: this.#held,
+      assembler: this.#assembler,
+      tracer: this.#tracer,
+    };
   }
 
   #end(): void {

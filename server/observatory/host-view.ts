@@ -36,6 +36,8 @@ export interface SessionView {
   /** Empty while the GPU is still opening. */
   adapter: string;
   since: number;
+  /** Since when it is parked, and the bytes that it takes on disk. Undefined where it is not. */
+  parked: { since: number; bytes: number } | undefined;
   /** How many times the client has resumed it on another connection. */
   resumes: number;
   rates: Rates;

@@ -39,6 +39,7 @@ export class ObservedSession {
   readonly #watchers = new Set<(spans: SpansView) => void>();
   #work: WorkCounts = noWork();
   #adapter = '';
+  #parked: SessionView['parked'];
   #resumes = 0;
 
   constructor(options: ObservedOptions) {
@@ -47,10 +48,18 @@ export class ObservedSession {
     this.#meter = new Meter(this.#since);
   }
 
+  /** The session has an executor. */
   opened(adapter: string): void {
     this.#adapter = adapter;
+    this.#parked = undefined;
     // A watcher may have come before the session had its executor.
     if (this.#watchers.size > 0) this.#options.watch(true);
+  }
+
+  /** The session has no executor any more, and takes so many bytes on disk. */
+  parked(bytes: number): void {
+    this.#parked = { since: this.#options.now(), bytes };
+    this.#work = { ...this.#work, gpuBytes: 0, gpuReserved: 0 };
   }
 
   resumed(): void {
@@ -99,6 +108,7 @@ export class ObservedSession {
       ...this.#facts,
       adapter: this.#adapter,
       since: this.#since,
+      parked: this.#parked,
       resumes: this.#resumes,
       rates: this.#meter.rates(now),
       traffic: { ...this.#traffic },

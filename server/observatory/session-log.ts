@@ -30,6 +30,7 @@ export class SessionLog {
   readonly #facts: object;
   readonly #observed: ObservedSession;
   readonly #openedAt = monotonicNow();
+  #parkedAt = 0;
   readonly #resumes = new LineLimit();
   readonly #total: Traffic = { framesUp: 0, framesDown: 0, bytesUp: 0, bytesDown: 0 };
 
@@ -56,6 +57,30 @@ export class SessionLog {
     this.#observed.resumed();
     const left = this.#resumes.take(monotonicNow());
     if (left !== undefined) this.#log.info({ ...this.#facts, ...leftOut(left) }, 'session resumed');
+  }
+
+  /** What the session has done so far. */
+  get work(): Readonly<WorkCounts> {
+    return this.#observed.work;
+  }
+
+  /** The session is parked: it has no executor, and its contents take so many bytes on disk. */
+  parked(bytes: number): void {
+    this.#parkedAt = monotonicNow();
+    this.#observed.parked(bytes);
+    this.#log.info({ ...this.#facts, bytes }, 'session parked');
+  }
+
+  /** The session cannot be parked. */
+  notParked(why: string): void {
+    this.#log.info({ ...this.#facts, why: brief(why) }, 'session not parked');
+  }
+
+  /** The parked session is back, so many milliseconds after its client asked. */
+  unparked(adapter: string, ms: number): void {
+    const parkedSeconds = Math.round(monotonicNow() - this.#parkedAt) / 1000;
+    this.#observed.opened(adapter);
+    this.#log.info({ ...this.#facts, adapter, parkedSeconds, ms: Math.round(ms) }, 'session back');
   }
 
   carried(traffic: Traffic, work: WorkCounts | undefined): void {

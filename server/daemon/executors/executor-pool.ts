@@ -143,6 +143,11 @@ export class ExecutorPool {
     }
   }
 
+  /** A session is parked, and has left its executor. */
+  leave(child: ExecutorChild): void {
+    for (const executor of this.#executors) if (executor.child === child) executor.leave();
+  }
+
   /** Ends every executor; resolves when all have exited. */
   async close(): Promise<void> {
     this.#closed = true;

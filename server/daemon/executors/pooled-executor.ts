@@ -1,5 +1,6 @@
 import {
   ExecutorChild,
+  type ExecutorChildEvents,
   type ExecutorChildOptions,
   type ExecutorReady,
 } from '../../../link/executor/executor-child.js';
@@ -35,6 +36,12 @@ export interface AssignedSession {
   onShare(report: ShareReport): void;
   /** The session asks for a line to another host. */
   onLine(report: LineReport): void;
+  /** The session is stored, and needs the executor no more. */
+  onParked?: ExecutorChildEvents['onParked'];
+  /** The session could not be stored. */
+  onNotParked?: ExecutorChildEvents['onNotParked'];
+  /** The parked session is back. */
+  onUnparked?(): void;
   /** Nothing of the session is left on the GPU. Comes once, last. */
   onReleased(): void;
 }
@@ -94,6 +101,9 @@ export class PooledExecutor {
       onSpans: (spans, left) => this.#session?.onSpans?.(spans, left),
       onShare: (report) => this.#session?.onShare(report),
       onLine: (report) => this.#session?.onLine(report),
+      onParked: (how) => this.#session?.onParked?.(how),
+      onNotParked: (why) => this.#session?.onNotParked?.(why),
+      onUnparked: () => this.#session?.onUnparked?.(),
       onSessionEnded: (why) => {
         this.#takeSession()?.onSessionEnded(why);
         events.onSessionEnded();
@@ -211,6 +221,12 @@ export class PooledExecutor {
     this.#idle = false;
     const ready = this.#ready;
     if (ready) setImmediate(() => this.#session?.onReady(ready));
+  }
+
+  /** The session is parked, and needs the executor no more. The executor ends. The session hears of `onReleased` alone. */
+  leave(): void {
+    this.#takeSession();
+    this.end();
   }
 
   /** The session has not begun and needs the executor no more. The executor ends, and the session hears nothing. */

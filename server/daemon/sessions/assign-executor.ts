@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { ExecutorChild } from '../../../link/executor/executor-child.js';
+import type { ExecutorChild, ExecutorChildEvents } from '../../../link/executor/executor-child.js';
 import type { FarlightError } from '../../../proto/errors.js';
 import type { SessionLimits } from '../../../proto/session/executor-messages.js';
 import type { Silence, VersionRange } from '../../../proto/session/handshake.js';
@@ -14,6 +14,7 @@ import type { Buffers, Quotas } from '../tenants/quotas.js';
 import type { Shares } from '../tenants/shares.js';
 import type { TenantContents } from '../tenants/tenant-contents.js';
 import type { Lines } from './lines.js';
+import type { Parked } from './parking.js';
 
 export interface AssignOptions {
   versions: VersionRange;
@@ -31,6 +32,8 @@ export interface AssignOptions {
   gpuMs: number;
   /** Whether sessions of several tenants may use the GPU at the same time. */
   manyTenants: boolean;
+  /** Whether sessions may be parked. */
+  parks: boolean;
   quotas: Quotas;
   shares: Shares;
   /** Undefined where the owner has named no peers. */
@@ -48,8 +51,16 @@ export interface Assignment {
   readonly request: SessionRequest;
   readonly terms: SessionTerms;
   readonly log: SessionLog;
+  /** Of a parked session: where it is stored. */
+  readonly parked?: Parked | undefined;
   /** Called when the executor is about to get the connection; returns false where the session needs it no more. */
-  begin(): boolean;
+  begin(child: ExecutorChild): boolean;
+  /** The session had a command. */
+  onWork?(): void;
+  /** The executor's replies to `park` and to a session that was parked. */
+  onParked?: ExecutorChildEvents['onParked'];
+  onNotParked?: ExecutorChildEvents['onNotParked'];
+  onUnparked?(adapter: string): void;
   /** The connection cannot be handed over. */
   onFailed(end: SessionEnd): void;
   /** The session has ended. */
@@ -61,11 +72,12 @@ export interface Assignment {
 /** Assigns an executor to a session. The executor gets the client's connection once its GPU is open. */
 export function assignExecutor(options: AssignOptions, assignment: Assignment): ExecutorChild {
   const { versions, pool, counters, contents, bridges, resumeMs, silence, quotas, shares, lines } = options;
-  const { id, tenant, request, log } = assignment;
+  const { id, tenant, request, log, parked } = assignment;
   const { program, compression, protocol, buffers } = assignment.terms;
   const windowBytes = buffers.commands;
   /** The bytes that the session has sent and received over lines, as its executor last said. */
-  let overLines = { to: 0, from: 0 };
+  let overLines = { to: log.work.bytesToHosts, from: log.work.bytesFromHosts };
+  let adapterName = '';
   const child = pool.take(
     { tenant, program },
     {
@@ -75,7 +87,9 @@ export function assignExecutor(options: AssignOptions, assignment: Assignment): 
         const welcome = { protocol, version, sessionId: id, resumeMs, compression, windowBytes };
         const folder = kept?.folder;
         const begin = (socket: Socket) => {
-          if (!assignment.begin()) return false;
+          if (!assignment.begin(child)) return false;
+          adapterName = adapter.name;
+          const isNear = options.parks && socket === request.socket;
           const limits: SessionLimits = {
             gpuMs: options.gpuMs,
             memory: shares.open(child, tenant),
@@ -87,18 +101,24 @@ export function assignExecutor(options: AssignOptions, assignment: Assignment): 
             limits,
             folder,
             welcome: { ...welcome, contents: kept?.describe(), ...(lines && { lines: true }) },
+            parks: options.parks,
             silence,
             bridged: socket !== request.socket,
             replyBytes: buffers.replies,
           };
-          log.opened(adapter.name);
-          child.begin(description, socket, request.head);
+          if (parked) {
+            child.unpark({ session: description, ...parked, head: request.head }, socket, isNear);
+          } else {
+            log.opened(adapter.name);
+            child.begin(description, socket, request.head, isNear);
+          }
           return true;
         };
         handOver(request.socket, bridges(), begin, (end) => assignment.onFailed(end));
       },
       onTraffic: (traffic, work) => {
         log.carried(traffic, work);
+        if (traffic.framesUp > 0) assignment.onWork?.();
         if (work) {
           shares.claims(child, work.gpuBytes + work.gpuReserved);
           counters.bytesToHosts += work.bytesToHosts - overLines.to;
@@ -113,6 +133,9 @@ export function assignExecutor(options: AssignOptions, assignment: Assignment): 
       onSpans: (spans, left) => log.did(spans, left),
       onShare: (report) => shares.receive(child, tenant, report),
       onLine: (report) => lines?.receive(child, tenant, report),
+      onParked: (how) => assignment.onParked?.(how),
+      onNotParked: (why) => assignment.onNotParked?.(why),
+      onUnparked: () => assignment.onUnparked?.(adapterName),
       onReleased: () => shares.released(child),
       onSessionEnded: (why) => assignment.onSessionEnded(why),
       onExit: (reason) => assignment.onLost(reason),

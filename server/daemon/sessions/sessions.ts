@@ -16,11 +16,14 @@ import { handOver } from '../door/bridges.js';
 import { type ClientHello, decodeFirstPacket, decodeHello, decodeResume } from '../door/first-packet.js';
 import { reassure, refuse, type SessionRequest } from '../door/front-door.js';
 import type { Buffers } from '../tenants/quotas.js';
-import { type AssignOptions, assignExecutor, type SessionTerms } from './assign-executor.js';
+import { type Assignment, type AssignOptions, assignExecutor, type SessionTerms } from './assign-executor.js';
+import { type Parked, type ParkingOptions, SessionParking } from './parking.js';
 import { Places } from './places.js';
 import { SessionEnds } from './session-ends.js';
 
-export interface SessionsOptions extends AssignOptions {
+export interface SessionsOptions extends Omit<AssignOptions, 'parks'> {
+  /** Undefined where sessions are never parked. */
+  parking: ParkingOptions | undefined;
   admission: Admission;
   /** How many sessions may have a process at a time, of all tenants. */
   mostSessions: number;
@@ -44,6 +47,8 @@ interface Session {
   buffers: Buffers;
   /** Its connection, until the executor has it. */
   waiting: SessionRequest | undefined;
+  /** Undefined where sessions are never parked. */
+  parking: SessionParking | undefined;
   log: SessionLog;
 }
 
@@ -90,8 +95,9 @@ export class Sessions {
     this.#places = new Places({ hasRoom, waitMs: PLACE_MS });
   }
 
+  /** The sessions that have an executor, or wait for their first one. */
   get size(): number {
-    return this.#sessions.size;
+    return [...this.#sessions.values()].filter(({ parking }) => !parking?.isParked).length;
   }
 
   /** A place may have become free. */
@@ -133,13 +139,17 @@ export class Sessions {
       code: 'UNAUTHORIZED',
       message: "the host's owner has revoked this session's token; ask for another (farlight token add)",
     };
-    for (const [id, { child, client, waiting }] of [...this.#sessions]) {
+    for (const [id, { child, client, waiting, parking }] of [...this.#sessions]) {
       if (client.tokenId !== tokenId) continue;
       if (waiting) {
         this.#dismiss(id, end);
         continue;
       }
       this.#ends.note(id, client.tenant, end);
+      if (parking?.isParked) {
+        this.#forget(id, end);
+        continue;
+      }
       child?.endSession(end);
       // A busy executor does not notice in time. End the session all the same.
       setTimeout(() => {
@@ -148,9 +158,9 @@ export class Sessions {
     }
   }
 
-  /** Resolves when no session is left, or after so many milliseconds. */
+  /** Resolves when no session has an executor, or after so many milliseconds. */
   async none(ms: number): Promise<void> {
-    if (this.#sessions.size === 0) return;
+    if (this.size === 0) return;
     const none = deferred<void>();
     this.#whenNone.add(none.resolve);
     const timer = setTimeout(() => none.resolve(), ms);
@@ -161,9 +171,11 @@ export class Sessions {
 
   /** Ends every session, and tells each client why. Resolves when all have ended, or after `graceMs`. */
   async end(end: SessionEnd, graceMs: number): Promise<void> {
-    for (const [id, { child, client, waiting }] of [...this.#sessions]) {
+    for (const [id, { child, client, waiting, parking }] of [...this.#sessions]) {
       if (waiting) {
         this.#dismiss(id, end);
+      } else if (parking?.isParked) {
+        this.#forget(id, end);
       } else {
         this.#ends.note(id, client.tenant, end);
         child?.endSession(end);
@@ -217,8 +229,10 @@ export class Sessions {
       key,
       buffers,
       waiting: request,
+      parking: undefined,
       log,
     };
+    session.parking = this.#parking(id, session, terms);
     this.#sessions.set(id, session);
     // Without the id the client cannot resume, so end the session when the connection closes.
     request.socket.once('close', () => this.#dismiss(id, GONE));
@@ -228,25 +242,102 @@ export class Sessions {
     session.giveUp = this.#places.want(
       tenant,
       () => {
-        session.child = assignExecutor(this.#options, {
-          id,
-          tenant,
-          request,
-          terms,
-          log,
-          begin: () => {
+        session.child = this.#assign(id, session, request, terms, {
+          begin: (child) => {
             if (!session.waiting || this.#sessions.get(id) !== session) return false;
             session.waiting = undefined;
+            session.parking?.begun(child);
             return true;
           },
           onFailed: (end) => this.#dismiss(id, end),
-          onSessionEnded: (why) =>
-            this.#forget(id, { code: 'DISCONNECTED', message: 'the session has ended' }, why),
-          onLost: (reason) => this.#lost(id, reason),
         });
       },
       () => this.#dismiss(id, NO_PLACE),
     );
+  }
+
+  #assign(
+    id: string,
+    { client, log, parking }: Session,
+    request: SessionRequest,
+    terms: SessionTerms,
+    how: Pick<Assignment, 'begin' | 'onFailed' | 'parked'>,
+  ): ExecutorChild {
+    return assignExecutor(
+      { ...this.#options, parks: parking !== undefined },
+      {
+        id,
+        tenant: client.tenant,
+        request,
+        terms,
+        log,
+        ...how,
+        onWork: () => parking?.worked(),
+        onParked: (parked) => parking?.parked(parked),
+        onNotParked: (why) => parking?.notParked(why),
+        onUnparked: (adapter) => parking?.unparked(adapter),
+        onSessionEnded: (why) =>
+          this.#forget(id, { code: 'DISCONNECTED', message: 'the session has ended' }, why),
+        onLost: (reason) => {
+          const session = this.#sessions.get(id);
+          if (session?.child && parking?.lost()) this.#leave(session, session.child);
+          else this.#lost(id, reason);
+        },
+      },
+    );
+  }
+
+  #parking(id: string, session: Session, terms: SessionTerms): SessionParking | undefined {
+    const { parking, pool, resumeMs } = this.#options;
+    if (!parking) return undefined;
+    const { log } = session;
+    return new SessionParking(parking, {
+      log,
+      resumeMs,
+      left: (child) => {
+        pool.leave(child);
+        this.#leave(session, child);
+      },
+      start: (request, parked) => this.#wake(id, session, request, terms, parked),
+      end: (end, byClient) =>
+        this.#forget(
+          id,
+          end,
+          byClient ? { code: 'CLOSED', message: 'the program closed its session' } : undefined,
+        ),
+    });
+  }
+
+  /** Gets an executor for a parked session. @returns a function that gives it back. */
+  #wake(
+    id: string,
+    session: Session,
+    request: SessionRequest,
+    terms: SessionTerms,
+    parked: Parked,
+  ): () => void {
+    const { parking } = session;
+    const start = () => {
+      session.child = this.#assign(id, session, request, terms, {
+        parked,
+        begin: (child) => parking?.handed(child) === true,
+        onFailed: (end) => parking?.failed(end),
+      });
+    };
+    session.giveUp = this.#places.want(session.client.tenant, start, () => parking?.failed(NO_PLACE));
+    return () => {
+      session.giveUp();
+      if (session.child) this.#options.pool.giveBack(session.child);
+      session.child = undefined;
+    };
+  }
+
+  /** A session has no executor any more, and may get another. */
+  #leave(session: Session, child: ExecutorChild): void {
+    this.#options.shares.over(child);
+    this.#options.lines?.over(child);
+    session.child = undefined;
+    if (this.size === 0) for (const resolve of this.#whenNone) resolve();
   }
 
   /** The client never received the answer and opens another session: end the one that was opened before. */
@@ -266,6 +357,12 @@ export class Sessions {
     const session = this.#sessions.get(sessionId);
     // To a client, another tenant's session does not exist.
     if (session && !session.waiting && !request.outdated && session.client.tenant === client.tenant) {
+      if (session.parking?.isParked) {
+        session.client = client;
+        session.log.resumed();
+        session.parking.resume(request, { taken, attempt });
+        return;
+      }
       const resume = (socket: Socket) => {
         if (this.#sessions.get(sessionId) !== session) {
           this.#refuseResume(request, client, sessionId);
@@ -273,7 +370,8 @@ export class Sessions {
         }
         session.client = client;
         session.log.resumed();
-        session.child?.resume({ taken, attempt }, socket, request.head);
+        const isNear = session.parking !== undefined && socket === request.socket;
+        session.child?.resume({ taken, attempt }, socket, request.head, isNear);
         return true;
       };
       handOver(request.socket, this.#options.bridges(), resume, (end) => this.#refuse(request, end));
@@ -310,6 +408,7 @@ export class Sessions {
     const session = this.#sessions.get(id);
     if (!session) return;
     this.#sessions.delete(id);
+    session.parking?.over(end);
     session.giveUp();
     if (session.child) {
       this.#options.shares.over(session.child);
@@ -318,6 +417,6 @@ export class Sessions {
     this.#options.counters.sessionsActive--;
     const first = this.#ends.note(id, session.client.tenant, end);
     session.log.ended(why ?? first);
-    if (this.#sessions.size === 0) for (const resolve of this.#whenNone) resolve();
+    if (this.size === 0) for (const resolve of this.#whenNone) resolve();
   }
 }

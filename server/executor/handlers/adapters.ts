@@ -79,7 +79,7 @@ function describeInfo(info: GPUAdapterInfo): FarlightAdapterInfo<never> {
   };
 }
 
-function describe({ features, limits }: GPUAdapter | GPUDevice): FarlightDevice<never> {
+export function describe({ features, limits }: GPUAdapter | GPUDevice): FarlightDevice<never> {
   const values = limits as unknown as Readonly<Record<string, number | undefined>>;
   return {
     features: [...features] as string[],

@@ -9,6 +9,7 @@ import type { GpuWatchdog } from '../limits/gpu-watchdog.js';
 import type { MemoryReports } from '../limits/memory-reports.js';
 import { Uploads } from '../limits/uploads.js';
 import type { Lines } from '../lines/lines.js';
+import type { Parkable } from '../live/parkable.js';
 import type { Entry, ObjectTable } from '../objects/object-table.js';
 import type { SessionDevices } from '../reuse/session-devices.js';
 import type { Tracer } from '../trace/tracer.js';
@@ -33,6 +34,8 @@ export interface ContextOptions extends Guards {
   memory: GpuMemory;
   memoryReports: MemoryReports;
   lines: Lines;
+  /** Absent where the session is never parked. */
+  parkable?: Parkable | undefined;
   /** Makes the commands that come next wait until the promise settles. */
   pauseUntil(promise: Promise<unknown>): void;
 }
@@ -49,12 +52,14 @@ export class Context {
   readonly memoryReports: MemoryReports;
   readonly lines: Lines;
   readonly turn: GpuTurn | undefined;
+  readonly parkable: Parkable | undefined;
   readonly pauseUntil: (promise: Promise<unknown>) => void;
   readonly uploads: Uploads;
   readonly garbage = new GarbageMeter();
   /** Counts what the session has done, where nothing else counts it. */
   readonly work: WorkCounts = noWork();
   #ended = false;
+  #watched = 0;
   #stopWatching: (() => void) | undefined;
 
   constructor(options: ContextOptions) {
@@ -68,6 +73,7 @@ export class Context {
     this.memoryReports = options.memoryReports;
     this.lines = options.lines;
     this.turn = options.turn;
+    this.parkable = options.parkable;
     this.pauseUntil = options.pauseUntil;
     this.uploads = new Uploads({ pauseUntil: options.pauseUntil });
   }
@@ -83,10 +89,16 @@ export class Context {
     this.lines.end();
   }
 
+  /** The kinds of spans that the client wants to hear of, as a mask. */
+  get watched(): number {
+    return this.#watched;
+  }
+
   /** From now on tells the client of spans of these kinds, and of no others. */
   watch(kinds: number): void {
     this.#stopWatching?.();
     this.#stopWatching = undefined;
+    this.#watched = kinds;
     if (kinds === 0) return;
     this.#stopWatching = this.tracer.watch((spans) => {
       this.replies.spans(spans);

@@ -77,7 +77,9 @@ export function createBuffer(
   const device = deviceOf(self);
   // Copied: the command's slots are empty again when memory comes for it.
   const own = { ...descriptor };
-  const make = () => device.createBuffer(own);
+  const { copyable } = context.parkable ?? {};
+  const create = (as: GPUBufferDescriptor) => device.createBuffer(as);
+  const make = () => (copyable ? copyable.buffer(own, create) : create(own));
   const exceeds = () => exceedsBuffer(device.limits, own);
   const request = { operation: 'GPUDevice.createBuffer', bytes: own.size, exceeds, make };
   return allocate(context, self, made, request, () => void context.uploads.unmade.add(made));
@@ -99,6 +101,7 @@ function allocate<T extends object>(
     try {
       return memory.allocate(request);
     } catch (error) {
+      context.parkable?.live.judged(made.id, false);
       failed?.();
       throw error;
     }
@@ -118,7 +121,9 @@ export function createTexture(
 ): GPUTexture {
   const device = deviceOf(self);
   const own = { ...descriptor };
-  const make = () => device.createTexture(own);
+  const { copyable } = context.parkable ?? {};
+  const create = (as: GPUTextureDescriptor) => device.createTexture(as);
+  const make = () => (copyable ? copyable.texture(own, create) : create(own));
   const exceeds = () => exceedsTexture(device.limits, own);
   return allocate(context, self, made, {
     operation: 'GPUDevice.createTexture',

@@ -138,7 +138,9 @@ export function copyExternalImageToTexture(
     GPUExtent3D,
   ],
 ): void {
-  const refused = refusal(destination.texture);
+  const { texture } = destination;
+  const usage = context.parkable?.copyable.usageOf(texture) ?? texture.usage;
+  const refused = refusal(texture, usage);
   if (refused && self.device) {
     const label = destination.texture.label ? ` '${destination.texture.label}'` : '';
     const message = `GPUQueue.copyExternalImageToTexture: the texture${label} ${refused}.`;
@@ -150,7 +152,7 @@ export function copyExternalImageToTexture(
   }
 }
 
-function refusal({ usage, dimension, sampleCount, format }: GPUTexture): string | undefined {
+function refusal({ dimension, sampleCount, format }: GPUTexture, usage: number): string | undefined {
   const { COPY_DST, RENDER_ATTACHMENT } = GPUTextureUsage;
   const needed = COPY_DST | RENDER_ATTACHMENT;
   if ((usage & needed) !== needed) return 'needs the usages COPY_DST and RENDER_ATTACHMENT';

@@ -9,6 +9,7 @@ export function setLabel(context: Context, _self: Entry, [id, label]: [number, s
   if (!object || !('label' in object)) return;
   if (device) context.devices.of(device).shared.withdraw(object);
   object.label = label;
+  context.parkable?.live.labelled(id, label);
 }
 
 export function acknowledge(): PendingReply {

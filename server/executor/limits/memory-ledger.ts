@@ -31,6 +31,11 @@ export class MemoryLedger {
     return this.#reserved;
   }
 
+  /** Whether the session has a reservation, used or not. */
+  get hasReservation(): boolean {
+    return this.#reserved + this.#drawn > 0;
+  }
+
   /** The bytes that no other session can have. */
   get claimed(): number {
     return this.#used + this.#reserved;
@@ -39,6 +44,12 @@ export class MemoryLedger {
   /** The bytes that no other session could have if an object of so many bytes were made. */
   claimedWith(bytes: number): number {
     return this.#used + Math.max(this.#reserved, bytes);
+  }
+
+  /** The peak that the session had in another process. */
+  restorePeak(peak: number): void {
+    this.#peak = Math.max(peak, this.#used);
+    this.#onChange();
   }
 
   /** An object was made. Returns how much of it is drawn from the reservation. */

@@ -69,6 +69,11 @@ export class MemoryReports {
     this.#soon();
   }
 
+  /** Whether the client watches. */
+  get isWatched(): boolean {
+    return this.#on;
+  }
+
   /** The session's used or reserved bytes have changed. */
   changed(): void {
     if (this.#on) this.#soon();

@@ -39,6 +39,11 @@ export class Uploads {
     if (writes > 0) this.#dropped.set(queue, writes);
   }
 
+  /** Whether parts of a long write that failed are still to come on this queue. */
+  isDropping(queue: Entry): boolean {
+    return this.#dropped.has(queue);
+  }
+
   /** Whether to drop this write. Call it once for each write. */
   isDropped(queue: Entry): boolean {
     const left = this.#dropped.get(queue);

@@ -17,6 +17,17 @@ export class Lines {
     this.#ask = ask;
   }
 
+  /** Counts what earlier lines of the session have sent and received in another process. */
+  restore(sent: number, received: number): void {
+    this.#sentBefore = sent;
+    this.#receivedBefore = received;
+  }
+
+  /** Whether there are none. */
+  get isEmpty(): boolean {
+    return this.#lines.size === 0;
+  }
+
   /** Bytes that all lines have sent and received. */
   get sent(): number {
     return [...this.#lines.values()].reduce((sum, line) => sum + line.sent, this.#sentBefore);

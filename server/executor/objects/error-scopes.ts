@@ -3,12 +3,16 @@ import type { FarlightErrorType, FarlightGPUError } from '../../../proto/gen/ope
 /** The most callbacks that wait in one scope. A program may leave a scope open for as long as it runs. */
 const MOST_WAITING = 4096;
 
-interface Scope {
+/** An open scope, as plain values. */
+export interface ScopeState {
   filter: FarlightErrorType;
   /** The first error that the implementation's own scope had caught when it was looked at. */
   earlier: FarlightGPUError<never> | undefined;
   /** The first of our own errors that it caught. */
   error: FarlightGPUError<never> | undefined;
+}
+
+interface Scope extends ScopeState {
   /** Called when the scope is popped without an error. */
   whenClean: (() => void)[];
 }
@@ -37,6 +41,16 @@ export class ErrorScopes {
 
   push(filter: FarlightErrorType): void {
     this.#scopes.push({ filter, earlier: undefined, error: undefined, whenClean: [] });
+  }
+
+  /** The open scopes, the outermost first. The implementation's own scopes must have been looked at. */
+  get state(): ScopeState[] {
+    return this.#scopes.map(({ filter, earlier, error }) => ({ filter, earlier, error }));
+  }
+
+  /** Opens a scope that was open in another process. */
+  restore({ filter, earlier, error }: ScopeState): void {
+    this.#scopes.push({ filter, earlier, error, whenClean: [] });
   }
 
   /**

@@ -68,6 +68,11 @@ export class ObjectTable {
     return entry;
   }
 
+  /** The entries of all objects. */
+  get entries(): Iterable<Entry> {
+    return this.#entries.values();
+  }
+
   *all(kind: string): Generator<Entry> {
     for (const entry of this.#entries.values()) if (entry.kind === kind) yield entry;
   }

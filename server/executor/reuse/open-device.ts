@@ -91,6 +91,14 @@ export class OpenDevice {
     this.#notice(error);
   }
 
+  /** As `makeChecked`, and tells also of an object that is invalid. Where a scope catches its error, nothing is told. */
+  makeJudged<T>(make: () => T, judge: (isValid: boolean) => void): T {
+    const before = this.#uncaptured;
+    const object = this.makeChecked(make, () => judge(true));
+    if (this.#uncaptured !== before) judge(false);
+    return object;
+  }
+
   /**
    * Makes an object, and calls `keep` with it once the object is known to be valid. Dawn reports an error that no
    * scope catches before the call that makes the object returns. An error that a scope catches is known when the

@@ -8,6 +8,11 @@ const LONG_MS = 10;
 /** The part of a command that a span is named after. */
 type Named = Pick<DecodedCommand, 'operation' | 'args'>;
 
+export interface TracerCounts {
+  readonly flushes: number;
+  readonly frames: number;
+}
+
 /** Adds one session's spans. It numbers the session's flushes and frames, and names its commands. */
 export class SessionTracer {
   readonly #tracer: Tracer;
@@ -18,6 +23,16 @@ export class SessionTracer {
 
   constructor(tracer: Tracer) {
     this.#tracer = tracer;
+  }
+
+  /** How many flushes and frames there were, to continue from in another process. */
+  get counts(): TracerCounts {
+    return { flushes: this.#flushes, frames: this.#frames };
+  }
+
+  restore({ flushes, frames }: TracerCounts): void {
+    this.#flushes = flushes;
+    this.#frames = frames;
   }
 
   /** A frame came that is not the last one of its flush. */

@@ -5,6 +5,7 @@ import { LIMITS } from '../../../proto/wire/limits.js';
 import { Reader } from '../../../proto/wire/reader.js';
 import {
   Expectations,
+  type ExpectationsState,
   ITEM,
   ITEM_KINDS,
   type Linked,
@@ -57,6 +58,26 @@ interface Template<C> extends Linked<Template<C>> {
   takesPayloads: boolean;
 }
 
+/** A template as plain values. `next` is the position of the template after it, or -1. */
+export interface TemplateState<C> {
+  readonly command: C;
+  readonly expectations: ExpectationsState;
+  readonly kept: readonly (Uint8Array | undefined)[];
+  readonly next: number;
+}
+
+/** Everything that a decoder knows of its client, to continue from in another process. Positions are -1 for none. */
+export interface DecoderState<C> {
+  readonly templates: readonly TemplateState<C>[];
+  readonly templateBytes: number;
+  readonly renames: ReadonlyMap<number, number>;
+  readonly place: number;
+  /** The template that is expected where no template came last. */
+  readonly first: number;
+  readonly nextId: number;
+  readonly repeated: number;
+}
+
 /** A command that comes in full. */
 interface InFull {
   shape: Uint8Array;
@@ -83,6 +104,47 @@ export class CommandDecoder<C> {
 
   constructor(sink: CommandSink<C>) {
     this.#sink = sink;
+  }
+
+  /** The state between two flushes. */
+  get state(): DecoderState<C> {
+    const positions = new Map(this.#templates.map((template, at) => [template as Linked<Template<C>>, at]));
+    const position = (template: Linked<Template<C>> | undefined) =>
+      template === undefined ? -1 : (positions.get(template) ?? -1);
+    const place = position(this.#place);
+    return {
+      templates: this.#templates.map(({ command, expectations, kept, next }) => ({
+        command,
+        expectations: expectations.state,
+        kept,
+        next: position(next),
+      })),
+      templateBytes: this.#templateBytes,
+      renames: this.#renames,
+      place,
+      first: place < 0 ? position(this.#place.next) : -1,
+      nextId: this.#nextId,
+      repeated: this.repeated,
+    };
+  }
+
+  /** Continues from the state of another decoder. Call it before the first flush. */
+  restore(state: DecoderState<C>): void {
+    this.#templates = state.templates.map(({ command, expectations, kept }) => ({
+      command,
+      expectations: Expectations.restored(expectations),
+      operands: [...expectations.ids],
+      kept: [...kept],
+      takesPayloads: kept.includes(undefined),
+      next: undefined,
+    }));
+    for (const [at, { next }] of state.templates.entries())
+      (this.#templates[at] as Template<C>).next = this.#templates[next];
+    this.#templateBytes = state.templateBytes;
+    for (const [id, other] of state.renames) this.#renames.set(id, other);
+    this.#place = this.#templates[state.place] ?? { next: this.#templates[state.first] };
+    this.#nextId = state.nextId;
+    this.repeated = state.repeated;
   }
 
   /** Decodes a flush. An exception of the sink passes through, and ends the session. */

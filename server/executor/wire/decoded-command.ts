@@ -62,10 +62,12 @@ export class DecodedCommand {
   readonly operation: AnyOperation;
   readonly args: unknown[];
   readonly sharing: Sharing;
+  readonly mayShare: boolean;
   /** Whether it makes an object that compiles. */
   readonly compiles: boolean;
   #method: Method | undefined;
-  readonly #shape: Uint8Array;
+  /** The bytes that it was decoded from. */
+  readonly shape: Uint8Array;
   #content: string | undefined;
   /** The payloads in the slots. */
   #filled: readonly Uint8Array[] = [];
@@ -78,7 +80,7 @@ export class DecodedCommand {
     if (!operation) throw new ProtocolError(`there is no command ${shape[0]}`);
     this.operation = operation;
     this.compiles = COMPILED.has(operation.creates);
-    this.#shape = shape;
+    this.shape = shape;
     const found: (ObjectMarker | PayloadMarker)[] = [];
     const mark = <T extends ObjectMarker | PayloadMarker>(marker: T): T => {
       found.push(marker);
@@ -101,6 +103,7 @@ export class DecodedCommand {
     }
     this.clear();
     dropEmptyLabels(this.args as never);
+    this.mayShare = mayShare;
     this.sharing = mayShare ? sharingOf(operation, this.args) : undefined;
     // A program leaves out an absent last argument, an empty descriptor and an empty list of offsets. So do we.
     while (this.args.length > this.#used && isAbsent(this.args[this.args.length - 1], operation))
@@ -153,12 +156,12 @@ export class DecodedCommand {
 
   /** The name of the object that it makes, where that is made of content alone. */
   get name(): string {
-    return objectName(this.operation.creates ?? '', this.#shape.subarray(1), this.#filled, []);
+    return objectName(this.operation.creates ?? '', this.shape.subarray(1), this.#filled, []);
   }
 
   /** How to carry out this command again, on the objects of that time. Call it while the slots are filled. */
   get again(): Recipe {
-    return { shape: this.#shape.slice(), payloads: this.#filled.map((payload) => payload.slice()) };
+    return { shape: this.shape.slice(), payloads: this.#filled.map((payload) => payload.slice()) };
   }
 
   /** `again`, where the command makes its object of content and of other such objects alone. */
@@ -172,7 +175,7 @@ export class DecodedCommand {
    * string. Call it while the slots are filled.
    */
   get content(): string {
-    this.#content ??= `${this.operation.creates}:${latin1(this.#shape.subarray(1))}`;
+    this.#content ??= `${this.operation.creates}:${latin1(this.shape.subarray(1))}`;
     if (this.#payloads.length === 0) return this.#content;
     return `${this.#content}:${JSON.stringify(this.#payloads.map(({ at }) => at.holder[at.key]))}`;
   }

@@ -21,6 +21,16 @@ export interface SessionEndpoint<Inheritance = unknown> {
   share?(command: ShareCommand): void;
   /** The host tells of a line. The socket, if there is one, carries it. */
   line?(command: LineCommand, socket: Socket | undefined): void;
+  /**
+   * Stores the session in a file, and goes on. It gets no frames meanwhile. Resolves to the file's bytes; rejects with
+   * the reason, also when `isAtWork` becomes true.
+   */
+  park?(
+    target: { path: string; key: Uint8Array; mostBytes: number },
+    isAtWork: () => boolean,
+  ): Promise<number>;
+  /** Brings the session back from a file, before its first frame. Rejects with the reason. */
+  unpark?(path: string, key: Uint8Array): Promise<void>;
   /** The peer is gone: destroys the session's devices. Nothing is sent afterwards. */
   close(): void;
   /**
@@ -28,6 +38,16 @@ export interface SessionEndpoint<Inheritance = unknown> {
    * when no work of this session is under way. Nothing is sent afterwards.
    */
   handOver?(): Promise<Inheritance>;
+}
+
+/** Why a session cannot be parked now. */
+export class Unparkable extends Error {}
+
+/** The session is at work, so that parking it now is of no use. */
+export class AtWork extends Unparkable {
+  constructor() {
+    super('it is at work');
+  }
 }
 
 export interface SessionPeer {

@@ -114,6 +114,11 @@ export class HeldCommands<C> {
     this.#runHeld();
   }
 
+  /** Whether no command waits. */
+  get isEmpty(): boolean {
+    return !this.#waits;
+  }
+
   get paused(): boolean {
     return this.#pauses > 0;
   }

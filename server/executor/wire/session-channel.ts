@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import type { Duplex } from 'node:stream';
 import { boundsOf, Channel, type ChannelEvents } from '../../../link/channel/channel.js';
 import { Connection } from '../../../link/channel/connection.js';
@@ -6,14 +7,18 @@ import { clearTimeout, setTimeout } from '../../../link/machine/clock.js';
 import { SharedFrames } from '../../../link/near/shared-frames.js';
 import { SocketCarrier } from '../../../link/near/socket-carrier.js';
 import { Vigil } from '../../../link/near/vigil.js';
-import { brokeProtocol, ProtocolError } from '../../../proto/errors.js';
-import type { SessionDescription } from '../../../proto/session/executor-messages.js';
+import { brokeProtocol, messageOf, ProtocolError } from '../../../proto/errors.js';
+import type {
+  ParkedChannel,
+  ParkedPlace,
+  SessionDescription,
+} from '../../../proto/session/executor-messages.js';
 import type { Traffic, WorkCounts } from '../../../proto/session/session-counts.js';
 import type { SessionEnd, SessionEnded } from '../../../proto/session/session-end.js';
 import { LIMITS } from '../../../proto/wire/limits.js';
 import { spareFrame } from '../../../proto/wire/memory.js';
 import { countBody, objectBody, PACKET } from '../../../proto/wire/packet.js';
-import type { SessionEndpoint, SessionPeer } from './endpoint.js';
+import { AtWork, type SessionEndpoint, type SessionPeer } from './endpoint.js';
 
 /**
  * How a session ended. `wish`: its client or the host's owner ended it, or the client stayed away. `fault`: it cannot
@@ -28,11 +33,15 @@ interface Fault {
 
 export interface SessionChannelOptions {
   description: SessionDescription;
+  /** Of a parked session: how far its channel was. */
+  parked?: ParkedChannel | undefined;
   /** The part of Welcome that only this process knows. */
   opened: object;
   createSession(peer: SessionPeer): SessionEndpoint;
   /** The session's traffic since the last call, and its work so far. */
   onTraffic(traffic: Traffic, work: WorkCounts | undefined): void;
+  /** The parked session is back. */
+  onUnparked?(): void;
   /** The session has ended, and its client has been told. Comes once, last. */
   onEnded(ending: SessionEnding): void;
 }
@@ -66,8 +75,8 @@ export class SessionChannel {
   #ended = false;
   /** The number of the client's newest attempt to resume. */
   #attempt = 0;
-  /** Why the session gets no commands now: too many replies wait for the client, or the GPU has enough to do. */
-  readonly #pauses = new Set<'replies' | 'gpu'>();
+  /** Why the session gets no commands now: too many replies wait, the GPU has enough to do, or it is not back yet. */
+  readonly #pauses = new Set<'replies' | 'gpu' | 'parked'>();
   /** Whether too many replies wait for the client. */
   #isFull = false;
   #traffic: Traffic | undefined;
@@ -91,6 +100,10 @@ export class SessionChannel {
       },
     };
     this.#channel = new Channel(events, boundsOf(welcome?.windowBytes ?? LIMITS.windowBytes, replyBytes));
+    if (options.parked) {
+      this.#channel.restore(options.parked);
+      this.#attempt = options.parked.attempt;
+    }
     this.#session = options.createSession({
       send: (frame) => this.#send(frame),
       end: (code, message) => this.#fault({ code, message }),
@@ -137,6 +150,61 @@ export class SessionChannel {
       return;
     }
     carrier.push(head);
+  }
+
+  /**
+   * Stores the session. Resolves to how far the channel was, and the file's bytes. From then on nothing goes on here.
+   *
+   * @throws Error (rejects) with the reason. Then the session goes on.
+   */
+  async park(
+    target: ParkedPlace & { mostBytes: number },
+  ): Promise<{ bytes: number; channel: ParkedChannel }> {
+    const channel = this.#channel;
+    // From here on frames wait. The first one ends the attempt.
+    const isAtRest = () => !this.#ended && channel.attached && channel.keptBytes === 0 && !channel.hasWaiting;
+    if (!isAtRest() || this.#pauses.size > 0) throw new AtWork();
+    this.#pause('parked', true);
+    let bytes = 0;
+    try {
+      bytes = (await this.#session.park?.(target, () => !isAtRest())) ?? 0;
+    } catch (error) {
+      this.#pause('parked', false);
+      throw error;
+    }
+    if (!isAtRest()) {
+      await rm(target.path, { force: true });
+      this.#pause('parked', false);
+      throw new AtWork();
+    }
+    // The client sends again what it has sent meanwhile, when it resumes.
+    this.#ended = true;
+    this.#report();
+    this.#connection?.release();
+    return {
+      bytes,
+      channel: { taken: channel.taken, acknowledged: channel.acknowledged, attempt: this.#attempt },
+    };
+  }
+
+  /** Brings a parked session back on a connection. Its client has been told how many frames were taken. */
+  async unpark(socket: Duplex, head: Uint8Array, { path, key }: ParkedPlace): Promise<void> {
+    this.#pause('parked', true);
+    const { carrier, connection } = this.#connect(socket);
+    this.#channel.attach(connection, this.#channel.acknowledged);
+    carrier.push(head);
+    try {
+      await this.#session.unpark?.(path, key);
+    } catch (error) {
+      this.#fault({
+        code: 'EXECUTOR_LOST',
+        message: `the parked session could not come back: ${messageOf(error)}`,
+      });
+      return;
+    }
+    if (this.#ended) return;
+    this.#options.onUnparked?.();
+    this.#pause('parked', false);
   }
 
   /** Ends the session for a reason that is not its own. */
@@ -246,7 +314,7 @@ export class SessionChannel {
     return more;
   }
 
-  #pause(why: 'replies' | 'gpu', paused: boolean): void {
+  #pause(why: 'replies' | 'gpu' | 'parked', paused: boolean): void {
     if (paused) this.#pauses.add(why);
     else this.#pauses.delete(why);
     this.#channel.hold(this.#pauses.size > 0);

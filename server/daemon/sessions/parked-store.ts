@@ -1,0 +1,96 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, readdirSync, rmSync, statfsSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import type { ParkedPlace } from '../../../proto/session/executor-messages.js';
+import { makePrivate } from '../../trust/private-folder.js';
+
+const KEY_BYTES = 32;
+const DEFAULT_BYTES = 16 * 2 ** 30;
+
+/**
+ * The files of parked sessions, each encrypted with a key of its own. Only this process has the keys: when it has ended,
+ * nobody can read a file, and the next host of this machine removes it.
+ */
+export class ParkedStore {
+  readonly #folder: string;
+  readonly #mostBytes: number;
+  /** By path, the bytes of each complete file. */
+  readonly #files = new Map<string, number>();
+  /** The file that is being written. */
+  #writing: string | undefined;
+
+  /**
+   * @param root the folder above the folders of hosts.
+   * @param mostBytes the most bytes of all files. Default: 16 GiB, or half of the free disk space if that is less.
+   * @throws FarlightError TRUST_UNUSABLE where other users may read the folder, or it cannot be made.
+   */
+  constructor(root: string, mostBytes?: number) {
+    makePrivate(root);
+    removeStale(root);
+    this.#folder = join(root, `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`);
+    mkdirSync(this.#folder, { mode: 0o700 });
+    this.#mostBytes = mostBytes ?? defaultBytes(root);
+  }
+
+  /** The bytes of all files. */
+  get bytes(): number {
+    return [...this.#files.values()].reduce((sum, bytes) => sum + bytes, 0);
+  }
+
+  /** A place for a new file, with the most bytes that it may have. Undefined while another file is being written. */
+  begin(): (ParkedPlace & { mostBytes: number }) | undefined {
+    if (this.#writing !== undefined) return undefined;
+    const place = {
+      path: join(this.#folder, randomBytes(16).toString('hex')),
+      key: randomBytes(KEY_BYTES),
+      mostBytes: Math.max(0, this.#mostBytes - this.bytes),
+    };
+    this.#writing = place.path;
+    return place;
+  }
+
+  /** The file is complete. */
+  stored({ path }: ParkedPlace, bytes: number): void {
+    this.#files.set(path, bytes);
+    if (this.#writing === path) this.#writing = undefined;
+  }
+
+  /** Removes a file, complete or not. */
+  remove({ path }: ParkedPlace): void {
+    this.#files.delete(path);
+    if (this.#writing === path) this.#writing = undefined;
+    rmSync(path, { force: true });
+  }
+
+  /** Removes the folder. */
+  close(): void {
+    this.#files.clear();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
+
+/** Half of the free disk space, or 16 GiB if that is less. */
+function defaultBytes(root: string): number {
+  const { bavail, bsize } = statfsSync(root);
+  return Math.min(DEFAULT_BYTES, Math.floor((bavail * bsize) / 2));
+}
+
+/** Removes the folders of hosts of this machine that have ended. */
+function removeStale(root: string): void {
+  for (const name of readdirSync(root)) {
+    const [, host, pid] = /^(.*)-(\d+)-[0-9a-f]{8}$/.exec(name) ?? [];
+    if (host === hostname() && !isAlive(Number(pid)))
+      rmSync(join(root, name), { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // The process of another user.
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

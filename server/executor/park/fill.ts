@@ -1,0 +1,27 @@
+import type { Piece } from './pieces.js';
+
+/** Writes a part of a resource that copies can write. */
+export function writePiece(
+  queue: GPUQueue,
+  resource: GPUBuffer | GPUTexture,
+  piece: Piece,
+  bytes: Uint8Array,
+): void {
+  const data = bytes as Uint8Array<ArrayBuffer>;
+  if (piece.kind === 'buffer') {
+    queue.writeBuffer(resource as GPUBuffer, piece.offset, data);
+    return;
+  }
+  const { aspect, mipLevel, origin, size, bytesPerRow, rowsPerImage } = piece;
+  queue.writeTexture(
+    { texture: resource as GPUTexture, aspect, mipLevel, origin },
+    data,
+    { bytesPerRow, rowsPerImage },
+    size,
+  );
+}
+
+/** Writes a part of a buffer that is mapped since its creation. */
+export function writeMappedPiece(buffer: GPUBuffer, piece: Piece, bytes: Uint8Array): void {
+  if (piece.kind === 'buffer') new Uint8Array(buffer.getMappedRange(piece.offset, piece.bytes)).set(bytes);
+}

@@ -1,0 +1,155 @@
+import { packageVersion } from '../../../link/machine/package-version.js';
+import { messageOf } from '../../../proto/errors.js';
+import type { FarlightDevice } from '../../../proto/gen/operations.js';
+import { describe } from '../handlers/adapters.js';
+import { isSpendable } from '../live/live-objects.js';
+import type { DecodedCommand } from '../wire/decoded-command.js';
+import { AtWork, Unparkable } from '../wire/endpoint.js';
+import { ParkedFileWriter } from './parked-file.js';
+import { readContents, type Wanted } from './read-contents.js';
+import { checkRest, type Resource, resourcesOf } from './rest.js';
+import type { DeviceState, SessionParts, SessionState } from './session-state.js';
+
+/** Where a session is to be stored. */
+export interface ParkTarget {
+  readonly path: string;
+  readonly key: Uint8Array;
+  /** The most bytes that the file may have. */
+  readonly mostBytes: number;
+}
+
+const ZEROS = Buffer.alloc(64 << 10);
+
+/**
+ * Stores a session at rest: its state, and the contents of its resources. The session itself stays as it is. Resolves to
+ * the bytes that were written.
+ *
+ * @param isAtWork whether the session has begun to work meanwhile. Then what was stored is worth nothing.
+ * @throws Unparkable (rejects) with the reason. Then there is no file.
+ */
+export async function parkSession(
+  parts: SessionParts,
+  { path, key, mostBytes }: ParkTarget,
+  isAtWork: () => boolean,
+): Promise<number> {
+  checkRest(parts);
+  // Errors and losses of earlier work are known when the work is done.
+  await Promise.all(
+    [...devicesOf(parts)].map(({ device }) => device.queue.onSubmittedWorkDone().catch(() => {})),
+  );
+  await lookAtScopes(parts);
+  if (isAtWork()) throw new AtWork();
+  checkRest(parts);
+  const resources = resourcesOf(parts);
+  const state = stateOf(parts);
+  let file: ParkedFileWriter | undefined;
+  try {
+    file = await ParkedFileWriter.create(path, key, mostBytes);
+    await file.write(state);
+    await storeContents(parts, resources, file, isAtWork);
+    if (isAtWork()) throw new AtWork();
+    await file.end();
+    return file.bytes;
+  } catch (error) {
+    await file?.abandon();
+    throw error instanceof Unparkable ? error : new Unparkable(messageOf(error));
+  }
+}
+
+async function storeContents(
+  parts: SessionParts,
+  resources: readonly Resource[],
+  file: ParkedFileWriter,
+  isAtWork: () => boolean,
+): Promise<void> {
+  for (const { id, device } of devicesOf(parts)) {
+    const wanted: Wanted[] = resources
+      .filter((each) => each.device === id)
+      .flatMap(({ id, object, pieces }) => pieces.map((piece) => ({ id, resource: object, piece })));
+    if (wanted.length === 0) continue;
+    await readContents(device, wanted, async ({ id, piece }, bytes) => {
+      // New resources are zero.
+      if (!isZero(bytes)) await file.write({ id, piece }, bytes);
+      return !isAtWork();
+    });
+  }
+}
+
+function stateOf(parts: SessionParts): SessionState {
+  const { context, runner, decoder, held, tracer } = parts;
+  const { live } = context.parkable;
+  const commands: DecodedCommand[] = [];
+  const positions = new Map<DecodedCommand, number>();
+  const position = (command: DecodedCommand) => {
+    const known = positions.get(command);
+    if (known !== undefined) return known;
+    positions.set(command, commands.push(command) - 1);
+    return commands.length - 1;
+  };
+  const { templates, ...decoding } = decoder.state;
+  const entries = live.entries();
+  const described = new Map<number, FarlightDevice<never>>();
+  for (const kind of ['GPUAdapter', 'GPUDevice'])
+    for (const { id, object } of context.objects.all(kind)) described.set(id, describe(object as GPUDevice));
+  const all = [...context.objects.entries];
+  const { used, peak } = context.memory.ledger;
+  return {
+    version: packageVersion(),
+    decoder: {
+      ...decoding,
+      templates: templates.map((template) => ({ ...template, command: position(template.command) })),
+    },
+    objects: entries.map(({ object: _, uses: __, ...made }) => ({
+      ...made,
+      command: position(made.command),
+      recorded: made.recorded.map((step) => ({ ...step, command: position(step.command) })),
+    })),
+    spent: all
+      .filter(({ kind }) => isSpendable(kind))
+      .map(({ id, kind, device }) => ({ id, kind, device: device?.id ?? 0 })),
+    devices: [...context.objects.all('GPUDevice')].map((entry): DeviceState => {
+      const { isLost, scopes, asides } = context.devices.of(entry);
+      return { id: entry.id, isLost, scopes: scopes.state, hasBrought: asides.latest.data };
+    }),
+    described,
+    written: [...live.written],
+    unmade: all.filter((entry) => context.uploads.unmade.has(entry)).map(({ id }) => id),
+    runner: runner.counts,
+    tracer: tracer.counts,
+    work: {
+      ...context.work,
+      contentsNamed: held.contentsFound,
+      bytesNotSent: held.bytesFound,
+      bytesToHosts: context.lines.sent,
+      bytesFromHosts: context.lines.received,
+    },
+    memory: { used, peak, isWatched: context.memoryReports.isWatched },
+    watched: context.watched,
+    // Last: the list is complete when all others have their positions.
+    commands: commands.map(({ shape, mayShare }) => ({ shape, mayShare })),
+  };
+}
+
+/** The devices that are not lost. */
+function* devicesOf({ context }: SessionParts): Generator<{ id: number; device: GPUDevice }> {
+  for (const entry of context.objects.all('GPUDevice')) {
+    const { device, isLost } = context.devices.of(entry);
+    if (!isLost) yield { id: entry.id, device };
+  }
+}
+
+/** Takes what the implementation's own scopes have caught over into ours. */
+async function lookAtScopes({ context }: SessionParts): Promise<void> {
+  for (const entry of context.objects.all('GPUDevice')) {
+    const { device, scopes, isLost } = context.devices.of(entry);
+    if (!isLost && scopes.count > 0) await scopes.look(device, scopes.count);
+  }
+}
+
+function isZero(bytes: Uint8Array): boolean {
+  for (let at = 0; at < bytes.length; at += ZEROS.length) {
+    const part = bytes.subarray(at, at + ZEROS.length);
+    if (ZEROS.compare(part, 0, part.length, 0, part.length) !== 0) return false;
+  }
+  return true;
+}

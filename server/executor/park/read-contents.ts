@@ -1,0 +1,113 @@
+import { GPUBufferUsage, GPUMapMode } from '../../../proto/gen/webgpu.js';
+import { checked } from './checked.js';
+import { type BufferPiece, PIECE_BYTES, type Piece } from './pieces.js';
+
+/** A part's place in the buffer is a multiple of this, as a copy of any format demands. */
+const PLACE_BYTES = 256;
+
+/** A part of a resource that is to be read. */
+export interface Wanted {
+  readonly id: number;
+  readonly resource: GPUBuffer | GPUTexture;
+  readonly piece: Piece;
+}
+
+/**
+ * Reads parts of a device's buffers and textures, and gives their bytes to `take`, which may keep nothing of them. No
+ * command of the program may come meanwhile. Its error scopes stay as they are. Nothing more is read once `take` has
+ * returned false.
+ *
+ * @throws Error where a part cannot be read, or the device is lost.
+ */
+export async function readContents(
+  device: GPUDevice,
+  wanted: readonly Wanted[],
+  take: (wanted: Wanted, bytes: Uint8Array) => Promise<boolean>,
+): Promise<void> {
+  const [mappable, others] = [wanted.filter(isMappable), wanted.filter((each) => !isMappable(each))];
+  for (const each of mappable) if (!(await readMapped(each, take))) return;
+  await readCopies(device, others, take);
+}
+
+/** Such a buffer cannot be copied from. */
+function isMappable({ resource }: Wanted): boolean {
+  return 'size' in resource && (resource.usage & GPUBufferUsage.MAP_READ) !== 0;
+}
+
+async function readMapped(
+  wanted: Wanted,
+  take: (wanted: Wanted, bytes: Uint8Array) => Promise<boolean>,
+): Promise<boolean> {
+  const buffer = wanted.resource as GPUBuffer;
+  const { offset, bytes } = wanted.piece as BufferPiece;
+  await buffer.mapAsync(GPUMapMode.READ, offset, bytes);
+  try {
+    return await take(wanted, new Uint8Array(buffer.getMappedRange(offset, bytes)));
+  } finally {
+    buffer.unmap();
+  }
+}
+
+/** Copies parts aside, as many at a time as fit one buffer. */
+async function readCopies(
+  device: GPUDevice,
+  wanted: readonly Wanted[],
+  take: (wanted: Wanted, bytes: Uint8Array) => Promise<boolean>,
+): Promise<void> {
+  if (wanted.length === 0) return;
+  const { COPY_DST, MAP_READ } = GPUBufferUsage;
+  const descriptor = { label: 'parked contents', size: PIECE_BYTES, usage: COPY_DST | MAP_READ };
+  const { result: buffer, done: made } = checked(device, () => device.createBuffer(descriptor));
+  try {
+    await made;
+    for (const batch of batchesOf(wanted)) {
+      const { done: copied } = checked(device, () => {
+        const encoder = device.createCommandEncoder();
+        for (const { each, at } of batch) copy(encoder, each, buffer, at);
+        device.queue.submit([encoder.finish()]);
+      });
+      await copied;
+      await buffer.mapAsync(GPUMapMode.READ);
+      const mapped = new Uint8Array(buffer.getMappedRange());
+      for (const { each, at } of batch)
+        if (!(await take(each, mapped.subarray(at, at + each.piece.bytes)))) return;
+      buffer.unmap();
+    }
+  } finally {
+    buffer.destroy();
+  }
+}
+
+function copy(
+  encoder: GPUCommandEncoder,
+  { resource, piece }: Wanted,
+  buffer: GPUBuffer,
+  offset: number,
+): void {
+  if (piece.kind === 'buffer') {
+    encoder.copyBufferToBuffer(resource as GPUBuffer, piece.offset, buffer, offset, piece.bytes);
+    return;
+  }
+  const { aspect, mipLevel, origin, size, bytesPerRow, rowsPerImage } = piece;
+  encoder.copyTextureToBuffer(
+    { texture: resource as GPUTexture, aspect, mipLevel, origin },
+    { buffer, offset, bytesPerRow, rowsPerImage },
+    size,
+  );
+}
+
+/** Parts that fit the buffer together, with their places there. */
+function* batchesOf(wanted: readonly Wanted[]): Generator<{ each: Wanted; at: number }[]> {
+  let batch: { each: Wanted; at: number }[] = [];
+  let end = 0;
+  for (const each of wanted) {
+    if (end + each.piece.bytes > PIECE_BYTES && batch.length > 0) {
+      yield batch;
+      batch = [];
+      end = 0;
+    }
+    batch.push({ each, at: end });
+    end += Math.ceil(each.piece.bytes / PLACE_BYTES) * PLACE_BYTES;
+  }
+  if (batch.length > 0) yield batch;
+}

@@ -1,0 +1,299 @@
+import { invariant } from '../../../proto/errors.js';
+import { GPUBufferUsage } from '../../../proto/gen/webgpu.js';
+import { textureBytes } from '../../../proto/texture-size.js';
+import { FOREIGN_ID, ROOT_ID } from '../../../proto/wire/handle.js';
+import { describe, requestAdapter, requestDevice } from '../handlers/adapters.js';
+import type { Kept, Step } from '../live/live-objects.js';
+import type { Entry } from '../objects/object-table.js';
+import type { DecodedCommand } from '../wire/decoded-command.js';
+import type { PendingReply } from '../wire/reply-writer.js';
+import { checked } from './checked.js';
+import { differs, offersLess } from './same-gpu.js';
+import type { DeviceState, SessionParts, SessionState } from './session-state.js';
+import { SpentObjects } from './spent-objects.js';
+
+type Resource = GPUBuffer | GPUTexture;
+
+/** An object to make again, with its command. */
+interface Again extends Omit<Kept<number>, 'command'> {
+  readonly command: DecodedCommand;
+}
+
+/** Receives the commands of the session itself. */
+const ROOT: Entry = { id: ROOT_ID, kind: 'GPU', device: undefined, object: {} };
+
+/**
+ * Makes the objects of a parked session again, in the order of their numbers, with the commands that made them. Errors of
+ * this reach nobody else. An object that was valid must be valid again.
+ */
+export class Rebuilding {
+  readonly #parts: SessionParts;
+  readonly #state: SessionState;
+  readonly #commands: readonly DecodedCommand[];
+  readonly #entries = new Map<number, Entry>();
+  readonly #lost: ReadonlySet<number>;
+  /** Awaited creates that are under way, by the number of their object. */
+  readonly #coming = new Map<number, Promise<void>>();
+  /** Buffers that are filled while they are mapped. */
+  readonly #mapped = new Set<GPUBuffer>();
+  /** They reject where an object is not what it was. */
+  readonly #checks: Promise<void>[] = [];
+  readonly #spent = new Map<Entry, SpentObjects>();
+
+  constructor(parts: SessionParts, state: SessionState, commands: readonly DecodedCommand[]) {
+    this.#parts = parts;
+    this.#state = state;
+    this.#commands = commands;
+    this.#lost = new Set(state.devices.filter(({ isLost }) => isLost).map(({ id }) => id));
+  }
+
+  /** The command at a position of the state's list. */
+  command(at: number): DecodedCommand {
+    const command = this.#commands[at];
+    invariant(command, 'a parked command has a position in the list of commands');
+    return command;
+  }
+
+  /** Makes the objects. Their contents may follow. */
+  async run(): Promise<void> {
+    const { memory } = this.#parts.context;
+    const { used } = this.#state.memory;
+    if (!memory.fits(used)) await memory.more(used);
+    if (!memory.fits(used)) throw new Error(`its ${used} bytes of GPU memory are not free here`);
+    for (const made of this.#state.objects)
+      await this.#make({ ...made, command: this.command(made.command) });
+    await Promise.all(this.#coming.values());
+    await Promise.all(this.#checks);
+  }
+
+  /** A resource to fill. */
+  resource(id: number): { device: GPUDevice; object: Resource; isMapped: boolean } {
+    const { device, object } = this.#entry(id);
+    const isMapped = this.#mapped.has(object as GPUBuffer);
+    return { device: device?.object as GPUDevice, object: object as Resource, isMapped };
+  }
+
+  /** Call it when the contents are there. */
+  async finish(): Promise<void> {
+    const { objects, uploads, parkable } = this.#parts.context;
+    const state = this.#state;
+    for (const buffer of this.#mapped) buffer.unmap();
+    for (const { id, kind, device } of state.spent)
+      objects.reserve(id, kind, this.#entry(device)).object = this.#spentObject(this.#entry(device), kind);
+    for (const id of state.unmade) uploads.unmade.add(objects.get(id));
+    const kept = state.objects.map((made) => ({
+      ...made,
+      command: this.command(made.command),
+      recorded: made.recorded.map((step) => ({ ...step, command: this.command(step.command) })),
+    }));
+    parkable.live.restore(kept, state.written, (id) => this.#entry(id).object);
+    for (const { id, isNamed } of state.objects) if (!isNamed) objects.release(id);
+    for (const device of state.devices) await this.#finishDevice(device);
+    await Promise.all(this.#checks);
+  }
+
+  async #make(made: Again): Promise<void> {
+    const { context } = this.#parts;
+    const { command, operands } = made;
+    for (const id of operands) await this.#coming.get(id);
+    const { creates = '' } = command.operation;
+    const self = operands[0] === ROOT_ID ? ROOT : this.#entry(operands[0] as number);
+    const owner = self.kind === 'GPUDevice' ? self : self.device;
+    const entry = context.objects.reserve(made.id, creates, owner);
+    this.#entries.set(made.id, entry);
+    this.#fill(command, made, owner);
+    if (creates === 'GPUAdapter') await this.#adapter(entry, made);
+    else if (creates === 'GPUDevice') await this.#device(entry, made, self);
+    else if (creates === 'GPUQueue') entry.object = (self.object as GPUDevice).queue;
+    else this.#object(entry, made, self, owner as Entry);
+    command.clear();
+    if (made.label !== undefined && entry.object) (entry.object as GPUObjectBase).label = made.label;
+  }
+
+  #fill(command: DecodedCommand, { operands, payloads }: Step<unknown>, owner: Entry | undefined): void {
+    command.fill(operands, payloads, (id, kinds) => {
+      if (id !== FOREIGN_ID) return this.#entry(id).object as object;
+      invariant(owner, 'an object of another session is named on a device');
+      return this.#parts.context.invalidObject(owner, kinds);
+    });
+  }
+
+  async #adapter(entry: Entry, { id, command, isSpent }: Again): Promise<void> {
+    const { context } = this.#parts;
+    await settle(requestAdapter(context, ROOT, command.args as never, entry, command));
+    const adapter = entry.object as GPUAdapter | undefined;
+    if (!adapter) throw new Error('this host has no such adapter');
+    const known = this.#state.described.get(id);
+    const less = known && offersLess(describe(adapter), known);
+    if (less !== undefined) throw new Error(`the adapter here offers less: ${less}`);
+    const isGiving = ({ operands: [of], command: at }: Kept<number>) =>
+      of === id && this.command(at).operation.creates === 'GPUDevice';
+    // Its device is gone, and it gives no other.
+    if (isSpent && !this.#state.objects.some(isGiving)) (await adapter.requestDevice()).destroy();
+  }
+
+  async #device(entry: Entry, { id, command }: Again, self: Entry): Promise<void> {
+    const { context } = this.#parts;
+    await settle(requestDevice(context, self, command.args as never, entry, command));
+    const opened = context.devices.of(entry);
+    if (this.#lost.has(id)) {
+      // The client knows.
+      opened.own({ uncaptured: () => {}, lost: () => {} });
+      opened.destroyed();
+      opened.device.destroy();
+      return;
+    }
+    const known = this.#state.described.get(id);
+    const difference = known && differs(describe(opened.device), known);
+    if (difference !== undefined) throw new Error(`the device here is another: ${difference}`);
+    // What the program has compiled before is compiled together, and found below.
+    await opened.compiling;
+  }
+
+  #object(entry: Entry, made: Again, self: Entry, owner: Entry): void {
+    const { context } = this.#parts;
+    const { command, isValid } = made;
+    if (isValid === false) {
+      entry.object = context.invalidObject(owner, [entry.kind]);
+      return;
+    }
+    const { shared } = context.devices.of(owner);
+    const { sharing, recipe } = command;
+    const parts = [self.object as object, ...command.objects];
+    const key = shared.key(command.content, parts);
+    const keep = (object: object) => {
+      if (sharing === 'exclusive') shared.lend(key, object, parts, recipe);
+      else if (sharing && shared.isWorthKeeping(key)) shared.keep(key, object, parts, { recipe });
+    };
+    entry.object = sharing && shared.take(key);
+    if (entry.object) return;
+    const { result, errors } = this.#try(owner.object as GPUDevice, () => this.#call(entry, made, self));
+    entry.object = result instanceof Promise ? undefined : (result as object | undefined);
+    if (result instanceof Promise) {
+      const came = (result as Promise<object>).then((object) => {
+        entry.object = object;
+        keep(object);
+      });
+      this.#coming.set(made.id, came);
+      came.catch(() => {});
+      return;
+    }
+    entry.object ??= context.invalidObject(owner, [entry.kind]);
+    context.memory.keepParts(self, command.objects, entry);
+    if (this.#lost.has(owner.id)) return;
+    const object = entry.object;
+    const check = errors.then((found) => {
+      const error = found.find((each) => each !== null);
+      if (isValid && (error || !result))
+        throw new Error(`a ${entry.kind} cannot be made here: ${error?.message}`);
+      if (isValid) keep(object);
+    });
+    check.catch(() => {});
+    this.#checks.push(check);
+  }
+
+  /** Runs `act` in scopes of its own, and takes an exception for no object, as it was when the program made the object. */
+  #try(device: GPUDevice, act: () => unknown): { result: unknown; errors: Promise<(GPUError | null)[]> } {
+    const filters: readonly GPUErrorFilter[] = ['validation', 'out-of-memory', 'internal'];
+    for (const filter of filters) device.pushErrorScope(filter);
+    let result: unknown;
+    try {
+      result = act();
+    } catch {
+      result = undefined;
+    }
+    const errors = Promise.all(filters.map(() => device.popErrorScope()));
+    errors.catch(() => {});
+    return { result, errors };
+  }
+
+  #call(entry: Entry, made: Again, self: Entry): unknown {
+    const { command } = made;
+    const receiver = self.object as object;
+    if (entry.kind === 'GPUBuffer') return this.#buffer(receiver as GPUDevice, made);
+    if (entry.kind === 'GPUTexture') return this.#texture(receiver as GPUDevice, made);
+    const result = command.method(receiver).apply(receiver, command.args);
+    if (entry.kind === 'GPUQuerySet' && made.isDestroyed) (result as GPUQuerySet).destroy();
+    if (entry.kind !== 'GPURenderBundleEncoder') return result;
+    const encoder = result as GPURenderBundleEncoder;
+    for (const step of made.recorded) this.#record(encoder, step, entry.device);
+    if (made.isFinished && !this.#state.objects.some(({ operands: [of] }) => of === made.id))
+      encoder.finish();
+    return encoder;
+  }
+
+  #buffer(device: GPUDevice, { command, isDestroyed }: Again): GPUBuffer {
+    const { memory, parkable } = this.#parts.context;
+    const [descriptor] = command.args as [GPUBufferDescriptor];
+    const { size, usage } = descriptor;
+    const mappedAtCreation = !isDestroyed && size % 4 === 0 && (usage & GPUBufferUsage.COPY_DST) === 0;
+    const create = (as: GPUBufferDescriptor) => device.createBuffer(as);
+    const make = () => parkable.copyable.buffer({ ...descriptor, mappedAtCreation }, create);
+    if (isDestroyed) return destroyed(make());
+    const buffer = memory.allocate({
+      operation: 'GPUDevice.createBuffer',
+      bytes: size,
+      exceeds: () => false,
+      make,
+    });
+    if (mappedAtCreation) this.#mapped.add(buffer);
+    return buffer;
+  }
+
+  #texture(device: GPUDevice, { command, isDestroyed }: Again): GPUTexture {
+    const { memory, parkable } = this.#parts.context;
+    const [descriptor] = command.args as [GPUTextureDescriptor];
+    const create = (as: GPUTextureDescriptor) => device.createTexture(as);
+    const make = () => parkable.copyable.texture({ ...descriptor }, create);
+    if (isDestroyed) return destroyed(make());
+    const bytes = textureBytes(descriptor);
+    return memory.allocate({ operation: 'GPUDevice.createTexture', bytes, exceeds: () => false, make });
+  }
+
+  #record(encoder: GPURenderBundleEncoder, step: Step<number>, owner: Entry | undefined): void {
+    const command = this.command(step.command);
+    this.#fill(command, step, owner);
+    command.method(encoder).apply(encoder, command.args);
+    command.clear();
+  }
+
+  async #finishDevice({ id, isLost, scopes, hasBrought }: DeviceState): Promise<void> {
+    const entry = this.#entry(id);
+    const opened = this.#parts.context.devices.of(entry);
+    if (isLost) return;
+    const { device } = opened;
+    await device.queue.onSubmittedWorkDone();
+    if (opened.isLost) throw new Error('the GPU was lost while the session came back');
+    opened.asides.expect().data = hasBrought;
+    for (const scope of scopes) {
+      device.pushErrorScope(scope.filter);
+      opened.scopes.restore(scope);
+    }
+  }
+
+  #spentObject(owner: Entry, kind: string): object {
+    const device = owner.object as GPUDevice;
+    const spent = this.#spent.get(owner) ?? new SpentObjects(device);
+    this.#spent.set(owner, spent);
+    const { result, done } = checked(device, () => spent.get(kind));
+    this.#checks.push(done);
+    return result;
+  }
+
+  #entry(id: number): Entry {
+    const entry = this.#entries.get(id);
+    invariant(entry, 'an object comes after its parts');
+    return entry;
+  }
+}
+
+/** Has an awaited command done, as the client's would be. */
+async function settle({ promise, reply }: PendingReply): Promise<void> {
+  const value = await promise;
+  reply?.(value as never);
+}
+
+function destroyed<R extends Resource>(resource: R): R {
+  resource.destroy();
+  return resource;
+}
