@@ -4,7 +4,7 @@ import base from './vitest.config.js';
 
 /** Rooms whose tests need no more than processes and the null adapter. */
 const ROOMS =
-  'ahead,canvas,client,contents,daemon,executor,gpu,infer,jobs,lines,link,pool,scripts,shard,stream,testing,trace,trust,wire';
+  'ahead,canvas,client,contents,daemon,executor,gpu,infer,jobs,lines,link,park,pool,scripts,shard,stream,testing,trace,trust,wire';
 
 /** WebGPU itself, locally and through Farlight: what each session does. */
 const SPECS =
@@ -54,6 +54,7 @@ const SLOW = [
   'jobs/run',
   'lines/hosts',
   'link/channel-loss',
+  'park/sessions',
   'pool/attach',
   'pool/engine-kubernetes',
   'pool/engines',

@@ -2,17 +2,19 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { quietGrpc } from '../link/grpc/grpc.js';
+import { stateFolder } from '../link/machine/folders.js';
 import { DEFAULT_DASHBOARD } from '../page/page-server.js';
 import { FarlightError } from '../proto/errors.js';
 import { harmless } from '../proto/harmless.js';
 import { takeOverOldRoot, tenantsRoot } from '../server/contents/tenant-folders.js';
 import type { Daemon } from '../server/daemon.js';
+import type { ParkingSettings } from '../server/daemon-options.js';
 import { DEFAULT_LISTEN } from '../server/trust/listen-address.js';
 import { hostFolder, replaceFile } from '../server/trust/private-folder.js';
 import { addHostOptions, daemonOptions, type HostOptions } from './options/host-options.js';
 import { ADAPTER_HELP } from './options/option-texts.js';
 import { addTrustOptions, type TrustOptions, trustOptions } from './options/trust-options.js';
-import { wholeNumber } from './options/units.js';
+import { parseSize, parseTime, wholeNumber } from './options/units.js';
 
 interface ServeOptions extends HostOptions, TrustOptions {
   listen: string;
@@ -24,6 +26,9 @@ interface ServeOptions extends HostOptions, TrustOptions {
   dashboard: string | false;
   allowOrigin?: string[];
   peer?: string[];
+  park?: number;
+  parkKeep: number;
+  parkSize?: number;
 }
 
 export function serveCommand(): Command {
@@ -72,6 +77,17 @@ export function serveCommand(): Command {
       'let sessions send ranges of buffers to sessions of this host and receive them: its address as it prints it, without a token; may be repeated',
       (text, given: string[] | undefined) => [...(given ?? []), text],
     )
+    .option(
+      '--park <time>',
+      'park a session whose program asks for nothing for so long (60s, 10m): store it, and give back its GPU memory until the program goes on',
+      parseTime,
+    )
+    .option('--park-keep <time>', 'how long a session may stay parked', parseTime, 24 * 3600)
+    .option(
+      '--park-size <size>',
+      'disk space of all parked sessions (default: 16GiB, or half of the free space if that is less)',
+      parseSize,
+    )
     .allowExcessArguments(false)
     .action(serve);
   return addHostOptions(command);
@@ -108,6 +124,7 @@ async function serve(options: ServeOptions): Promise<void> {
     dashboard,
     allowOrigins,
     peers: options.peer,
+    parking: parkingSettings(options),
     ...trustOptions(options),
     ...limits,
   });
@@ -142,6 +159,16 @@ async function serve(options: ServeOptions): Promise<void> {
     process.off('SIGINT', stop);
     throw error;
   }
+}
+
+function parkingSettings({ park, parkKeep, parkSize }: ServeOptions): ParkingSettings | undefined {
+  if (park === undefined) return undefined;
+  return {
+    root: join(stateFolder(), 'parked'),
+    idleMs: park * 1000,
+    keepMs: parkKeep * 1000,
+    maxBytes: parkSize,
+  };
 }
 
 /** The file for the first address if no terminal shows it. It is in the folder of the host's tokens. */

@@ -263,6 +263,11 @@ export class Daemon {
     return { ...this.#versions, adapter: this.#adapter, adapterProblem, sessions, gpuCapacity };
   }
 
+  /** Parks the sessions that are at rest, or do so soon. @returns how many were asked. */
+  park(): number {
+    return this.#sessions.park();
+  }
+
   /** Ends every session, tells its client why, and leaves no process, socket or timer behind. */
   close(): Promise<void> {
     if (!this.#stopping) this.#stop(0);

@@ -22,6 +22,20 @@ export function formatSize(bytes: number): string {
   return `${bytes / size}${unit}`;
 }
 
+const TIMES: Readonly<Record<string, number>> = { '': 1, s: 1, m: 60, h: 3600 };
+
+/** Parses a time that fits a timer, in seconds or with a unit. @returns seconds. */
+export function parseTime(text: string): number {
+  const [, number, unit = ''] = /^(\d{1,6}(?:\.\d+)?)\s*([smh])?$/.exec(text) ?? [];
+  const seconds = Number(number) * (TIMES[unit] as number);
+  if (number === undefined || seconds > LONGEST_SECONDS)
+    throw new InvalidArgumentError('Give a time of at most 24 days, such as 90s, 10m or 24h.');
+  return seconds;
+}
+
+/** The longest time of a timer. */
+const LONGEST_SECONDS = 24 * 24 * 3600;
+
 /** Parses a number of seconds that fits a timer. */
 export function parseSeconds(text: string): number {
   if (!/^\d{1,6}(\.\d+)?$/.test(text)) throw new InvalidArgumentError('Give a number of seconds.');

@@ -126,7 +126,7 @@ export class HostLink implements Link, TurnedLink {
     this.#silence = silence ?? SILENCE;
     this.#connectMs = connectMs ?? CONNECT_TIMEOUT_MS;
     this.#events = events;
-    this.#hello = { ...hello, key: randomKey() };
+    this.#hello = { ...hello, key: randomKey(), parks: true };
     this.#channel = new Channel({
       onFrame: events.onFrame,
       onTaken: events.onTaken,

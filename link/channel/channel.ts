@@ -18,6 +18,11 @@ export interface ChannelConnection {
   readonly isPlaced?: boolean;
   /** Whether long frames lie in shared memory. Then acknowledgements may be rare: they measure no line. */
   readonly isShared?: boolean;
+  /**
+   * The bytes of a placed frame that the peer has not acknowledged, when the connection is lost. Undefined if they are
+   * gone. `number` is the frame's, from 1 on.
+   */
+  recover?(number: number, length: number): Uint8Array | undefined;
 }
 
 export interface ChannelEvents {
@@ -206,7 +211,11 @@ export class Channel {
 
   /** The connection is lost. The channel takes no more frames before the next connection, whose peer gets their number. */
   detach(): void {
+    const connection = this.#connection;
     this.#connection = undefined;
+    for (const [at, frame] of this.#kept.entries())
+      if (frame instanceof Placed)
+        this.#kept[at] = connection?.recover?.(this.#first + at + 1, frame.length) ?? frame;
     this.#written = this.#first + this.#kept.length;
     this.#dropWaiting();
   }

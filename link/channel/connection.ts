@@ -23,6 +23,8 @@ export interface FrameForm {
   decode(body: Uint8Array): Uint8Array;
   /** Sees each packet of another kind before the channel. Returns true if the packet belongs to this form. */
   hear(kind: number | undefined, body: Uint8Array): boolean;
+  /** The bytes of a placed frame that the peer has not acknowledged. Undefined if they are gone. */
+  recover?(number: number, length: number): Uint8Array | undefined;
   /** A ping leaves. */
   pinged?(): void;
   close(): void;
@@ -130,6 +132,10 @@ export class Connection implements ChannelConnection, CarrierEvents, FormLine {
     return form.sent((formed ?? body).length, more);
   }
 
+  recover(number: number, length: number): Uint8Array | undefined {
+    return this.#form?.recover?.(number, length);
+  }
+
   /** See Carrier. */
   turn(): boolean | undefined {
     return this.#carrier.turn?.();
@@ -179,8 +185,9 @@ export class Connection implements ChannelConnection, CarrierEvents, FormLine {
   onGone(why: Error | undefined): void {
     if (this.#isGone) return;
     this.#isGone = true;
-    this.#stop();
+    // First: what was placed is still there.
     this.#channel.detach();
+    this.#stop();
     this.#events.onGone(this.#error ?? why);
   }
 

@@ -51,8 +51,8 @@ export interface ExecutorChildEvents {
   onParked?(parked: { bytes: number; channel: ParkedChannel }): void;
   /** The session stays as it is. With `isAtWork` it had something to do. */
   onNotParked?(why: { reason: string; isAtWork: boolean }): void;
-  /** A parked session is back. */
-  onUnparked?(): void;
+  /** A parked session is back, or has ended because it cannot come back. */
+  onUnparked?(isBack: boolean): void;
   /** The session has ended, and its client knows. */
   onSessionEnded?(why: SessionEnded): void;
   /** The next session may begin. */
@@ -194,6 +194,7 @@ export class ExecutorChild {
   takeNear(): Socket | undefined {
     const near = this.#near;
     this.#near = undefined;
+    if (near) startReading(near);
     return near;
   }
 
@@ -357,7 +358,7 @@ export class ExecutorChild {
     } else if (report.type === 'notParked') {
       this.#events.onNotParked?.(report);
     } else if (report.type === 'unparked') {
-      this.#events.onUnparked?.();
+      this.#events.onUnparked?.(report.isBack);
     } else if (report.type === 'sessionEnded') {
       this.takeNear()?.destroy();
       this.#events.onSessionEnded?.(report);
@@ -418,6 +419,14 @@ function stopReading(socket: Socket): Uint8Array {
     handle.readStop();
   }
   return read ?? new Uint8Array(0);
+}
+
+/** The opposite of `stopReading`: the socket is read here again, and its end is noticed. */
+function startReading(socket: Socket): void {
+  const { _handle: handle } = socket as unknown as { _handle?: { reading: boolean; readStart(): number } };
+  if (!handle) return;
+  handle.reading = true;
+  handle.readStart();
 }
 
 function notStarted(cause: unknown): FarlightError {

@@ -123,13 +123,25 @@ export class SharedFile {
     const isPlace = slot < SLOTS && length > 0 && length <= LIMITS.frameBytes && this.#fd !== undefined;
     if (!isPlace) throw new ProtocolError(`there is no frame of ${length} bytes in slot ${slot}`);
     const frame = frameMemory(length);
-    if (this.#read(frame, slot) < length) throw new ProtocolError('the shared file was cut short');
+    if (this.#read(frame, this.#in, slot) < length) throw new ProtocolError('the shared file was cut short');
     return frame;
   }
 
-  #read(frame: Uint8Array, slot: number): number {
+  /** Copies a frame that this side has placed and the peer has not acknowledged. Undefined if it is not there. */
+  recover(number: number, length: number): Uint8Array | undefined {
+    const slot = this.#placed.indexOf(number);
+    if (slot < 0 || this.#fd === undefined) return undefined;
+    const frame = frameMemory(length);
     try {
-      return readSync(this.#fd as number, frame, 0, frame.length, this.#in + slot * LIMITS.frameBytes);
+      return this.#read(frame, this.#out, slot) < length ? undefined : frame;
+    } catch {
+      return undefined;
+    }
+  }
+
+  #read(frame: Uint8Array, way: number, slot: number): number {
+    try {
+      return readSync(this.#fd as number, frame, 0, frame.length, way + slot * LIMITS.frameBytes);
     } catch (error) {
       throw new ProtocolError(`the shared file cannot be read: ${messageOf(error)}`);
     }

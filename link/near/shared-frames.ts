@@ -92,6 +92,10 @@ export class SharedFrames implements FrameForm {
     return true;
   }
 
+  recover(number: number, length: number): Uint8Array | undefined {
+    return this.#file?.recover(number, length);
+  }
+
   close(): void {
     this.#line = undefined;
     this.#offered?.file?.forget();

@@ -134,8 +134,8 @@ export type ExecutorReport =
   | { type: 'parked'; bytes: number; channel: ParkedChannel }
   /** The session stays here. With `isAtWork` it had something to do. */
   | { type: 'notParked'; reason: string; isAtWork: boolean }
-  /** The parked session is back, and its file is not needed any more. */
-  | { type: 'unparked' }
+  /** The parked session's file is not needed any more: the session is back, or it ends because it cannot come back. */
+  | { type: 'unparked'; isBack: boolean }
   | ShareReport
   | LineReport
   | { type: 'exiting'; code: 'PROTOCOL_ERROR' | 'EXECUTOR_LOST'; message: string };

@@ -10,6 +10,8 @@ export interface Hello {
   token?: string | undefined;
   /** Absent if the client wants no compression. */
   compression?: CompressionRequest | undefined;
+  /** Whether the client goes on where a near connection is lost, since its host has parked the session. */
+  parks?: boolean | undefined;
   /**
    * Random text, the same in each Hello of one program. A connection may break before Welcome arrives. Then the client
    * sends another Hello, and by this key the host replaces the session that it began for the earlier one.

@@ -194,7 +194,7 @@ class Executor {
           { ...description, wasParked: parked !== undefined },
           this.#inheritance,
         ),
-      onUnparked: () => report({ type: 'unparked' }),
+      onUnparked: (isBack) => report({ type: 'unparked', isBack }),
       onTraffic: (traffic, work) => report({ type: 'traffic', ...traffic, work }),
       onEnded: (ending) => this.#ended(ending, description),
     });

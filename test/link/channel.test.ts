@@ -178,6 +178,29 @@ describe('a frame that a connection has placed', () => {
   });
 });
 
+describe('a placed frame that its connection can still give back', () => {
+  it('is sent again on the next connection', () => {
+    const { channel } = make();
+    const wire = new Wire();
+    channel.attach(wire, 0);
+    wire.isPlaced = true;
+    channel.send(frame(1));
+    channel.send(frame(2));
+    const recovered: [number, number][] = [];
+    Object.assign(wire, {
+      recover: (number: number, length: number) => {
+        recovered.push([number, length]);
+        return frame(number);
+      },
+    });
+    channel.detach();
+    const next = new Wire();
+    channel.attach(next, 1);
+    expect(recovered.map(([number]) => number)).toEqual([1, 2]);
+    expect(next.frames).toEqual([2]);
+  });
+});
+
 describe('resuming over another connection', () => {
   it('sends exactly the frames again that the peer has not taken', () => {
     const { channel } = make();

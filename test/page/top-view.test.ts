@@ -15,6 +15,7 @@ const session = (program: string, submits = 0): SessionView => ({
   tenant: 'default',
   adapter: 'llvmpipe',
   since: 0,
+  parked: undefined,
   resumes: 0,
   rates: { ...RATES, submits },
   traffic: TRAFFIC,

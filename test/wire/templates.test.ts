@@ -279,6 +279,7 @@ describe('any sequence of commands', () => {
         line.encoder.release(alive.splice(1, 1 + below(10)).map(({ id }) => id));
       }
       if (below(2) === 0) line.send();
+      if (below(5) === 0) line.moveHost();
     }
     line.send();
     expect(line.arrived).toEqual(sent);

@@ -54,6 +54,7 @@ export function decodeHello({
   program,
   compression,
   key,
+  parks,
 }: Record<string, unknown>): ClientHello {
   const numbers = [protocolMin, protocolMax].every(Number.isSafeInteger);
   const keyed = key === undefined || (typeof key === 'string' && key.length > 0);
@@ -66,6 +67,7 @@ export function decodeHello({
     version,
     program,
     key,
+    parks: parks === true,
     compression: grantCompression(compression),
   } as ClientHello;
 }

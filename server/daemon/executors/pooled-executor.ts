@@ -40,8 +40,8 @@ export interface AssignedSession {
   onParked?: ExecutorChildEvents['onParked'];
   /** The session could not be stored. */
   onNotParked?: ExecutorChildEvents['onNotParked'];
-  /** The parked session is back. */
-  onUnparked?(): void;
+  /** The parked session is back, or ends. */
+  onUnparked?: ExecutorChildEvents['onUnparked'];
   /** Nothing of the session is left on the GPU. Comes once, last. */
   onReleased(): void;
 }
@@ -103,7 +103,7 @@ export class PooledExecutor {
       onLine: (report) => this.#session?.onLine(report),
       onParked: (how) => this.#session?.onParked?.(how),
       onNotParked: (why) => this.#session?.onNotParked?.(why),
-      onUnparked: () => this.#session?.onUnparked?.(),
+      onUnparked: (isBack) => this.#session?.onUnparked?.(isBack),
       onSessionEnded: (why) => {
         this.#takeSession()?.onSessionEnded(why);
         events.onSessionEnded();

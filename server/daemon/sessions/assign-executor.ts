@@ -60,7 +60,7 @@ export interface Assignment {
   /** The executor's replies to `park` and to a session that was parked. */
   onParked?: ExecutorChildEvents['onParked'];
   onNotParked?: ExecutorChildEvents['onNotParked'];
-  onUnparked?(adapter: string): void;
+  onUnparked?(isBack: boolean, adapter: string): void;
   /** The connection cannot be handed over. */
   onFailed(end: SessionEnd): void;
   /** The session has ended. */
@@ -73,7 +73,7 @@ export interface Assignment {
 export function assignExecutor(options: AssignOptions, assignment: Assignment): ExecutorChild {
   const { versions, pool, counters, contents, bridges, resumeMs, silence, quotas, shares, lines } = options;
   const { id, tenant, request, log, parked } = assignment;
-  const { program, compression, protocol, buffers } = assignment.terms;
+  const { program, compression, protocol, buffers, parks: knowsParking } = assignment.terms;
   const windowBytes = buffers.commands;
   /** The bytes that the session has sent and received over lines, as its executor last said. */
   let overLines = { to: log.work.bytesToHosts, from: log.work.bytesFromHosts };
@@ -89,7 +89,8 @@ export function assignExecutor(options: AssignOptions, assignment: Assignment): 
         const begin = (socket: Socket) => {
           if (!assignment.begin(child)) return false;
           adapterName = adapter.name;
-          const isNear = options.parks && socket === request.socket;
+          const isNear = socket === request.socket;
+          const parks = options.parks && (knowsParking === true || !isNear);
           const limits: SessionLimits = {
             gpuMs: options.gpuMs,
             memory: shares.open(child, tenant),
@@ -101,7 +102,7 @@ export function assignExecutor(options: AssignOptions, assignment: Assignment): 
             limits,
             folder,
             welcome: { ...welcome, contents: kept?.describe(), ...(lines && { lines: true }) },
-            parks: options.parks,
+            parks,
             silence,
             bridged: socket !== request.socket,
             replyBytes: buffers.replies,
@@ -110,7 +111,7 @@ export function assignExecutor(options: AssignOptions, assignment: Assignment): 
             child.unpark({ session: description, ...parked, head: request.head }, socket, isNear);
           } else {
             log.opened(adapter.name);
-            child.begin(description, socket, request.head, isNear);
+            child.begin(description, socket, request.head, parks && isNear);
           }
           return true;
         };
@@ -135,7 +136,7 @@ export function assignExecutor(options: AssignOptions, assignment: Assignment): 
       onLine: (report) => lines?.receive(child, tenant, report),
       onParked: (how) => assignment.onParked?.(how),
       onNotParked: (why) => assignment.onNotParked?.(why),
-      onUnparked: () => assignment.onUnparked?.(adapterName),
+      onUnparked: (isBack) => assignment.onUnparked?.(isBack, adapterName),
       onReleased: () => shares.released(child),
       onSessionEnded: (why) => assignment.onSessionEnded(why),
       onExit: (reason) => assignment.onLost(reason),

@@ -201,13 +201,14 @@ export class SessionParking {
     this.#finish(end);
   }
 
-  /** The executor has made everything again, and goes on. */
-  unparked(adapter: string): void {
+  /** The executor has made everything again, and goes on; or the session ends, because it cannot. */
+  unparked(isBack: boolean, adapter: string): void {
     if (this.#state !== 'waking') return;
     this.#discard();
     clearTimeout(this.#expiry);
     this.#state = 'awake';
     this.#channel = undefined;
+    if (!isBack) return;
     this.#session.log.unparked(adapter, monotonicNow() - this.#askedAt);
     this.#workedAt = monotonicNow();
     this.#watch();

@@ -100,6 +100,13 @@ export class Sessions {
     return [...this.#sessions.values()].filter(({ parking }) => !parking?.isParked).length;
   }
 
+  /** Asks all sessions to park. @returns how many there are. */
+  park(): number {
+    const sessions = [...this.#sessions.values()].flatMap(({ parking }) => parking ?? []);
+    for (const parking of sessions) parking.park();
+    return sessions.length;
+  }
+
   /** A place may have become free. */
   makeRoom(): void {
     this.#places.look();
@@ -275,7 +282,7 @@ export class Sessions {
         onWork: () => parking?.worked(),
         onParked: (parked) => parking?.parked(parked),
         onNotParked: (why) => parking?.notParked(why),
-        onUnparked: (adapter) => parking?.unparked(adapter),
+        onUnparked: (isBack, adapter) => parking?.unparked(isBack, adapter),
         onSessionEnded: (why) =>
           this.#forget(id, { code: 'DISCONNECTED', message: 'the session has ended' }, why),
         onLost: (reason) => {

@@ -201,7 +201,7 @@ export class LiveObjects<C extends LoggedCommand> {
       uses: 0,
     };
     this.#made.set(id, made);
-    this.#use(made);
+    this.#use(made, made);
     const encoder = made.command.operation.member === 'finish' && this.#made.get(made.operands[0] as number);
     if (encoder) encoder.isFinished = true;
   }
@@ -210,14 +210,15 @@ export class LiveObjects<C extends LoggedCommand> {
     const made = this.#made.get(encoder);
     if (!made || made.isFinished) return;
     made.recorded.push(step);
-    this.#use(step);
+    this.#use(step, made);
   }
 
-  #use(step: Step<C>): void {
+  /** `owner` needs the step. A step names its own encoder, which it does not keep. */
+  #use(step: Step<C>, owner: Made<C>): void {
     this.#count(step, 1);
     for (const id of step.operands) {
       const part = this.#made.get(id);
-      if (part && part !== step) part.uses += 1;
+      if (part && part !== owner) part.uses += 1;
     }
     if (this.#bytes > this.#mostBytes) this.#giveUp();
   }

@@ -60,16 +60,16 @@ async function readCopies(
   const { result: buffer, done: made } = checked(device, () => device.createBuffer(descriptor));
   try {
     await made;
-    for (const batch of batchesOf(wanted)) {
+    for (const group of groupsOf(wanted)) {
       const { done: copied } = checked(device, () => {
         const encoder = device.createCommandEncoder();
-        for (const { each, at } of batch) copy(encoder, each, buffer, at);
+        for (const { each, at } of group) copy(encoder, each, buffer, at);
         device.queue.submit([encoder.finish()]);
       });
       await copied;
       await buffer.mapAsync(GPUMapMode.READ);
       const mapped = new Uint8Array(buffer.getMappedRange());
-      for (const { each, at } of batch)
+      for (const { each, at } of group)
         if (!(await take(each, mapped.subarray(at, at + each.piece.bytes)))) return;
       buffer.unmap();
     }
@@ -97,17 +97,17 @@ function copy(
 }
 
 /** Parts that fit the buffer together, with their places there. */
-function* batchesOf(wanted: readonly Wanted[]): Generator<{ each: Wanted; at: number }[]> {
-  let batch: { each: Wanted; at: number }[] = [];
+function* groupsOf(wanted: readonly Wanted[]): Generator<{ each: Wanted; at: number }[]> {
+  let group: { each: Wanted; at: number }[] = [];
   let end = 0;
   for (const each of wanted) {
-    if (end + each.piece.bytes > PIECE_BYTES && batch.length > 0) {
-      yield batch;
-      batch = [];
+    if (end + each.piece.bytes > PIECE_BYTES && group.length > 0) {
+      yield group;
+      group = [];
       end = 0;
     }
-    batch.push({ each, at: end });
+    group.push({ each, at: end });
     end += Math.ceil(each.piece.bytes / PLACE_BYTES) * PLACE_BYTES;
   }
-  if (batch.length > 0) yield batch;
+  if (group.length > 0) yield group;
 }

@@ -170,10 +170,16 @@ export class Rebuilding {
     const { result, errors } = this.#try(owner.object as GPUDevice, () => this.#call(entry, made, self));
     entry.object = result instanceof Promise ? undefined : (result as object | undefined);
     if (result instanceof Promise) {
-      const came = (result as Promise<object>).then((object) => {
-        entry.object = object;
-        keep(object);
-      });
+      const came = (result as Promise<object>).then(
+        (object) => {
+          entry.object = object;
+          keep(object);
+        },
+        (error: Error) => {
+          if (isValid) throw new Error(`a ${entry.kind} cannot be made here: ${error.message}`);
+          entry.object = context.invalidObject(owner, [entry.kind]);
+        },
+      );
       this.#coming.set(made.id, came);
       came.catch(() => {});
       return;
@@ -212,6 +218,15 @@ export class Rebuilding {
     const receiver = self.object as object;
     if (entry.kind === 'GPUBuffer') return this.#buffer(receiver as GPUDevice, made);
     if (entry.kind === 'GPUTexture') return this.#texture(receiver as GPUDevice, made);
+    // Pipelines compile beside each other.
+    if (entry.kind === 'GPUComputePipeline')
+      return (receiver as GPUDevice).createComputePipelineAsync(
+        ...(command.args as [GPUComputePipelineDescriptor]),
+      );
+    if (entry.kind === 'GPURenderPipeline')
+      return (receiver as GPUDevice).createRenderPipelineAsync(
+        ...(command.args as [GPURenderPipelineDescriptor]),
+      );
     const result = command.method(receiver).apply(receiver, command.args);
     if (entry.kind === 'GPUQuerySet' && made.isDestroyed) (result as GPUQuerySet).destroy();
     if (entry.kind !== 'GPURenderBundleEncoder') return result;

@@ -40,8 +40,8 @@ export interface SessionChannelOptions {
   createSession(peer: SessionPeer): SessionEndpoint;
   /** The session's traffic since the last call, and its work so far. */
   onTraffic(traffic: Traffic, work: WorkCounts | undefined): void;
-  /** The parked session is back. */
-  onUnparked?(): void;
+  /** The parked session is back, or it ends because it cannot come back. */
+  onUnparked?(isBack: boolean): void;
   /** The session has ended, and its client has been told. Comes once, last. */
   onEnded(ending: SessionEnding): void;
 }
@@ -196,6 +196,7 @@ export class SessionChannel {
     try {
       await this.#session.unpark?.(path, key);
     } catch (error) {
+      this.#options.onUnparked?.(false);
       this.#fault({
         code: 'EXECUTOR_LOST',
         message: `the parked session could not come back: ${messageOf(error)}`,
@@ -203,7 +204,7 @@ export class SessionChannel {
       return;
     }
     if (this.#ended) return;
-    this.#options.onUnparked?.();
+    this.#options.onUnparked?.(true);
     this.#pause('parked', false);
   }
 

@@ -1,3 +1,4 @@
+import { deserialize, serialize } from 'node:v8';
 import { CommandEncoder } from '#farlight/client/reuse/command-encoder.js';
 import { FlushAssembler } from '#farlight/proto/wire/flush.js';
 import { Handle, ROOT_ID, UNMADE } from '#farlight/proto/wire/handle.js';
@@ -58,17 +59,7 @@ export class Line {
   readonly supplied: [string, string][] = [];
   readonly encoder: CommandEncoder;
   readonly #assembler = new FlushAssembler();
-  readonly #decoder = new CommandDecoder<{ shape: number[] }>({
-    decode: (shape) => ({ shape: [...shape] }),
-    creates: ({ shape }) => shape[0] === CREATE.opcode,
-    execute: ({ shape }, operands, payloads, made) =>
-      void this.arrived.push({ shape, operands: [...operands], payloads: payloads.map(received), made }),
-    store: (name, bytes) => void this.stored.push([text(name), text(bytes)]),
-    supply: (name, bytes) => void this.supplied.push([text(name), text(bytes)]),
-    release: (first, count) => {
-      for (let id = first; id < first + count; id += 1) this.released.push(id);
-    },
-  });
+  #decoder = this.#newDecoder();
 
   constructor(reuse: 'on' | 'off' = 'on') {
     this.encoder = new CommandEncoder(this.owner, reuse);
@@ -96,6 +87,27 @@ export class Line {
       this.receive(frame);
     }
     return sent;
+  }
+
+  /** Another host goes on in the place of this one, with what it was told of the session. */
+  moveHost(): void {
+    const { state } = this.#decoder;
+    this.#decoder = this.#newDecoder();
+    this.#decoder.restore(deserialize(serialize(state)));
+  }
+
+  #newDecoder(): CommandDecoder<{ shape: number[] }> {
+    return new CommandDecoder<{ shape: number[] }>({
+      decode: (shape) => ({ shape: [...shape] }),
+      creates: ({ shape }) => shape[0] === CREATE.opcode,
+      execute: ({ shape }, operands, payloads, made) =>
+        void this.arrived.push({ shape, operands: [...operands], payloads: payloads.map(received), made }),
+      store: (name, bytes) => void this.stored.push([text(name), text(bytes)]),
+      supply: (name, bytes) => void this.supplied.push([text(name), text(bytes)]),
+      release: (first, count) => {
+        for (let id = first; id < first + count; id += 1) this.released.push(id);
+      },
+    });
   }
 
   receive(frame: Uint8Array): void {

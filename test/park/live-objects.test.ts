@@ -1,0 +1,149 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { AnyOperation } from '#farlight/proto/wire/operation.js';
+import { LiveObjects, type LoggedCommand } from '#farlight/server/executor/live/live-objects.js';
+
+let opcodes = 0;
+const command = (name: string, member: string, creates?: string): LoggedCommand => ({
+  operation: { interface: name, member, creates, opcode: opcodes++ } as AnyOperation,
+  shape: new Uint8Array(1),
+});
+
+const CREATE = command('GPUDevice', 'createThing', 'GPUThing');
+const DESTROY = command('GPUBuffer', 'destroy');
+const ENCODER = command('GPUDevice', 'createCommandEncoder', 'GPUCommandEncoder');
+const PASS = command('GPUCommandEncoder', 'beginComputePass', 'GPUComputePassEncoder');
+const END = command('GPUComputePassEncoder', 'end');
+const FINISH = command('GPUCommandEncoder', 'finish', 'GPUCommandBuffer');
+const SUBMIT = command('GPUQueue', 'submit');
+const BUNDLE_ENCODER = command('GPUDevice', 'createRenderBundleEncoder', 'GPURenderBundleEncoder');
+const DRAW = command('GPURenderBundleEncoder', 'setBindGroup');
+const BUNDLE = command('GPURenderBundleEncoder', 'finish', 'GPURenderBundle');
+const QUERIES = command('GPUDevice', 'createQuerySet', 'GPUQuerySet');
+
+const ids = (live: LiveObjects<LoggedCommand>) => live.entries().map(({ id }) => id);
+
+describe('the notes of a session that may be parked', () => {
+  it('hold exactly the named objects and their parts, each after its parts, whatever the order of creates and releases', () => {
+    const step = fc.record({
+      kind: fc.constantFrom('create', 'create', 'release', 'destroy'),
+      picks: fc.array(fc.nat(), { maxLength: 4 }),
+      payload: fc.uint8Array({ maxLength: 40 }),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
+        const live = new LiveObjects<LoggedCommand>();
+        const parts = new Map<number, number[]>();
+        const named: number[] = [];
+        let next = 1;
+        for (const { kind, picks, payload } of steps) {
+          const pick = (at: number) => named[at % named.length] as number;
+          if (kind === 'create') {
+            const operands = [0, ...(named.length > 0 ? picks.map(pick) : []), -1];
+            live.note(CREATE, operands, [payload], next);
+            parts.set(next, operands);
+            named.push(next++);
+          } else if (named.length > 0 && kind === 'release') {
+            const [id] = named.splice((picks[0] ?? 0) % named.length, 1) as [number];
+            live.release(id, {});
+          } else if (named.length > 0) {
+            live.note(DESTROY, [pick(picks[0] ?? 0)], [], 0);
+          }
+        }
+        const expected = new Set<number>();
+        const add = (id: number) => {
+          if (id <= 0 || expected.has(id)) return;
+          expected.add(id);
+          for (const part of parts.get(id) ?? []) add(part);
+        };
+        for (const id of named) add(id);
+        expect(ids(live)).toEqual([...expected].sort((a, b) => a - b));
+        for (const { id, operands, isNamed } of live.entries()) {
+          expect(operands.every((part) => part < id)).toBe(true);
+          expect(isNamed).toBe(named.includes(id));
+        }
+        for (const id of named) live.release(id, undefined);
+        expect(live.entries()).toEqual([]);
+        expect(live.bytes).toBe(0);
+      }),
+    );
+  });
+
+  it('are the same after another process has taken them over', () => {
+    const live = new LiveObjects<LoggedCommand>();
+    for (let id = 1; id <= 4; id += 1) live.note(CREATE, [id - 1], [new Uint8Array(id)], id);
+    live.note(DESTROY, [2], [], 0);
+    live.release(3, {});
+    const other = new LiveObjects<LoggedCommand>();
+    other.restore(
+      live.entries().map(({ object: _, uses: __, ...kept }) => kept),
+      live.written,
+      () => undefined,
+    );
+    const plain = (of: typeof live) => of.entries().map(({ object: _, ...rest }) => rest);
+    expect(plain(other)).toEqual(plain(live));
+    expect(other.bytes).toBe(live.bytes);
+    for (const of of [live, other]) {
+      of.release(4, undefined);
+      expect(ids(of)).toEqual([1, 2]);
+    }
+  });
+
+  it('know each encoder, pass and command buffer that is not used up', () => {
+    const live = new LiveObjects<LoggedCommand>();
+    const open = () => [...live.open].sort();
+    live.note(ENCODER, [1], [], 2);
+    live.note(PASS, [2], [], 3);
+    expect(open()).toEqual(['GPUCommandEncoder', 'GPUComputePassEncoder']);
+    live.note(END, [3], [], 0);
+    expect(open()).toEqual(['GPUCommandEncoder']);
+    live.note(FINISH, [2], [], 4);
+    expect(open()).toEqual(['GPUCommandBuffer']);
+    live.note(SUBMIT, [9, 4], [], 0);
+    expect(open()).toEqual([]);
+    live.note(ENCODER, [1], [], 5);
+    live.release(5, undefined);
+    expect(open()).toEqual([]);
+  });
+
+  it('keep the commands of a render bundle for as long as the bundle is there', () => {
+    const live = new LiveObjects<LoggedCommand>();
+    live.note(CREATE, [0], [], 1);
+    live.note(BUNDLE_ENCODER, [0], [], 2);
+    live.note(DRAW, [2, 1], [], 0);
+    live.note(BUNDLE, [2], [], 3);
+    live.note(DRAW, [2, 1], [], 0);
+    live.release(1, {});
+    live.release(2, {});
+    expect(ids(live)).toEqual([1, 2, 3]);
+    expect(live.get(2)?.recorded.map(({ operands }) => operands)).toEqual([[2, 1]]);
+    live.release(3, {});
+    expect(ids(live)).toEqual([]);
+    expect(live.bytes).toBe(0);
+  });
+
+  it('know which query sets a pass was given', () => {
+    const live = new LiveObjects<LoggedCommand>();
+    live.note(QUERIES, [0], [], 1);
+    live.note(QUERIES, [0], [], 2);
+    live.note(ENCODER, [0], [], 3);
+    live.note(PASS, [3, 2], [], 4);
+    expect([...live.written]).toEqual([2]);
+    live.release(2, undefined);
+    expect([...live.written]).toEqual([]);
+  });
+
+  it('end, and say so, where they would take more memory than they may', () => {
+    const live = new LiveObjects<LoggedCommand>(10_000);
+    for (let id = 1; id <= 100; id += 1) live.note(CREATE, [0], [new Uint8Array(100)], id);
+    expect(live.isOver).toBe(true);
+    expect(live.bytes).toBe(0);
+  });
+
+  it('forget an awaited create that has failed', () => {
+    const live = new LiveObjects<LoggedCommand>();
+    live.note(CREATE, [0], [], 1);
+    live.failed(1);
+    expect(ids(live)).toEqual([]);
+  });
+});

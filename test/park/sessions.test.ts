@@ -1,0 +1,296 @@
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { close, create } from '#farlight/client/index.js';
+import { GPUBufferUsage, GPUMapMode, GPUTextureUsage } from '#farlight/proto/gen/webgpu.js';
+import { Daemon } from '#farlight/server/daemon.js';
+import type { DaemonOptions } from '#farlight/server/daemon-options.js';
+import { memoryLog } from '../support/hosts/memory-log.js';
+import { until } from '../support/machine/processes.js';
+import { folders } from '../support/trust/trust.js';
+
+const temporary = folders();
+const opened: { close(): unknown }[] = [];
+
+afterEach(async () => {
+  for (const each of opened.splice(0).reverse()) await each.close();
+  temporary.remove();
+});
+
+const { COPY_SRC, COPY_DST, MAP_READ, STORAGE, VERTEX } = GPUBufferUsage;
+
+/** A host that parks sessions when it is told to, and a device of a program there. */
+async function start(options: Partial<DaemonOptions> & { maxBytes?: number; keepMs?: number } = {}) {
+  const { maxBytes, keepMs, ...others } = options;
+  const { log, lines, of } = memoryLog();
+  const root = join(temporary.make(), 'parked');
+  const daemon = await Daemon.start({
+    listen: '127.0.0.1:0',
+    adapter: 'software',
+    resumeMs: 2000,
+    warm: 0,
+    log,
+    parking: { root, idleMs: 0, keepMs, maxBytes },
+    ...others,
+  });
+  opened.push(daemon);
+  const gpu = create({ host: daemon.url });
+  opened.push({ close: () => close(gpu) });
+  const adapter = await gpu.requestAdapter();
+  const device = (await adapter?.requestDevice()) as GPUDevice;
+  const errors: string[] = [];
+  device.onuncapturederror = ({ error }) => void errors.push(error.message);
+  const count = (message: string) => of(message).length;
+  const files = () =>
+    readdirSync(root).flatMap((folder) =>
+      readdirSync(join(root, folder)).map((name) => join(root, folder, name)),
+    );
+  return {
+    daemon,
+    lines,
+    device,
+    errors,
+    count,
+    files,
+    root,
+    /** Parks the session, and waits until it is. */
+    async park() {
+      const before = count('session parked');
+      await until(() => {
+        daemon.park();
+        return count('session parked') > before;
+      });
+    },
+  };
+}
+
+/** Copies a buffer's bytes out. */
+async function read(device: GPUDevice, source: GPUBuffer): Promise<number[]> {
+  const copy = device.createBuffer({ size: source.size, usage: MAP_READ | COPY_DST });
+  const encoder = device.createCommandEncoder();
+  encoder.copyBufferToBuffer(source, 0, copy, 0, source.size);
+  device.queue.submit([encoder.finish()]);
+  await copy.mapAsync(GPUMapMode.READ);
+  const words = [...new Uint32Array(copy.getMappedRange())];
+  copy.destroy();
+  return words;
+}
+
+const TRIPLE = `
+  @group(0) @binding(0) var<storage, read_write> data: array<u32>;
+  @compute @workgroup_size(4) fn main(@builtin(global_invocation_id) id: vec3u) { data[id.x] = data[id.x] * 3 + 1; }
+`;
+
+describe('a parked session', () => {
+  it.each(['127.0.0.1:0', 'grpcs://127.0.0.1:0'])(
+    'has no executor, and goes on with the same bits at the next command (%s)',
+    async (listen) => {
+      const trustFolder = temporary.make();
+      const { log, of } = memoryLog();
+      const root = join(temporary.make(), 'parked');
+      const daemon = await Daemon.start({
+        listen,
+        trustFolder,
+        adapter: 'software',
+        spares: 0,
+        warm: 0,
+        log,
+        parking: { root, idleMs: 300 },
+      });
+      opened.push(daemon);
+      const token = daemon.tokens?.add({ tenant: 'one' }).token;
+      const gpu = create({ host: token ? daemon.url.replace('://', `://${token}@`) : daemon.url });
+      opened.push({ close: () => close(gpu) });
+      const device = (await (await gpu.requestAdapter())?.requestDevice()) as GPUDevice;
+      const data = device.createBuffer({ size: 16, usage: STORAGE | COPY_SRC | COPY_DST });
+      device.queue.writeBuffer(data, 0, new Uint32Array([1, 2, 3, 4]));
+      const module = device.createShaderModule({ code: TRIPLE });
+      const pipeline = device.createComputePipeline({ layout: 'auto', compute: { module } });
+      const entries = [{ binding: 0, resource: { buffer: data } }];
+      const group = device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries });
+      let expected = [1, 2, 3, 4];
+      for (let round = 1; round <= 3; round += 1) {
+        const encoder = device.createCommandEncoder();
+        const pass = encoder.beginComputePass();
+        pass.setPipeline(pipeline);
+        pass.setBindGroup(0, group);
+        pass.dispatchWorkgroups(1);
+        pass.end();
+        device.queue.submit([encoder.finish()]);
+        expected = expected.map((value) => value * 3 + 1);
+        expect(await read(device, data)).toEqual(expected);
+        await until(() => of('session parked').length >= round && daemon.describe().sessions === 0);
+      }
+    },
+    60_000,
+  );
+
+  it('keeps buffers of each usage, textures, labels and destroyed resources', async () => {
+    const { device, park, errors } = await start();
+    const words = new Uint32Array([7, 8, 9, 10]);
+    const vertices = device.createBuffer({ size: 16, usage: VERTEX, mappedAtCreation: true });
+    new Uint32Array(vertices.getMappedRange()).set(words);
+    vertices.unmap();
+    const readback = device.createBuffer({ size: 16, usage: MAP_READ | COPY_DST });
+    device.queue.writeBuffer(readback, 0, words);
+    const odd = device.createBuffer({ size: 10, usage: COPY_SRC | COPY_DST, label: 'odd' });
+    device.queue.writeBuffer(odd, 0, words, 0, 2);
+    const gone = device.createBuffer({ size: 16, usage: COPY_SRC | COPY_DST });
+    gone.destroy();
+    const texture = device.createTexture({
+      size: [5, 3],
+      format: 'rgba8unorm',
+      mipLevelCount: 2,
+      usage: GPUTextureUsage.COPY_SRC | GPUTextureUsage.COPY_DST,
+    });
+    const texels = Uint8Array.from({ length: 60 }, (_, at) => at * 3);
+    device.queue.writeTexture({ texture }, texels, { bytesPerRow: 20 }, [5, 3]);
+    await device.queue.onSubmittedWorkDone();
+    await park();
+    await readback.mapAsync(GPUMapMode.READ);
+    expect([...new Uint32Array(readback.getMappedRange())]).toEqual([...words]);
+    readback.unmap();
+    const copy = device.createBuffer({ size: 256 * 3, usage: MAP_READ | COPY_DST });
+    const encoder = device.createCommandEncoder();
+    encoder.copyBufferToBuffer(odd, 0, copy, 256, 8);
+    encoder.copyTextureToBuffer({ texture }, { buffer: copy, bytesPerRow: 256 }, [5, 3]);
+    device.queue.submit([encoder.finish()]);
+    await copy.mapAsync(GPUMapMode.READ);
+    const bytes = new Uint8Array(copy.getMappedRange());
+    for (let row = 0; row < 3; row += 1)
+      expect([...bytes.subarray(row * 256, row * 256 + 20)]).toEqual([
+        ...texels.subarray(row * 20, row * 20 + 20),
+      ]);
+    expect(errors).toEqual([]);
+    device.pushErrorScope('validation');
+    const bad = device.createCommandEncoder();
+    bad.copyBufferToBuffer(gone, 0, odd, 0, 8);
+    device.queue.submit([bad.finish()]);
+    expect((await device.popErrorScope())?.message).toMatch(/destroyed/);
+  });
+
+  it('keeps the errors that its open scopes have caught, and its open scopes', async () => {
+    const { device, park, errors } = await start();
+    device.pushErrorScope('validation');
+    device.createBuffer({ size: 4, usage: 0 });
+    device.pushErrorScope('validation');
+    await device.queue.onSubmittedWorkDone();
+    await park();
+    expect(await device.popErrorScope()).toBeNull();
+    expect((await device.popErrorScope())?.message).toMatch(/usage/i);
+    expect(errors).toEqual([]);
+  });
+
+  it('still refuses copies for which the program gave a resource no usage', async () => {
+    const { device, park } = await start();
+    const source = device.createBuffer({ size: 16, usage: STORAGE | COPY_DST });
+    const target = device.createBuffer({ size: 16, usage: COPY_DST });
+    const texture = device.createTexture({
+      size: [1],
+      format: 'rgba8unorm',
+      usage: GPUTextureUsage.TEXTURE_BINDING,
+    });
+    const refusals = async () => {
+      device.pushErrorScope('validation');
+      const encoder = device.createCommandEncoder();
+      encoder.copyBufferToBuffer(source, 0, target, 0, 16);
+      encoder.finish();
+      const first = await device.popErrorScope();
+      device.pushErrorScope('validation');
+      device.queue.writeTexture({ texture }, new Uint8Array(4), {}, [1]);
+      const second = await device.popErrorScope();
+      device.pushErrorScope('validation');
+      texture.createView({ usage: GPUTextureUsage.COPY_SRC });
+      const third = await device.popErrorScope();
+      return [first, second, third].map((error) => error?.constructor.name);
+    };
+    const refused = Array(3).fill('GPUValidationError');
+    expect(await refusals()).toEqual(refused);
+    await park();
+    expect(await refusals()).toEqual(refused);
+  });
+
+  it.each([
+    [
+      'a mapped buffer',
+      (device: GPUDevice) =>
+        void device.createBuffer({
+          size: 4,
+          usage: MAP_READ | COPY_DST,
+          mappedAtCreation: true,
+          label: 'held',
+        }),
+      "the buffer 'held' is mapped",
+    ],
+    [
+      'an open encoder',
+      (device: GPUDevice) => void device.createCommandEncoder(),
+      'a GPUCommandEncoder is not finished',
+    ],
+    [
+      'a multisampled texture',
+      (device: GPUDevice) =>
+        void device.createTexture({
+          size: [4, 4],
+          format: 'rgba8unorm',
+          sampleCount: 4,
+          usage: GPUTextureUsage.RENDER_ATTACHMENT,
+        }),
+      'rgba8unorm, 4 samples',
+    ],
+  ])('is not made of a session with %s, and the log says why', async (_what, make, why) => {
+    const { daemon, device, lines, count } = await start({ adapter: 'null' });
+    const kept = make(device);
+    await device.queue.onSubmittedWorkDone();
+    await until(() => {
+      daemon.park();
+      return count('session not parked') > 0;
+    });
+    expect(JSON.stringify(lines)).toContain(why);
+    expect(count('session parked')).toBe(0);
+    expect(kept).toBeUndefined();
+  });
+
+  it('is one clear loss where its file is damaged or gone, and takes nothing else', async () => {
+    for (const spoil of [
+      (path: string) => rmSync(path),
+      (path: string) => {
+        const bytes = readFileSync(path);
+        bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] as number) ^ 1;
+        writeFileSync(path, bytes);
+      },
+    ]) {
+      const { device, park, files } = await start({ adapter: 'null' });
+      await park();
+      for (const path of files()) spoil(path);
+      void device.queue.onSubmittedWorkDone().catch(() => {});
+      expect((await device.lost).message).toMatch(/parked session could not come back/);
+      await until(() => files().length === 0);
+    }
+  });
+
+  it('stays at work where the store is full', async () => {
+    const { daemon, device, lines, count, files } = await start({ adapter: 'null', maxBytes: 100 });
+    await until(() => {
+      daemon.park();
+      return count('session not parked') > 0;
+    });
+    expect(JSON.stringify(lines)).toContain('100 bytes that are left for parked sessions');
+    await until(() => files().length === 0);
+    await device.queue.onSubmittedWorkDone();
+  });
+
+  it('is removed when its program ends it, stays away, or leaves it too long', async () => {
+    const closing = await start({ adapter: 'null' });
+    await closing.park();
+    opened.pop()?.close();
+    await until(() => closing.files().length === 0);
+    expect(closing.count('session ended')).toBe(1);
+    const expiring = await start({ adapter: 'null', keepMs: 300 });
+    await expiring.park();
+    expect((await expiring.device.lost).message).toMatch(/parked for .* hours/);
+    expect(expiring.files()).toEqual([]);
+    await expiring.daemon.close();
+    expect(existsSync(expiring.root) && readdirSync(expiring.root)).toEqual([]);
+  });
+});
