@@ -23,10 +23,13 @@ export function hostLines(host: HostView, size: TopSize, style: Style): string[]
 function summary(host: HostView): string[] {
   const { adapter, adapterProblem, version, url, now, startedAt, rates, totals, executors, counters } = host;
   const software = adapter?.software ? ' (software)' : '';
+  const parked = host.sessions.filter((each) => each.parked);
+  const onDisk = parked.reduce((sum, each) => sum + (each.parked?.bytes ?? 0), 0);
+  const parkedText = parked.length > 0 ? `, of them ${parked.length} parked (${bytes(onDisk)} on disk)` : '';
   return [
     `Farlight ${version}  ${url}  up ${duration(now - startedAt)}`,
     `GPU        ${adapter ? `${adapter.name}${software}` : `none: ${adapterProblem}`}, ${gpuMemory(host)}`,
-    `sessions   ${host.sessions.length} open, ${count(counters.sessionsOpened)} since the start, ${count(counters.sessionsRefused)} refused`,
+    `sessions   ${host.sessions.length} open${parkedText}, ${count(counters.sessionsOpened)} since the start, ${count(counters.sessionsRefused)} refused`,
     `executors  ${executors.busy} busy, ${executors.spare} spare, ${executors.warm} warm, ${executors.changing} starting or ending`,
     `now        ${rate(rates.submits)} submits/s, ${rate(rates.waits)} waits/s, ${bytesPerSecond(rates.bytesUp)} up, ${bytesPerSecond(rates.bytesDown)} down`,
     `saved      ${share(totals.asNames, totals.commands)} of commands as names, ${bytes(totals.bytesNotSent)} not sent, ${duration(totals.compileMsSaved)} of compiling`,
@@ -60,11 +63,11 @@ function sessionsTable({ sessions, now }: HostView): string[] {
     'DOWN',
     'OPEN FOR',
   ];
-  const row = ({ program, tenant, work, rates, traffic, since }: SessionView) => [
+  const row = ({ program, tenant, work, rates, traffic, since, parked }: SessionView) => [
     cut(program, NAME),
     cut(tenant, NAME),
     bytes(work.gpuBytes),
-    rate(rates.submits),
+    parked ? 'parked' : rate(rates.submits),
     rate(rates.waits),
     waitsPerSubmit(work),
     bytes(traffic.bytesUp),

@@ -36,16 +36,16 @@ describe('connections on their way to another process', () => {
     ];
     expect(all.filter(({ isOpen }) => isOpen)).toHaveLength(2);
     expect(sent).toEqual([1]);
-    handed.taken();
+    handed.taken()?.destroy();
     expect(sent).toEqual([1, 400]);
-    handed.taken();
+    handed.taken()?.destroy();
     expect(sent).toEqual([1, 400]);
     expect(all.some(({ isOpen }) => isOpen)).toBe(false);
   });
 
   it('go at once if the process has taken the earlier ones', () => {
     offer(1);
-    handed.taken();
+    handed.taken()?.destroy();
     offer(2);
     expect(sent).toEqual([1, 2]);
   });
@@ -53,7 +53,7 @@ describe('connections on their way to another process', () => {
   it('are not handed over if their client has left meanwhile', () => {
     offer(1);
     offer(2).destroy();
-    handed.taken();
+    handed.taken()?.destroy();
     expect(sent).toEqual([1]);
     offer(3);
     expect(sent).toEqual([1, 3]);

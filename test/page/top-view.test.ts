@@ -74,6 +74,13 @@ describe('farlight top', () => {
     expect(lines.join('\n')).toContain('1 busy, 2 spare, 3 warm');
   });
 
+  it('says which sessions are parked, and what they take on disk', () => {
+    const parked = { ...session('idle.mjs'), parked: { since: 0, bytes: 3 << 20 } };
+    const lines = hostLines(host(session('busy.mjs', 5), parked), WIDE, PLAIN);
+    expect(lines.join('\n')).toContain('2 open, of them 1 parked (3.00 MiB on disk)');
+    expect(lines.find((line) => line.startsWith('idle.mjs'))).toContain('parked');
+  });
+
   it('fits the terminal with any content', () => {
     const many = Array.from({ length: 64 }, (_, index) => session(`program ${index} ${'x'.repeat(100)}`));
     for (const size of [

@@ -194,7 +194,8 @@ describe('a parked session', () => {
       device.pushErrorScope('validation');
       const encoder = device.createCommandEncoder();
       encoder.copyBufferToBuffer(source, 0, target, 0, 16);
-      encoder.finish();
+      // Also an invalid command buffer counts as open until it is submitted.
+      device.queue.submit([encoder.finish()]);
       const first = await device.popErrorScope();
       device.pushErrorScope('validation');
       device.queue.writeTexture({ texture }, new Uint8Array(4), {}, [1]);

@@ -5,6 +5,7 @@ import { describe } from '../handlers/adapters.js';
 import { isSpendable } from '../live/live-objects.js';
 import type { DecodedCommand } from '../wire/decoded-command.js';
 import { AtWork, Unparkable } from '../wire/endpoint.js';
+import { judgeResources } from './judge.js';
 import { ParkedFileWriter } from './parked-file.js';
 import { readContents, type Wanted } from './read-contents.js';
 import { checkRest, type Resource, resourcesOf } from './rest.js';
@@ -38,6 +39,7 @@ export async function parkSession(
     [...devicesOf(parts)].map(({ device }) => device.queue.onSubmittedWorkDone().catch(() => {})),
   );
   await lookAtScopes(parts);
+  await judgeResources(parts);
   if (isAtWork()) throw new AtWork();
   checkRest(parts);
   const resources = resourcesOf(parts);

@@ -40,7 +40,11 @@ const sessions = new LiveTable(at('sessions'), {
     { title: 'Tenant', text: ({ tenant }) => tenant },
     { title: 'Adapter', text: ({ adapter }) => adapter || 'opening the GPU' },
     { title: 'GPU memory', number: true, text: ({ work }) => bytes(work.gpuBytes) },
-    { title: 'Submits/s', number: true, text: ({ rates }) => rate(rates.submits) },
+    {
+      title: 'Submits/s',
+      number: true,
+      text: ({ rates, parked }) => (parked ? 'parked' : rate(rates.submits)),
+    },
     { title: 'Waits/s', number: true, text: ({ rates }) => rate(rates.waits) },
     { title: 'Waits per submit', number: true, text: ({ work }) => waitsPerSubmit(work) },
     { title: 'Up', number: true, text: ({ traffic }) => bytes(traffic.bytesUp) },
