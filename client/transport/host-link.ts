@@ -193,7 +193,8 @@ export class HostLink implements Link, TurnedLink {
         },
         (error: Error) => {
           this.#dialing = undefined;
-          this.#unconnected(error);
+          // A link that was closed while it dialed must not come back.
+          if (!this.#isLeaving) this.#unconnected(error);
         },
       )
       .catch((error: unknown) => this.#fail(this.#faultOf(error)));
