@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { shownHost } from '../link/address/host-port.js';
+import { parseHostPort, shownHost } from '../link/address/host-port.js';
 import { isLoopback } from '../link/address/loopback.js';
 import { FarlightError } from '../proto/errors.js';
 
@@ -213,21 +213,21 @@ export class PageServer {
  * @throws FarlightError BAD_OPTION for anything else.
  */
 export function parsePageAddress(text: string): { host: string; port: number } {
-  const match = /^(\[[0-9a-f:.]+\]|[^:/[\]@?#\s]+):(\d{1,5})$/i.exec(text);
-  const [, named = '', port = ''] = match ?? [];
-  if (!match || Number(port) > 65535) {
+  const address = parseHostPort(text);
+  if (address?.scheme !== '') {
     throw new FarlightError(
       'BAD_OPTION',
       `"${text}" is not an address for the dashboard; write HOST:PORT, for example ${DEFAULT_DASHBOARD}`,
     );
   }
+  const { named, host, port } = address;
   if (!isLoopback(named)) {
     throw new FarlightError(
       'BAD_OPTION',
       `the dashboard shows every tenant, so it listens on loopback alone, and ${named} is not loopback; write --dashboard 127.0.0.1:${port}, and reach it from another machine with ssh -L ${port}:127.0.0.1:${port} HOST`,
     );
   }
-  return { host: named.replace(/^\[|\]$/g, ''), port: Number(port) };
+  return { host, port };
 }
 
 /** Whether a request names this machine as its host. Accepts any port: the end of a tunnel has its own. */

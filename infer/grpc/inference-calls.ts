@@ -140,7 +140,6 @@ async function infer(
     const result = await answer(service, request, {
       tenant: client.tenant,
       share: quotas.shareOf(client.tenant),
-      traceparent: traceparentOf(call.metadata.get('traceparent')[0]),
       deadline: Number.isFinite(deadline) ? Math.max(0, deadline - wallClock()) : undefined,
       signal: gone.signal,
       seen,

@@ -103,8 +103,11 @@ export function inferenceRoutes({ service, metadata, quotas, observer, metrics }
       async handle(exchange, names, { tenant }) {
         const { headers } = exchange.request;
         const length = headers['inference-header-content-length'];
-        const traceparent = traceparentOf(headers.traceparent);
-        const seen = observer.begin({ protocol: 'http', tenant, traceparent });
+        const seen = observer.begin({
+          protocol: 'http',
+          tenant,
+          traceparent: traceparentOf(headers.traceparent),
+        });
         exchange.onDone((status) => seen.end(status === 0 ? '' : `${status}`));
         try {
           const quota = quotas.begin(tenant);
@@ -112,7 +115,7 @@ export function inferenceRoutes({ service, metadata, quotas, observer, metrics }
           const body = await exchange.body(quota);
           const { request, isBinary } = readInferMessage(service, names, body, length?.toString());
           const share = quotas.shareOf(tenant);
-          const context = { tenant, share, traceparent, deadline: undefined, signal: exchange.signal, seen };
+          const context = { tenant, share, deadline: undefined, signal: exchange.signal, seen };
           const result = await answer(service, request, context);
           seen.done(result.version);
           const { body: answered, headerLength } = writeInferAnswer(result, isBinary);

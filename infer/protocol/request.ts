@@ -53,7 +53,6 @@ export interface RequestContext {
   readonly tenant: string;
   /** The tenant's weight among tenants. */
   readonly share: number;
-  readonly traceparent: string | undefined;
   /** Milliseconds until the client gives up; undefined where it does not say. */
   readonly deadline: number | undefined;
   readonly signal: AbortSignal;
@@ -73,7 +72,7 @@ const MOST_CLASSES = 1000;
 export async function answer(
   service: InferenceService,
   request: ProtocolRequest,
-  { tenant, share, traceparent, deadline, signal, seen }: RequestContext,
+  { tenant, share, deadline, signal, seen }: RequestContext,
 ): Promise<InferenceResult> {
   const { model, version, id, inputs, outputs, parameters } = request;
   seen.asked(model, version);
@@ -98,7 +97,6 @@ export async function answer(
     ...(timeouts.length > 0 && { timeout: Math.min(...timeouts) }),
     tenant,
     share,
-    ...(traceparent && { traceparent }),
     onSpan: seen.onSpan,
   };
   const result = await service.infer(asked, signal);

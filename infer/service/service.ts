@@ -54,8 +54,6 @@ export interface InferenceRequest {
   readonly tenant?: string;
   /** The tenant's weight among tenants; 1 if left out. */
   readonly share?: number;
-  /** W3C `traceparent` of the span that the request belongs to. */
-  readonly traceparent?: string;
   /** Called with each stretch of its time. It returns at once, and does not throw. */
   readonly onSpan?: (span: RequestSpan) => void;
 }

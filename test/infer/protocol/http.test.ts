@@ -59,9 +59,7 @@ describe('a request in JSON', () => {
   it('gets the outputs that it names, from the version that it names', async () => {
     const { url, service } = await servers.http();
     const body = { ...sum, outputs: [{ name: 'OUTPUT1' }], parameters: { priority: 2, timeout: 1500 } };
-    const { json } = await post(`${url}/v2/models/simple/versions/1/infer`, body, {
-      traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
-    });
+    const { json } = await post(`${url}/v2/models/simple/versions/1/infer`, body);
     expect((json as { outputs: unknown[] }).outputs).toHaveLength(1);
     expect(service.asked[0]).toMatchObject({
       version: '1',
@@ -69,7 +67,6 @@ describe('a request in JSON', () => {
       priority: 2,
       timeout: 1.5,
       tenant: 'default',
-      traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
     });
   });
 
