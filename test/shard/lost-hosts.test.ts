@@ -2,6 +2,7 @@
 import * as ort from 'onnxruntime-web/wasm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import '../support/programs/liftoff.js';
+import type { InferenceError } from '#farlight/infer/service/service.js';
 import { type HostTensor, type ShardedModel, shard } from '#farlight/shard/index.js';
 import type { Route } from '#farlight/shard/plan/costs.js';
 import { type EmulatedLink, emulateLink } from '#farlight/testing/index.js';
@@ -130,18 +131,27 @@ test(
 test('the inference server loads a model again whose host was lost, and says meanwhile which one is missing', async () => {
   const { engine, close } = await engineOver(gpt, [(daemons[0] as [DaemonProcess, string])[1], link.url]);
   await engine.loaded;
-  const answered = () => engine.infer({ model: 'gpt', inputs: inputsOf(GPT, 8, () => 0) });
-  expect((await answered()).outputs.length).toBe(3);
+  /** Asks until the server answers, or says that this is missing. A busy machine may let either host be missing for a while. */
+  const asked = async (missing?: string) => {
+    for (;;) {
+      try {
+        const { outputs } = await engine.infer({ model: 'gpt', inputs: inputsOf(GPT, 8, () => 0) });
+        if (missing === undefined) return outputs.length;
+      } catch (error) {
+        const { code, message } = error as InferenceError;
+        expect(code).toBe('unavailable');
+        if (missing !== undefined && message.includes(missing)) return message;
+      }
+    }
+  };
+  expect(await asked()).toBe(3);
   await signalled('SIGKILL');
-  expect((await answered()).outputs.length).toBe(3);
+  expect(await asked()).toBe(3);
   await link.refuse();
-  await link.cut();
-  await expect(answered()).rejects.toMatchObject({
-    code: 'unavailable',
-    message: expect.stringContaining(link.url),
-  });
+  await signalled('SIGKILL');
+  expect(await asked(link.url)).toContain('gpt');
   await link.accept();
-  expect((await answered()).outputs.length).toBe(3);
+  expect(await asked()).toBe(3);
   await close();
 }, 240_000);
 
