@@ -37,7 +37,7 @@ async function gone(): Promise<void> {
   await expect.poll(() => pool.hosts(), { timeout: 40_000, interval: 100 }).toEqual([]);
 }
 
-describe('a program whose host is a portal’s', { timeout: 90_000 }, () => {
+describe('a program whose host is a portal’s', { timeout: 240_000 }, () => {
   it('gets one with its first request over TLS, gives it back, gets another, and costs what it used', async () => {
     await start(ONE_HOST, '--listen', 'https://127.0.0.1:0');
     const token = tokenOf('alice');
@@ -170,7 +170,7 @@ describe('a program whose host is a portal’s', { timeout: 90_000 }, () => {
   });
 });
 
-describe('a portal', { timeout: 90_000 }, () => {
+describe('a portal', { timeout: 240_000 }, () => {
   it('passes a host on within a tenant, and never to another one', async () => {
     await start(TWO_HOSTS, '--listen', 'https://127.0.0.1:0');
     const [alice, bob] = [tokenOf('alice'), tokenOf('bob')];
@@ -243,7 +243,7 @@ describe('a portal', { timeout: 90_000 }, () => {
 
 describe.skipIf(whyNoSlurm !== undefined)(
   `a portal of a Slurm's pool${whyNoSlurm ? ` (${whyNoSlurm})` : ''}`,
-  { timeout: 180_000 },
+  { timeout: 300_000 },
   () => {
     let site: SlurmSite;
     beforeAll(async () => {
