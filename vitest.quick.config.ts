@@ -73,8 +73,10 @@ const SLOW = [
   'shard/signatures',
   'shard/wire',
   'stream/commands',
-  'stream/page',
+  'stream/machines',
   'stream/nats',
+  'stream/page',
+  'stream/workers',
   'testing/emulator',
   'trust/harmless',
 ].map((name) => `test/${name}.test.ts`);

@@ -146,6 +146,12 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     ['farlight stream upgrade voices.yaml --reset decide', 'where the states of a step begin anew'],
     ['farlight stream upgrade voices.yaml --drop frame', 'where a step is removed, with its states'],
   ],
+  'stream worker': [
+    [
+      'farlight stream worker voices --nats nats://broker:4222',
+      'join an application that runs with --workers',
+    ],
+  ],
   'stream rollback': [['farlight stream rollback voices.yaml', 'back to the version before']],
   'stream status': [
     ['farlight stream status voices.yaml', 'records, steps and outputs'],

@@ -121,7 +121,7 @@ export async function openApplication(options: SiteOptions, first: () => Promise
  *
  * @throws FarlightError BUSY (rejects)
  */
-function lockFolder(folder: string): Promise<Server | undefined> {
+export function lockFolder(folder: string): Promise<Server | undefined> {
   if (process.platform !== 'linux') return Promise.resolve(undefined);
   const name = createHash('sha256').update(folder).digest('hex').slice(0, 32);
   const server = createServer((socket) => socket.destroy());

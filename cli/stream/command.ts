@@ -5,8 +5,9 @@ import { ADAPTER_HELP } from '../options/option-texts.js';
 import { addTrustOptions } from '../options/trust-options.js';
 import { parseSeconds, parseSize } from '../options/units.js';
 import { checkStream } from './check.js';
-import { addNatsOptions } from './nats-options.js';
+import { addNatsStateOptions } from './nats-options.js';
 import type { StreamOptions } from './run-stream.js';
+import type { WorkerFlags } from './run-worker.js';
 import { rollBack, type UpgradeOptions, upgrade } from './upgrade.js';
 
 const STATE_HELP = 'the folder of its logs and checkpoints (default: beside the file, NAME.state)';
@@ -52,8 +53,19 @@ export function streamCommand(): Command {
       '--otlp <url>',
       'a collector of OpenTelemetry for spans of records: http://HOST:4318 (or OTEL_EXPORTER_OTLP_ENDPOINT)',
     )
-    .option('--max-request <size>', 'the longest request', parseSize, 16 << 20);
-  addNatsOptions(runs);
+    .option('--max-request <size>', 'the longest request', parseSize, 16 << 20)
+    .option(
+      '--workers',
+      'share the work with workers of other machines (farlight stream worker); the state is then at the server of --nats',
+    )
+    .option(
+      '--partitions <count>',
+      'of a new application with workers: into how many parts its keys are divided, for good',
+      Number,
+      16,
+    )
+    .option('--no-work', 'with --workers: leave the work to others');
+  addNatsStateOptions(runs);
   addTrustOptions(
     runs,
     'server',
@@ -62,6 +74,26 @@ export function streamCommand(): Command {
     .addOption(logOption())
     .allowExcessArguments(false)
     .action(run);
+  const works = command
+    .command('worker')
+    .argument('<application>')
+    .description('Work for an application that runs with --workers on another machine.')
+    .option('--state <folder>', 'the folder for functions and models (default: NAME.worker, here)')
+    .option(
+      '--host <url>',
+      'an address that farlight serve printed (or FARLIGHT_HOST); may be repeated; without it, this machine',
+      repeated,
+    )
+    .option('--adapter <name>', `on this machine: ${ADAPTER_HELP} (or FARLIGHT_ADAPTER)`)
+    .option('--lanes <count>', 'how many models run at a time on each host', Number, 2)
+    .option('--checkpoint <seconds>', 'the time between checkpoints', parseSeconds, 10);
+  addNatsStateOptions(works)
+    .addOption(logOption())
+    .allowExcessArguments(false)
+    .action(async (application: string, options: WorkerFlags) => {
+      const { runWorker } = await import('./run-worker.js');
+      await runWorker(application, options);
+    });
   command
     .command('upgrade')
     .argument('<file>')

@@ -10,6 +10,11 @@ export interface NatsFlags {
   natsKey?: string;
 }
 
+/** Of workers, which keep their state at the server. */
+export interface NatsStateFlags extends NatsFlags {
+  natsReplicas: number;
+}
+
 export function addNatsOptions(command: Command): Command {
   return command
     .option(
@@ -20,6 +25,15 @@ export function addNatsOptions(command: Command): Command {
     .option('--nats-ca <file>', 'trust a server of NATS whose certificate these have signed (PEM)')
     .option('--nats-cert <file>', 'a client certificate for NATS (PEM)')
     .option('--nats-key <file>', 'the private key of that certificate (PEM)');
+}
+
+export function addNatsStateOptions(command: Command): Command {
+  return addNatsOptions(command).option(
+    '--nats-replicas <count>',
+    'of a cluster of NATS: how many servers keep each record, output and checkpoint',
+    Number,
+    1,
+  );
 }
 
 /** One connection to NATS, made when it is needed first. */

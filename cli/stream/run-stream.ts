@@ -1,7 +1,6 @@
 import { resolve } from 'node:path';
 import { registeredTelemetry } from '../../client/observers/open-telemetry.js';
 import { inferenceTrust, type Trust } from '../../infer/door/trust.js';
-import type { NamedHosts } from '../../infer/hosts/named-hosts.js';
 import { openTracing } from '../../infer/tracing/open-tracing.js';
 import { quietGrpc } from '../../link/grpc/grpc.js';
 import { monotonicNow, setTimeout, steadyTime } from '../../link/machine/clock.js';
@@ -14,21 +13,22 @@ import { serveControls, type UpgradeAnswer, type UpgradeRequest } from '../../st
 import type { Front } from '../../stream/front/front.js';
 import { openDashboard } from '../../stream/page/dashboard.js';
 import type { Application } from '../../stream/run/application.js';
-import type { OpenHosts } from '../../stream/run/lane-runner.js';
 import { leaveOnnxRuntimeUnoptimised, loadWith } from '../infer/load-with.js';
 import { type LogOptions, openLog } from '../options/log-option.js';
 import { openPage } from '../options/open-page.js';
 import { type TrustOptions, trustOptions } from '../options/trust-options.js';
-import { hostHere, type RunHost } from '../run/run-host.js';
 import { wholeStream } from './check.js';
-import { NatsAccess, type NatsFlags } from './nats-options.js';
+import { NatsAccess, type NatsStateFlags } from './nats-options.js';
 import { stateFolderOf } from './state-folder.js';
+import { type HostFlags, StreamHosts } from './stream-hosts.js';
 
-export interface StreamOptions extends LogOptions, TrustOptions, NatsFlags {
+export interface StreamOptions extends LogOptions, TrustOptions, NatsStateFlags, HostFlags {
   state?: string;
-  host?: string[];
-  adapter?: string;
-  lanes: number;
+  /** Whether workers of other machines may join. */
+  workers?: boolean;
+  partitions: number;
+  /** False with --no-work. */
+  work: boolean;
   /** Seconds. */
   checkpoint: number;
   durable: boolean;
@@ -58,7 +58,7 @@ export async function runStream(file: string, options: StreamOptions): Promise<v
   };
   process.on('SIGTERM', end);
   process.on('SIGINT', end);
-  const hosts = new Hosts(options);
+  const hosts = new StreamHosts(options);
   const nats = new NatsAccess(options);
   try {
     await serve(resolve(file), options, { hosts, nats, log, stop: stop.signal });
@@ -69,7 +69,7 @@ export async function runStream(file: string, options: StreamOptions): Promise<v
 }
 
 interface Running {
-  readonly hosts: Hosts;
+  readonly hosts: StreamHosts;
   readonly nats: NatsAccess;
   readonly log: Log;
   readonly stop: AbortSignal;
@@ -82,7 +82,7 @@ async function serve(
 ): Promise<void> {
   const { state, durable, checkpoint, maxRequest, otlp } = options;
   const folder = stateFolderOf(file, state);
-  const { openApplication, copiesIn, readStream, resolveStream, Front, Observatory, Metrics } =
+  const { openApplication, copiesIn, errorsIn, readStream, resolveStream, Front, Observatory, Metrics } =
     await loadApplication();
   const trust = trustOf(options, log);
   const tracing = openTracing({
@@ -112,25 +112,42 @@ async function serve(
     time: steadyTime,
     tracing,
   });
-  const { application, posted, close } = await openApplication(
-    {
-      folder,
-      durable,
-      checkpointEvery: checkpoint * 1000,
-      hosts: () => hosts.open(log),
-      nats: () => nats.open(),
-      observer: observatory,
-      log: (what) => log.info({ what }, 'stream'),
-    },
-    // Only a new application needs its file: a person sees the places in it.
-    async () => resolveStream(await wholeStream(file), copiesIn(folder)),
-  );
+  const shared = {
+    folder,
+    durable,
+    checkpointEvery: checkpoint * 1000,
+    hosts: () => hosts.open(log),
+    log: (what: string) => log.info({ what }, 'stream'),
+  };
+  // Only a new application needs its file: a person sees the places in it.
+  const first = async () => resolveStream(await wholeStream(file), copiesIn(folder));
+  const coordinate = async () => {
+    const { openCoordinator } = await import('../../stream/workers/cluster.js');
+    const { partitions, work: works, natsReplicas: replicas } = options;
+    const { name } = await wholeStream(file);
+    return openCoordinator(
+      {
+        ...shared,
+        nats: await nats.open(),
+        application: name,
+        replicas,
+        partitions,
+        works,
+        errorsFile: errorsIn(folder),
+        stop,
+      },
+      first,
+    );
+  };
+  const { application, posted, close } = options.workers
+    ? await coordinate()
+    : await openApplication({ ...shared, nats: () => nats.open(), observer: observatory }, first);
   try {
     const upgrade = async (asked: UpgradeRequest, signal: AbortSignal): Promise<UpgradeAnswer> => {
-      const definition = asked.file === undefined ? application.previous : await define(asked.file);
+      const definition = asked.file === undefined ? await application.previous : await define(asked.file);
       if (!definition) throw new FarlightError('BAD_OPTION', 'there is no version before the one that runs');
       const plan = asked.isPlanOnly
-        ? application.plan(definition, asked)
+        ? await application.plan(definition, asked)
         : await application.upgrade(definition, asked, signal);
       return { plan, epoch: application.epoch };
     };
@@ -178,7 +195,7 @@ function trustOf(options: StreamOptions, log: Log): Trust | undefined {
 
 /** The first line has all that a sender of records needs. */
 function readyLines(
-  { definition: { id, name }, epoch }: Application,
+  { definition: { id, name }, epoch }: Pick<Application, 'definition' | 'epoch'>,
   url: string | undefined,
   dashboard: string | undefined,
   idOfFile: string | undefined,
@@ -201,57 +218,15 @@ function stopped(signal: AbortSignal): Promise<void> {
   });
 }
 
-/** GPU hosts, those that are named or one of this machine. They are opened when a model needs them. */
-class Hosts {
-  readonly #options: StreamOptions;
-  #own: RunHost | undefined;
-  #named: NamedHosts | undefined;
-
-  constructor(options: StreamOptions) {
-    this.#options = options;
-  }
-
-  async open(log: Log): Promise<OpenHosts> {
-    const { host, adapter, lanes } = this.#options;
-    const { NamedHosts } = await loadLanes();
-    let urls = host ?? (process.env.FARLIGHT_HOST ? [process.env.FARLIGHT_HOST] : []);
-    if (urls.length === 0) {
-      this.#own ??= await hostHere(adapter ?? process.env.FARLIGHT_ADAPTER ?? 'auto');
-      urls = [this.#own.url];
-    }
-    const named = new NamedHosts({ lanes, log: (what) => log.info({ what }, 'pool') });
-    this.#named = named;
-    const hosts = await named.open(urls);
-    return {
-      hosts,
-      adapter: hosts.map((each) => each.adapter).join(', '),
-      follow: (engine) => named.follow(engine),
-    };
-  }
-
-  async close(): Promise<void> {
-    await this.#named?.close();
-    await this.#own?.close();
-  }
-}
-
 async function loadApplication() {
   const load = async () => {
-    const { openApplication, copiesIn } = await import('../../stream/site.js');
+    const { openApplication, copiesIn, errorsIn } = await import('../../stream/site.js');
     const { readStream } = await import('../../stream/definition/stream-file.js');
     const { resolveStream } = await import('../../stream/definition/resolve.js');
     const { Front } = await import('../../stream/front/front.js');
     const { Observatory } = await import('../../stream/statistics/observatory.js');
     const { Metrics } = await import('../../stream/statistics/figures.js');
-    return { openApplication, copiesIn, readStream, resolveStream, Front, Observatory, Metrics };
+    return { openApplication, copiesIn, errorsIn, readStream, resolveStream, Front, Observatory, Metrics };
   };
   return loadWith('yaml ajv', load, 'stream');
-}
-
-async function loadLanes() {
-  const load = async () => {
-    import.meta.resolve('onnxruntime-web/webgpu');
-    return import('../../infer/hosts/named-hosts.js');
-  };
-  return loadWith('onnxruntime-web onnx-buf @bufbuild/protobuf', load, 'stream');
 }

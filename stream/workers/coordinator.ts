@@ -7,7 +7,7 @@ import { Cell, valueIn } from '../broker/cell.js';
 import type { Definition } from '../definition/definition.js';
 import { planUpgrade, type UpgradePlan, type UpgradeWords } from '../definition/upgrade-plan.js';
 import type { NewRecord } from '../log/record-log.js';
-import type { ApplicationStatus } from '../run/status.js';
+import type { ApplicationStatus, Upgrading } from '../run/status.js';
 import type { Sink } from '../sinks/sink.js';
 import type { Feed, Source } from '../sources/source.js';
 import { assign } from './assignment.js';
@@ -36,6 +36,8 @@ export interface CoordinatorOptions {
   readonly broker: Broker;
   /** No other process has it. */
   readonly id: string;
+  /** A place that one process at a time has. */
+  readonly place: string;
   /** Of a new application; one that exists keeps its own. */
   readonly partitions: number;
   readonly versions: Pick<Versions, 'publish' | 'read' | 'local'>;
@@ -90,7 +92,7 @@ export class Coordinator {
   /** Called when a partition or the version has changed. */
   #onChange: (() => void) | undefined;
   #changes: Promise<unknown> = Promise.resolve();
-  #isUpgrading = false;
+  #upgrading: Upgrading | undefined;
   #storing: Promise<void> = Promise.resolve();
   #isClosed = false;
   #reject!: (error: unknown) => void;
@@ -110,11 +112,12 @@ export class Coordinator {
     first: () => Promise<Definition>,
     stop?: AbortSignal,
   ): Promise<Coordinator> {
-    const { broker, id, clock, log } = options;
+    const { broker, id, place, clock, log } = options;
     const over = { isOver: () => stop?.aborted ?? false };
     const lease = await Lease.take({
       broker,
       id,
+      place,
       clock,
       onWait: () => log('another coordinator runs this application: this one takes over when it ends'),
       isOver: () => over.isOver(),
@@ -149,9 +152,19 @@ export class Coordinator {
   }
 
   /** The version before the one that is committed. @throws Error (rejects) */
-  async previous(): Promise<Definition | undefined> {
+  get previous(): Promise<Definition | undefined> {
     const { previous } = this.#record;
-    return previous === undefined ? undefined : this.#options.versions.local(previous);
+    return previous === undefined ? Promise.resolve(undefined) : this.#options.versions.local(previous);
+  }
+
+  /** The upgrade that is under way. */
+  get upgrading(): Upgrading | undefined {
+    return this.#upgrading;
+  }
+
+  /** Stores how far sources and sinks have come. Workers have checkpoints of their own. @throws FencedError (rejects) */
+  checkpoint(): Promise<void> {
+    return this.#store();
   }
 
   /** Logs a record. Resolves with its offset once it is safe. @throws Error where it cannot be taken (rejects) */
@@ -165,7 +178,7 @@ export class Coordinator {
     return applicationStatus({
       definition: this.#definition,
       upgrade: this.#record.upgrade,
-      isUpgrading: this.#isUpgrading,
+      isUpgrading: this.#upgrading !== undefined,
       intakes: this.#intakes,
       counts: this.#deliveries.counts,
       workers: [...this.#workers.values()].map(({ record }) => record),
@@ -189,12 +202,12 @@ export class Coordinator {
       const plan = planUpgrade(this.#definition, published, words);
       if (plan.refusals.length > 0) throw new Error(plan.refusals.join(' '));
       if (plan.isEmpty) return plan;
-      this.#isUpgrading = true;
+      this.#upgrading = { definition: published, plan, phase: 'passing' };
       try {
         for (const { name, change } of plan.sources) if (change === 'added') await this.#openIntake(name);
         await this.#commit(published, words, signal);
       } finally {
-        this.#isUpgrading = false;
+        this.#upgrading = undefined;
       }
       await this.#followSources(plan);
       return plan;
@@ -418,7 +431,7 @@ export class Coordinator {
     } else if (key === APPLICATION) {
       const record = valueIn<ApplicationRecord>(entry) as ApplicationRecord;
       // Its own changes are known before the broker tells of them.
-      if (this.#isUpgrading && record.begun === this.#record.begun) this.#record = record;
+      if (this.#upgrading && record.begun === this.#record.begun) this.#record = record;
       this.#onChange?.();
     }
   }
@@ -445,7 +458,7 @@ export class Coordinator {
       assigned: this.#assigned[at] ?? '',
       isOwned: this.#assigned.length > 0 && held.has(at),
     }));
-    const workers = assign(placed, living, !this.#isUpgrading);
+    const workers = assign(placed, living, !this.#upgrading);
     if (this.#assigned.length > 0 && workers.every((worker, at) => worker === this.#assigned[at])) return;
     const { term: coordinator } = this.#lease;
     const cell = new Cell<AssignmentRecord>(broker, ASSIGNMENT, this.#isOver);

@@ -14,6 +14,8 @@ const LOOK_MS = 500;
 export interface LeaseOptions {
   readonly broker: Broker;
   readonly id: string;
+  /** A place that one process at a time has: whoever was there before has ended. */
+  readonly place: string;
   readonly clock: Clock;
   /** Another coordinator lives: this one waits until it ends. */
   onWait(): void;
@@ -36,19 +38,19 @@ export class Lease {
 
   /** Waits until no other coordinator lives. @throws Error where `isOver` says so (rejects) */
   static async take(options: LeaseOptions): Promise<Lease> {
-    const { broker, id, clock, onWait, isOver } = options;
+    const { broker, id, place, clock, onWait, isOver } = options;
     const cell = new Cell<CoordinatorRecord>(broker, COORDINATOR, isOver);
     let seen = await cell.read();
     let since = clock.now();
     let isWaiting = false;
     for (;;) {
-      const isFree = !seen || seen.beat < 0 || clock.now() - since >= LAPSED_MS;
+      const isFree = !seen || seen.beat < 0 || seen.place === place || clock.now() - since >= LAPSED_MS;
       if (isFree) {
         const start = clock.now();
         const before = seen;
         const record = await cell.change((value) => {
           const isSame = value?.term === before?.term && value?.beat === before?.beat;
-          return isSame ? { term: (value?.term ?? 0) + 1, id, beat: 0 } : undefined;
+          return isSame ? { term: (value?.term ?? 0) + 1, id, place, beat: 0 } : undefined;
         });
         if (record.id === id) return new Lease(options, cell, record.term, start);
       }

@@ -47,6 +47,7 @@ export interface AssignmentRecord {
 export interface CoordinatorRecord {
   readonly term: number;
   readonly id: string;
+  readonly place: string;
   /** It grows while the coordinator lives. -1 when it has ended by itself. */
   readonly beat: number;
 }

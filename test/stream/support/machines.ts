@@ -78,6 +78,7 @@ export class Machines {
       {
         broker: this.broker.for(process),
         id: process.name,
+        place: process.name,
         partitions: this.#partitions,
         versions: {
           publish: (definition) =>

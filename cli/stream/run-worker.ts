@@ -1,0 +1,51 @@
+import { resolve } from 'node:path';
+import { quietGrpc } from '../../link/grpc/grpc.js';
+import { leaveOnnxRuntimeUnoptimised } from '../infer/load-with.js';
+import { type LogOptions, openLog } from '../options/log-option.js';
+import { NatsAccess, type NatsStateFlags } from './nats-options.js';
+import { type HostFlags, StreamHosts } from './stream-hosts.js';
+
+export interface WorkerFlags extends LogOptions, NatsStateFlags, HostFlags {
+  state?: string;
+  /** Seconds. */
+  checkpoint: number;
+}
+
+/** Works for an application until a signal. @throws FarlightError (rejects) */
+export async function runWorker(application: string, options: WorkerFlags): Promise<void> {
+  leaveOnnxRuntimeUnoptimised();
+  quietGrpc();
+  const log = await openLog(options);
+  const stopped = new Promise<void>((resolve) => {
+    let isStopping = false;
+    const end = () => {
+      // A second signal: the person does not want to wait.
+      if (isStopping) process.exit(1);
+      isStopping = true;
+      resolve();
+    };
+    process.on('SIGTERM', end);
+    process.on('SIGINT', end);
+  });
+  const hosts = new StreamHosts(options);
+  const nats = new NatsAccess(options);
+  try {
+    const { openWorker } = await import('../../stream/workers/cluster.js');
+    const { state, checkpoint, natsReplicas: replicas } = options;
+    const { close } = await openWorker({
+      application,
+      folder: resolve(state ?? `${application}.worker`),
+      nats: await nats.open(),
+      replicas,
+      checkpointEvery: checkpoint * 1000,
+      hosts: () => hosts.open(log),
+      log: (what) => log.info({ what }, 'stream'),
+    });
+    process.stdout.write(`farlight stream worker ready: ${application}\n`);
+    await stopped;
+    await close();
+  } finally {
+    await nats.close();
+    await hosts.close();
+  }
+}

@@ -1,0 +1,170 @@
+import { randomUUID } from 'node:crypto';
+import { mkdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join, resolve } from 'node:path';
+import { PROCESS_CLOCK } from '../../link/machine/timer.js';
+import { FarlightError } from '../../proto/errors.js';
+import { NatsBroker } from '../broker/nats-broker.js';
+import type { Nats } from '../broker/nats-connection.js';
+import type { Definition } from '../definition/definition.js';
+import { FunctionPool } from '../run/function-pool.js';
+import { LaneRunner, type OpenHosts } from '../run/lane-runner.js';
+import { FileSink } from '../sinks/file-sink.js';
+import { HttpSink } from '../sinks/http-sink.js';
+import { NatsSink } from '../sinks/nats-sink.js';
+import { lockFolder } from '../site.js';
+import { openSource } from '../sources/open-source.js';
+import { PostedRecords } from '../sources/posted-records.js';
+import { Coordinator } from './coordinator.js';
+import { APPLICATION } from './records.js';
+import { Versions } from './versions.js';
+import { Worker } from './worker.js';
+
+export interface MachineOptions {
+  /** A folder of this machine. Functions find packages from here. One process uses it at a time. */
+  readonly folder: string;
+  readonly nats: Nats;
+  /** How many servers of NATS keep each message. */
+  readonly replicas: number;
+  /** Milliseconds from one checkpoint to the next, at least. */
+  readonly checkpointEvery: number;
+  hosts(): Promise<OpenHosts>;
+  log(message: string): void;
+}
+
+export interface CoordinatorSiteOptions extends MachineOptions {
+  readonly application: string;
+  /** Of a new application. */
+  readonly partitions: number;
+  /** Whether outputs in files survive a power cut. */
+  readonly durable: boolean;
+  /** Whether this process works, too. */
+  readonly works: boolean;
+  readonly errorsFile: string;
+  readonly stop: AbortSignal;
+}
+
+export interface CoordinatorSite {
+  readonly application: Coordinator;
+  /** The source of this name, if records may be posted to it. */
+  posted(source: string): PostedRecords | undefined;
+  close(): Promise<void>;
+}
+
+/** Coordinates an application on this machine. @throws Error, FarlightError (rejects) */
+export async function openCoordinator(
+  options: CoordinatorSiteOptions,
+  first: () => Promise<Definition>,
+): Promise<CoordinatorSite> {
+  const { nats, application, replicas, partitions, durable, checkpointEvery, errorsFile, stop, log } =
+    options;
+  const broker = await NatsBroker.open(nats, application, replicas);
+  const folder = resolve(options.folder);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const lock = await lockFolder(folder);
+  let isClosed = false;
+  const versions = new Versions(broker, folder, () => isClosed || stop.aborted);
+  // Sources have threads of their own: a generator must not wait behind the steps that it feeds.
+  const functions = new FunctionPool('cpu');
+  const posted = new Map<string, PostedRecords>();
+  let coordinator: Coordinator | undefined;
+  let working: WorkerSite | undefined;
+  const close = async () => {
+    // Its partitions go to others while the coordinator still lives.
+    await working?.close();
+    await coordinator?.close();
+    isClosed = true;
+    await functions.close();
+    lock?.close();
+  };
+  try {
+    coordinator = await Coordinator.open(
+      {
+        broker,
+        id: idOf('coordinator'),
+        place: placeOf(folder),
+        partitions,
+        versions,
+        clock: PROCESS_CLOCK,
+        storeEvery: checkpointEvery,
+        log,
+        async openSource(name, definition, feed) {
+          const source = definition.sources[name];
+          if (source?.kind === 'http') {
+            posted.set(name, new PostedRecords(name, source.types, feed));
+            return { close: async () => void posted.delete(name) };
+          }
+          return openSource(name, definition, feed, { functions, nats: async () => nats, log });
+        },
+        async openSink(target, mark) {
+          if (target.kind === 'http') return new HttpSink({ url: target.url, application, log });
+          if (target.kind === 'nats')
+            return new NatsSink({ nats, subject: target.subject, application, log });
+          const file = target.kind === 'errors' ? errorsFile : target.file;
+          return FileSink.open(file, mark as number | undefined, durable);
+        },
+      },
+      first,
+      stop,
+    );
+    if (options.works) working = await openWorker({ ...options, folder: join(folder, 'worker') });
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { application: coordinator, posted: (source) => posted.get(source), close };
+}
+
+export interface WorkerSite {
+  readonly worker: Worker;
+  close(): Promise<void>;
+}
+
+/** Works for an application that a coordinator runs. @throws FarlightError BAD_OPTION where there is none (rejects) */
+export async function openWorker(
+  options: MachineOptions & { readonly application: string },
+): Promise<WorkerSite> {
+  const { nats, application, replicas, checkpointEvery, hosts, log } = options;
+  const broker = await NatsBroker.open(nats, application, replicas);
+  if (!(await broker.read(APPLICATION)))
+    throw new FarlightError(
+      'BAD_OPTION',
+      `there is no application ${application} at this server: start it with farlight stream run FILE --nats URL --workers`,
+    );
+  const folder = resolve(options.folder);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const lock = await lockFolder(folder);
+  const runner = new LaneRunner({ folder: join(folder, 'models'), hosts, log });
+  let isClosed = false;
+  const worker = await Worker.open({
+    broker,
+    id: idOf('worker'),
+    runner,
+    versions: new Versions(broker, folder, () => isClosed),
+    clock: PROCESS_CLOCK,
+    checkpointEvery,
+    log,
+  });
+  return {
+    worker,
+    async close() {
+      await worker.close();
+      isClosed = true;
+      await runner.close();
+      lock?.close();
+    },
+  };
+}
+
+/** A name of a process, for the log. Keys of NATS have no other characters. */
+function idOf(what: string): string {
+  const host = hostname().replaceAll(/[^A-Za-z0-9_-]/g, '-');
+  return `${what}-${host}-${process.pid}-${randomUUID().slice(0, 8)}`;
+}
+
+/** The folder that this process has locked, with the machine and the network that the lock holds for. */
+function placeOf(folder: string): string {
+  if (process.platform !== 'linux') return randomUUID();
+  const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  return `${boot} ${readlinkSync('/proc/self/ns/net')} ${folder}`;
+}
