@@ -56,7 +56,7 @@ export function streamCommand(): Command {
     .option('--max-request <size>', 'the longest request', parseSize, 16 << 20)
     .option(
       '--workers',
-      'share the work with workers of other machines (farlight stream worker); the state is then at the server of --nats',
+      'on trial: share the work with workers of other machines (farlight stream worker); the state is then at the server of --nats',
     )
     .option(
       '--partitions <count>',
@@ -77,7 +77,7 @@ export function streamCommand(): Command {
   const works = command
     .command('worker')
     .argument('<application>')
-    .description('Work for an application that runs with --workers on another machine.')
+    .description('On trial: work for an application that runs with --workers on another machine.')
     .option('--state <folder>', 'the folder for functions and models (default: NAME.worker, here)')
     .option(
       '--host <url>',

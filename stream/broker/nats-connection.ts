@@ -30,6 +30,8 @@ export interface Nats {
 const PACKAGES = '@nats-io/transport-node @nats-io/jetstream @nats-io/kv @nats-io/obj';
 /** How long a server may take to answer, in milliseconds. */
 const ANSWER_MS = 2000;
+/** How long it may take to connect, in milliseconds. */
+const CONNECT_MS = 20_000;
 
 /** @throws FarlightError NOT_INSTALLED, BAD_OPTION, UNREACHABLE (rejects) */
 export async function connectNats(options: NatsOptions): Promise<Nats> {
@@ -107,7 +109,7 @@ function settingsOf(
     name: 'farlight stream',
     maxReconnectAttempts: -1,
     reconnectTimeWait: 200,
-    timeout: ANSWER_MS,
+    timeout: CONNECT_MS,
     ...(isTls && { tls }),
     ...(credentials !== undefined && { authenticator: authenticator(Buffer.from(fileOf(credentials))) }),
   };

@@ -7,7 +7,8 @@ import { until } from '../support/machine/processes.js';
 import { folders } from '../support/trust/trust.js';
 import { Random } from './support/chaos.js';
 
-const KILLS = Number(process.env.FARLIGHT_STREAM_KILLS ?? 3);
+/** Without it, the test is left out: it takes minutes on a machine that does other things. */
+const KILLS = Number(process.env.FARLIGHT_STREAM_KILLS ?? 0);
 const SEED = Number(process.env.FARLIGHT_SEED ?? 20261129);
 const KEYS = 6;
 
@@ -52,8 +53,8 @@ interface Total {
 }
 
 describe('workers of several processes, joined by a real broker', () => {
-  it.skipIf(!HAS_NATS)(
-    'give each output once and in order, though workers, broker and coordinator are killed and it is upgraded (needs: apt-get install nats-server)',
+  it.skipIf(!HAS_NATS || KILLS === 0)(
+    'give each output once and in order, though workers, broker and coordinator are killed and it is upgraded (needs: apt-get install nats-server, npm run stream-faults)',
     async () => {
       const random = new Random(SEED);
       const folder = temporary.make();
