@@ -44,7 +44,7 @@ export interface Site {
 }
 
 /** The observer hears of each output, and the dashboard shows the last ones: nothing else is to be done. */
-const PAGE: Sink = { write: async () => {}, mark: () => undefined, close: async () => {} };
+export const PAGE: Sink = { write: async () => {}, mark: () => undefined, close: async () => {} };
 
 /** The folder in which modules are copied. */
 export function copiesIn(folder: string): string {

@@ -12,7 +12,7 @@ import { LaneRunner, type OpenHosts } from '../run/lane-runner.js';
 import { FileSink } from '../sinks/file-sink.js';
 import { HttpSink } from '../sinks/http-sink.js';
 import { NatsSink } from '../sinks/nats-sink.js';
-import { lockFolder } from '../site.js';
+import { lockFolder, PAGE } from '../site.js';
 import { openSource } from '../sources/open-source.js';
 import { PostedRecords } from '../sources/posted-records.js';
 import { Coordinator } from './coordinator.js';
@@ -100,6 +100,7 @@ export async function openCoordinator(
           if (target.kind === 'http') return new HttpSink({ url: target.url, application, log });
           if (target.kind === 'nats')
             return new NatsSink({ nats, subject: target.subject, application, log });
+          if (target.kind === 'page') return PAGE;
           const file = target.kind === 'errors' ? errorsFile : target.file;
           return FileSink.open(file, mark as number | undefined, durable);
         },
