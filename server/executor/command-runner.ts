@@ -4,6 +4,7 @@ import type { AnyOperation } from '../../proto/wire/operation.js';
 import type { Rejection } from '../../proto/wire/reply.js';
 import type { Context } from './handlers/context.js';
 import { HANDLERS } from './handlers/index.js';
+import { isSpendable } from './live/live-objects.js';
 import type { Entry } from './objects/object-table.js';
 import { createShared, createSharedAsync } from './reuse/create-shared.js';
 import type { SessionTracer } from './trace/session-tracer.js';
@@ -144,7 +145,7 @@ export class CommandRunner implements Runner<DecodedCommand> {
 
   /** Notes whether the object is valid, where the session may be parked. */
   #judged(device: Entry, made: Entry, act: () => void): void {
-    const live = this.#context.parkable?.live;
+    const live = isSpendable(made.kind) ? undefined : this.#context.parkable?.live;
     if (live) this.#context.devices.of(device).makeJudged(act, (isValid) => live.judged(made.id, isValid));
     else act();
   }
@@ -203,7 +204,8 @@ export class CommandRunner implements Runner<DecodedCommand> {
   }
 
   #call(command: DecodedCommand, asked: Entry, made: Entry | undefined): unknown {
-    const self = this.#context.parkable ? this.#refused(command, asked) : asked;
+    const { parkable } = this.#context;
+    const self = parkable?.copyable.looksAt(command.operation) ? this.#refused(command, asked) : asked;
     const handler = HANDLERS[command.operation.opcode];
     if (handler) return handler(this.#context, self, command.args as never, made, command);
     const object = self.object as object;

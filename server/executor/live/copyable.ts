@@ -60,6 +60,7 @@ export class Copyable {
   /** The usage that the program asked for, of each resource that has another. */
   readonly #asked = new WeakMap<object, number>();
   /** By opcode. */
+  readonly #looks: (boolean | undefined)[] = [];
   readonly #places: (readonly Place[] | undefined)[] = [];
 
   /** Makes a buffer from a descriptor of the program, with COPY_SRC where that is allowed. */
@@ -81,6 +82,14 @@ export class Copyable {
     const { usage } = descriptor;
     const isWrong = usage === 0 || (usage & ~TEXTURE_USAGES) !== 0;
     return this.#make(descriptor, isWrong ? usage : usage | TEXTURE_COPIES, make);
+  }
+
+  /** Whether a command of this kind may be refused. Most are not: this is asked for each. */
+  looksAt({ opcode, interface: name, member: method }: AnyOperation): boolean {
+    const known = this.#looks[opcode];
+    if (known !== undefined) return known;
+    this.#looks[opcode] = method === 'createView' || `${name}.${method}` in PLACES;
+    return this.#looks[opcode] === true;
   }
 
   /**
