@@ -1,7 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { FlushAssembler } from '#farlight/proto/wire/flush.js';
 import type { AnyOperation } from '#farlight/proto/wire/operation.js';
+import { ITEM, ITEM_KINDS } from '#farlight/proto/wire/template.js';
+import { Writer } from '#farlight/proto/wire/writer.js';
 import { LiveObjects, type LoggedCommand } from '#farlight/server/executor/live/live-objects.js';
+import { CommandDecoder } from '#farlight/server/executor/wire/command-decoder.js';
 
 let opcodes = 0;
 const command = (name: string, member: string, creates?: string): LoggedCommand => ({
@@ -138,6 +142,26 @@ describe('the notes of a session that may be parked', () => {
     for (let id = 1; id <= 100; id += 1) live.note(CREATE, [0], [new Uint8Array(100)], id);
     expect(live.isOver).toBe(true);
     expect(live.bytes).toBe(0);
+  });
+
+  it('hold nothing of the flush that a command came in', () => {
+    const writer = new Writer();
+    writer.u64(ITEM.once + 0 * ITEM_KINDS);
+    writer.bytes(Uint8Array.of(9, 9));
+    writer.u32(0);
+    writer.u32(0);
+    const flush = new FlushAssembler().push(writer.take()[0] as Uint8Array) as Uint8Array;
+    const shapes: Uint8Array[] = [];
+    const decoder = new CommandDecoder({
+      decode: (shape) => shapes.push(shape),
+      creates: () => false,
+      execute: () => {},
+      release: () => {},
+      store: () => {},
+      supply: () => {},
+    });
+    decoder.run(flush);
+    expect(shapes.map(({ buffer }) => buffer.byteLength)).toEqual([2]);
   });
 
   it('forget an awaited create that has failed', () => {

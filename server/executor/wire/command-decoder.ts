@@ -267,7 +267,8 @@ export class CommandDecoder<C> {
 
   #once(r: Reader): void {
     const { shape, operands, payloads } = this.#inFull(r);
-    this.#execute(this.#sink.decode(shape, true), operands, payloads);
+    // Copied: the command may be kept, and must not keep its flush.
+    this.#execute(this.#sink.decode(shape.slice(), true), operands, payloads);
   }
 
   #execute(command: C, operands: readonly number[], payloads: readonly Payload[]): void {
