@@ -77,6 +77,7 @@ export class SessionParking {
   /** For the next look, or the client's return. */
   #timer: NodeJS.Timeout | undefined;
   #expiry: NodeJS.Timeout | undefined;
+  #isExpired = false;
 
   constructor(options: ParkingOptions, session: ParkingSession) {
     this.#options = options;
@@ -131,7 +132,8 @@ export class SessionParking {
     const { keepMs } = this.#options;
     const hours = Math.round(keepMs / 36_000) / 100;
     const message = `the session was parked for ${hours} hours, the most that its host allows (--park-keep); start the program again`;
-    this.#expiry = setTimeout(() => this.#finish({ code: 'DISCONNECTED', message }), keepMs).unref();
+    this.#isExpired = false;
+    this.#expiry = setTimeout(() => this.#expire({ code: 'DISCONNECTED', message }), keepMs).unref();
     if (near) this.#leaveNear(near);
     else this.#awaitClient();
   }
@@ -219,7 +221,7 @@ export class SessionParking {
     this.#child = undefined;
     if (this.#state !== 'waking') return false;
     this.#tries += 1;
-    if (this.#tries >= MOST_TRIES) return false;
+    if (this.#tries >= MOST_TRIES || this.#isExpired) return false;
     this.#stopWaking();
     this.#state = 'parked';
     this.#awaitClient();
@@ -291,6 +293,12 @@ export class SessionParking {
     this.#waking = undefined;
     waking?.giveUp();
     waking?.request.socket.destroy();
+  }
+
+  /** A session that an executor is bringing back is not ended: the executor would go on with it alone. */
+  #expire(end: SessionEnd): void {
+    this.#isExpired = true;
+    if (this.isParked) this.#finish(end);
   }
 
   #finish(end: SessionEnd, byClient = false): void {

@@ -33,19 +33,19 @@ export async function parkSession(
   { path, key, mostBytes }: ParkTarget,
   isAtWork: () => boolean,
 ): Promise<number> {
-  checkRest(parts);
-  // Errors and losses of earlier work are known when the work is done.
-  await Promise.all(
-    [...devicesOf(parts)].map(({ device }) => device.queue.onSubmittedWorkDone().catch(() => {})),
-  );
-  await lookAtScopes(parts);
-  await judgeResources(parts);
-  if (isAtWork()) throw new AtWork();
-  checkRest(parts);
-  const resources = resourcesOf(parts);
-  const state = stateOf(parts);
   let file: ParkedFileWriter | undefined;
   try {
+    checkRest(parts);
+    // Errors and losses of earlier work are known when the work is done.
+    await Promise.all(
+      [...devicesOf(parts)].map(({ device }) => device.queue.onSubmittedWorkDone().catch(() => {})),
+    );
+    await lookAtScopes(parts);
+    await judgeResources(parts);
+    if (isAtWork()) throw new AtWork();
+    checkRest(parts);
+    const resources = resourcesOf(parts);
+    const state = stateOf(parts);
     file = await ParkedFileWriter.create(path, key, mostBytes);
     await file.write(state);
     await storeContents(parts, resources, file, isAtWork);

@@ -1,0 +1,85 @@
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { ExecutorChild } from '#farlight/link/executor/executor-child.js';
+import { encodePacket, PACKET } from '#farlight/proto/wire/packet.js';
+import type { SessionRequest } from '#farlight/server/daemon/door/front-door.js';
+import { ParkedStore } from '#farlight/server/daemon/sessions/parked-store.js';
+import { type ParkingSession, SessionParking } from '#farlight/server/daemon/sessions/parking.js';
+import { parkSession } from '#farlight/server/executor/park/park.js';
+import type { SessionParts } from '#farlight/server/executor/park/session-state.js';
+import { Unparkable } from '#farlight/server/executor/wire/endpoint.js';
+import { folders } from '../support/trust/trust.js';
+
+const temporary = folders();
+
+afterEach(() => {
+  temporary.remove();
+});
+
+/** A session that is parked, of which an executor has the connection to bring it back. */
+function waking(keepMs: number) {
+  const ends: string[] = [];
+  const store = new ParkedStore(join(temporary.make(), 'parked'));
+  const child = { park: () => {}, takeNear: () => undefined } as unknown as ExecutorChild;
+  const session = {
+    log: { parked: () => {}, unparked: () => {} },
+    resumeMs: 60_000,
+    left: () => {},
+    start: () => () => {},
+    end: ({ message }: { message: string }) => ends.push(message),
+  } as unknown as ParkingSession;
+  const parking = new SessionParking({ store, idleMs: 0, keepMs }, session);
+  parking.begun(child);
+  parking.park();
+  parking.parked({ bytes: 1, channel: { taken: 0, acknowledged: 0, attempt: 0 } });
+  const head = encodePacket(PACKET.data, Uint8Array.of(1));
+  const request = { socket: new PassThrough(), head } as unknown as SessionRequest;
+  parking.resume(request, { taken: 0, attempt: 1 });
+  expect(parking.handed(child)).toBe(true);
+  return { parking, ends };
+}
+
+describe('a session that an executor brings back', () => {
+  it('does not end when its time in the store is over', async () => {
+    const { parking, ends } = waking(20);
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    expect(ends).toEqual([]);
+    parking.unparked(true, 'null');
+    expect(parking.isParked).toBe(false);
+    expect(ends).toEqual([]);
+  });
+
+  it('is not stored any longer where the executor dies after that time', async () => {
+    const { parking } = waking(20);
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    expect(parking.lost()).toBe(false);
+    parking.over({ code: 'EXECUTOR_LOST', message: 'the executor died' });
+  });
+});
+
+describe('the storing of a session', () => {
+  it('is refused, and ends no process, where the implementation fails', async () => {
+    const opened = {
+      device: { queue: { onSubmittedWorkDone: async () => {} } },
+      scopes: { count: 1, look: () => Promise.reject(new Error('the device was lost')) },
+      isLost: false,
+    };
+    const parts = {
+      context: {
+        parkable: { live: { isOver: false, open: [] } },
+        lines: { isEmpty: true },
+        memory: { ledger: { hasReservation: false } },
+        objects: { all: (kind: string) => (kind === 'GPUDevice' ? [{ id: 1 }] : []) },
+        devices: { of: () => opened },
+      },
+      runner: { isSettled: true },
+      held: { isEmpty: true },
+      assembler: { isPartial: false },
+    } as unknown as SessionParts;
+    const target = { path: join(temporary.make(), 'file'), key: new Uint8Array(32), mostBytes: 1000 };
+    const refused = parkSession(parts, target, () => false);
+    await expect(refused).rejects.toBeInstanceOf(Unparkable);
+    await expect(refused).rejects.toThrow('the device was lost');
+  });
+});
