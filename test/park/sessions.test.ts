@@ -6,7 +6,7 @@ import { GPUBufferUsage, GPUMapMode, GPUTextureUsage } from '#farlight/proto/gen
 import { Daemon } from '#farlight/server/daemon.js';
 import type { DaemonOptions } from '#farlight/server/daemon-options.js';
 import { memoryLog } from '../support/hosts/memory-log.js';
-import { until } from '../support/machine/processes.js';
+import { executorsOf, until } from '../support/machine/processes.js';
 import { folders } from '../support/trust/trust.js';
 
 const temporary = folders();
@@ -167,6 +167,72 @@ describe('a parked session', () => {
     bad.copyBufferToBuffer(gone, 0, odd, 0, 8);
     device.queue.submit([bad.finish()]);
     expect((await device.popErrorScope())?.message).toMatch(/destroyed/);
+  });
+
+  it('keeps the last bytes of a buffer whose size is no multiple of 4', async () => {
+    const { device, park, errors } = await start();
+    const usage = GPUTextureUsage.COPY_SRC | GPUTextureUsage.COPY_DST;
+    const texture = () => device.createTexture({ size: [2], format: 'r8uint', usage });
+    const odd = device.createBuffer({ size: 10, usage: COPY_SRC | COPY_DST });
+    const source = texture();
+    device.queue.writeTexture({ texture: source }, Uint8Array.of(7, 9), {}, [2]);
+    const write = device.createCommandEncoder();
+    write.copyTextureToBuffer({ texture: source }, { buffer: odd, offset: 8 }, [2]);
+    device.queue.submit([write.finish()]);
+    await device.queue.onSubmittedWorkDone();
+    await park();
+    const target = texture();
+    const copy = device.createBuffer({ size: 4, usage: MAP_READ | COPY_DST });
+    const read = device.createCommandEncoder();
+    read.copyBufferToTexture({ buffer: odd, offset: 8 }, { texture: target }, [2]);
+    read.copyTextureToBuffer({ texture: target }, { buffer: copy }, [2]);
+    device.queue.submit([read.finish()]);
+    await copy.mapAsync(GPUMapMode.READ);
+    expect([...new Uint8Array(copy.getMappedRange())]).toEqual([7, 9, 0, 0]);
+    expect(errors).toEqual([]);
+  });
+
+  it('keeps a view invalid whose refusal a scope of the program has caught', async () => {
+    const { device, park } = await start();
+    const { COPY_SRC: source, TEXTURE_BINDING } = GPUTextureUsage;
+    const texture = device.createTexture({ size: [1], format: 'rgba8unorm', usage: TEXTURE_BINDING });
+    const entries = [{ binding: 0, visibility: 4, texture: {} }];
+    const layout = device.createBindGroupLayout({ entries });
+    device.pushErrorScope('validation');
+    const view = texture.createView({ usage: TEXTURE_BINDING | source });
+    expect(await device.popErrorScope()).not.toBeNull();
+    const bind = async () => {
+      device.pushErrorScope('validation');
+      device.createBindGroup({ layout, entries: [{ binding: 0, resource: view }] });
+      return (await device.popErrorScope())?.message;
+    };
+    expect(await bind()).toMatch(/invalid/i);
+    await park();
+    expect(await bind()).toMatch(/invalid/i);
+  });
+
+  it('is still stored where the executor dies that brings it back, and is one clear loss where the next one dies too', async () => {
+    for (const deaths of [1, 2]) {
+      const { device, park, files } = await start({ spares: 0 });
+      const data = device.createBuffer({ size: 16, usage: COPY_SRC | COPY_DST });
+      device.queue.writeBuffer(data, 0, Uint32Array.of(5, 6, 7, 8));
+      await device.queue.onSubmittedWorkDone();
+      const before = new Set(await executorsOf(process.pid));
+      await park();
+      const words = read(device, data).catch(() => undefined);
+      for (let left = deaths; left > 0; ) {
+        for (const pid of await executorsOf(process.pid)) {
+          if (before.has(pid) || left === 0) continue;
+          before.add(pid);
+          process.kill(pid, 'SIGKILL');
+          left -= 1;
+        }
+      }
+      if (deaths === 1) expect(await words).toEqual([5, 6, 7, 8]);
+      else expect((await device.lost).message).toMatch(/executor/);
+      await until(() => files().length === 0);
+      for (const each of opened.splice(0).reverse()) await each.close();
+    }
   });
 
   it('keeps the errors that its open scopes have caught, and its open scopes', async () => {

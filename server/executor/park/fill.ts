@@ -1,19 +1,24 @@
 import type { Piece } from './pieces.js';
+import { writeTail } from './tail.js';
 
 /** Writes a part of a resource that copies can write. */
 export function writePiece(
-  queue: GPUQueue,
+  device: GPUDevice,
   resource: GPUBuffer | GPUTexture,
   piece: Piece,
   bytes: Uint8Array,
 ): void {
   const data = bytes as Uint8Array<ArrayBuffer>;
   if (piece.kind === 'buffer') {
-    queue.writeBuffer(resource as GPUBuffer, piece.offset, data);
+    device.queue.writeBuffer(resource as GPUBuffer, piece.offset, data);
+    return;
+  }
+  if (piece.kind === 'tail') {
+    writeTail(device, resource as GPUBuffer, piece, data);
     return;
   }
   const { aspect, mipLevel, origin, size, bytesPerRow, rowsPerImage } = piece;
-  queue.writeTexture(
+  device.queue.writeTexture(
     { texture: resource as GPUTexture, aspect, mipLevel, origin },
     data,
     { bytesPerRow, rowsPerImage },

@@ -12,6 +12,13 @@ export interface BufferPiece {
   readonly bytes: number;
 }
 
+/** The last bytes of a buffer whose size is no multiple of 4. Only copies from and to textures reach them. */
+export interface TailPiece {
+  readonly kind: 'tail';
+  readonly offset: number;
+  readonly bytes: number;
+}
+
 /** Some rows of blocks of one layer, or of one slice in depth, of a texture. */
 export interface TexturePiece {
   readonly kind: 'texture';
@@ -25,7 +32,7 @@ export interface TexturePiece {
   readonly bytes: number;
 }
 
-export type Piece = BufferPiece | TexturePiece;
+export type Piece = BufferPiece | TailPiece | TexturePiece;
 
 /** The descriptor of a texture, as far as its texels depend on it. */
 export type TextureForm = Pick<
@@ -40,15 +47,13 @@ const DEPTH_STENCIL: Readonly<Record<string, readonly (readonly [GPUTextureAspec
     depth16unorm: [['depth-only', 2]],
   };
 
-/**
- * The pieces of a buffer. The last bytes of one whose size is no multiple of 4 are zero: nothing in WebGPU can write
- * them.
- */
-export function piecesOfBuffer(size: number): BufferPiece[] {
-  const pieces: BufferPiece[] = [];
+/** The pieces of a buffer. */
+export function piecesOfBuffer(size: number): (BufferPiece | TailPiece)[] {
+  const pieces: (BufferPiece | TailPiece)[] = [];
   const end = size - (size % 4);
   for (let offset = 0; offset < end; offset += PIECE_BYTES)
     pieces.push({ kind: 'buffer', offset, bytes: Math.min(PIECE_BYTES, end - offset) });
+  if (end < size) pieces.push({ kind: 'tail', offset: end, bytes: size - end });
   return pieces;
 }
 

@@ -1,6 +1,7 @@
 import { GPUBufferUsage, GPUMapMode } from '../../../proto/gen/webgpu.js';
 import { checked } from './checked.js';
 import { type BufferPiece, PIECE_BYTES, type Piece } from './pieces.js';
+import { copyTail } from './tail.js';
 
 /** A part's place in the buffer is a multiple of this, as a copy of any format demands. */
 const PLACE_BYTES = 256;
@@ -63,8 +64,9 @@ async function readCopies(
     for (const group of groupsOf(wanted)) {
       const { done: copied } = checked(device, () => {
         const encoder = device.createCommandEncoder();
-        for (const { each, at } of group) copy(encoder, each, buffer, at);
+        const between = group.map(({ each, at }) => copy(device, encoder, each, buffer, at));
         device.queue.submit([encoder.finish()]);
+        for (const texture of between) texture?.destroy();
       });
       await copied;
       await buffer.mapAsync(GPUMapMode.READ);
@@ -78,22 +80,26 @@ async function readCopies(
   }
 }
 
+/** @returns a texture to destroy after the submit, where the copy needs one. */
 function copy(
+  device: GPUDevice,
   encoder: GPUCommandEncoder,
   { resource, piece }: Wanted,
   buffer: GPUBuffer,
   offset: number,
-): void {
+): GPUTexture | undefined {
   if (piece.kind === 'buffer') {
     encoder.copyBufferToBuffer(resource as GPUBuffer, piece.offset, buffer, offset, piece.bytes);
-    return;
+    return undefined;
   }
+  if (piece.kind === 'tail') return copyTail(device, encoder, resource as GPUBuffer, piece, buffer, offset);
   const { aspect, mipLevel, origin, size, bytesPerRow, rowsPerImage } = piece;
   encoder.copyTextureToBuffer(
     { texture: resource as GPUTexture, aspect, mipLevel, origin },
     { buffer, offset, bytesPerRow, rowsPerImage },
     size,
   );
+  return undefined;
 }
 
 /** Parts that fit the buffer together, with their places there. */

@@ -75,7 +75,8 @@ export class Rebuilding {
 
   /** Call it when the contents are there. */
   async finish(): Promise<void> {
-    const { objects, uploads, parkable } = this.#parts.context;
+    const { context, runner } = this.#parts;
+    const { objects, uploads, parkable } = context;
     const state = this.#state;
     for (const buffer of this.#mapped) buffer.unmap();
     for (const { id, kind, device } of state.spent)
@@ -87,7 +88,8 @@ export class Rebuilding {
       recorded: made.recorded.map((step) => ({ ...step, command: this.command(step.command) })),
     }));
     parkable.live.restore(kept, state.written, (id) => this.#entry(id).object);
-    for (const { id, isNamed } of state.objects) if (!isNamed) objects.release(id);
+    // As the client has released it: its memory counts no longer than it did.
+    for (const { id, isNamed } of state.objects) if (!isNamed) runner.release(id, 1);
     for (const device of state.devices) await this.#finishDevice(device);
     await Promise.all(this.#checks);
   }
@@ -107,7 +109,7 @@ export class Rebuilding {
     else if (creates === 'GPUQueue') entry.object = (self.object as GPUDevice).queue;
     else this.#object(entry, made, self, owner as Entry);
     command.clear();
-    if (made.label !== undefined && entry.object) (entry.object as GPUObjectBase).label = made.label;
+    if (entry.object) setLabel(entry.object, made);
   }
 
   #fill(command: DecodedCommand, { operands, payloads }: Step<unknown>, owner: Entry | undefined): void {
@@ -162,10 +164,12 @@ export class Rebuilding {
     const parts = [self.object as object, ...command.objects];
     const key = shared.key(command.content, parts);
     const keep = (object: object) => {
+      // An object with a label of its own serves no other handle.
+      if (made.label !== undefined) return;
       if (sharing === 'exclusive') shared.lend(key, object, parts, recipe);
       else if (sharing && shared.isWorthKeeping(key)) shared.keep(key, object, parts, { recipe });
     };
-    entry.object = sharing && shared.take(key);
+    entry.object = sharing && made.label === undefined ? shared.take(key) : undefined;
     if (entry.object) return;
     const { result, errors } = this.#try(owner.object as GPUDevice, () => this.#call(entry, made, self));
     entry.object = result instanceof Promise ? undefined : (result as object | undefined);
@@ -173,6 +177,7 @@ export class Rebuilding {
       const came = (result as Promise<object>).then(
         (object) => {
           entry.object = object;
+          setLabel(object, made);
           keep(object);
         },
         (error: Error) => {
@@ -227,6 +232,10 @@ export class Rebuilding {
       return (receiver as GPUDevice).createRenderPipelineAsync(
         ...(command.args as [GPURenderPipelineDescriptor]),
       );
+    // A scope of the program may have caught the refusal, so that the view counts as neither valid nor invalid.
+    const { parkable } = this.#parts.context;
+    if (entry.kind === 'GPUTextureView' && parkable.copyable.refusesView(receiver, command.args[0] as object))
+      return undefined;
     const result = command.method(receiver).apply(receiver, command.args);
     if (entry.kind === 'GPUQuerySet' && made.isDestroyed) (result as GPUQuerySet).destroy();
     if (entry.kind !== 'GPURenderBundleEncoder') return result;
@@ -306,6 +315,10 @@ export class Rebuilding {
 async function settle({ promise, reply }: PendingReply): Promise<void> {
   const value = await promise;
   reply?.(value as never);
+}
+
+function setLabel(object: object, { label }: Again): void {
+  if (label !== undefined) (object as GPUObjectBase).label = label;
 }
 
 function destroyed<R extends Resource>(resource: R): R {

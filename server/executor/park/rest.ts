@@ -13,6 +13,8 @@ export interface Resource {
   readonly pieces: readonly Piece[];
 }
 
+const released = () => new Unparkable('a device was released, and objects of it are still there');
+
 /** @throws Unparkable unless everything that the client has asked for is done, and nothing is half done. */
 export function checkRest({ context, runner, held, assembler }: SessionParts): void {
   const { live } = context.parkable;
@@ -33,6 +35,7 @@ export function checkRest({ context, runner, held, assembler }: SessionParts): v
 export function resourcesOf({ context }: SessionParts): Resource[] {
   const { live } = context.parkable;
   const devices = new Set([...context.objects.all('GPUDevice')].map(({ id }) => id));
+  for (const { device } of context.objects.entries) if (device && !devices.has(device.id)) throw released();
   const resources: Resource[] = [];
   for (const made of live.entries()) {
     const { id, operands, command } = made;
@@ -40,7 +43,7 @@ export function resourcesOf({ context }: SessionParts): Resource[] {
     if (parent !== 'GPUDevice') continue;
     const device = operands[0] as number;
     const entry = devices.has(device) ? context.objects.get(device) : undefined;
-    if (!entry) throw new Unparkable('a device was released, and objects of it are still there');
+    if (!entry) throw released();
     if (made.isDestroyed || made.isValid === false || context.devices.of(entry).isLost) continue;
     const object = (made.isNamed ? context.objects.get(id).object : made.object) as object;
     if (creates === 'GPUQuerySet' && live.written.has(id))
@@ -59,7 +62,9 @@ function buffer(object: GPUBuffer, { command }: Made<DecodedCommand>): Piece[] {
   // Others are filled while they are mapped at their creation, which needs a multiple of 4.
   if (object.size % 4 !== 0 && (usage & GPUBufferUsage.COPY_DST) === 0)
     throw new Unparkable(`the buffer ${named(object)} of ${object.size} bytes cannot be filled again`);
-  return piecesOfBuffer(object.size);
+  const pieces = piecesOfBuffer(object.size);
+  // Only a map reads such a buffer, and no map reaches the tail.
+  return usage & GPUBufferUsage.MAP_READ ? pieces.filter(({ kind }) => kind === 'buffer') : pieces;
 }
 
 function texture(object: GPUTexture): Piece[] {

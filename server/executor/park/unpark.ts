@@ -40,7 +40,7 @@ async function fill(
     const { id, piece } = value as { id: number; piece: Piece };
     const { device, object, isMapped } = rebuilding.resource(id);
     if (isMapped) writeMappedPiece(object as GPUBuffer, piece, bytes);
-    else written.push(checked(device, () => writePiece(device.queue, object, piece, bytes)).done);
+    else written.push(checked(device, () => writePiece(device, object, piece, bytes)).done);
     under += bytes.length;
     if (under < STEP_BYTES) continue;
     under = 0;
