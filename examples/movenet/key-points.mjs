@@ -2,26 +2,9 @@
 // in Node and in pages.
 import * as tf from '@tensorflow/tfjs';
 import { crop, letterbox, rgb } from '../support/pixels.mjs';
+import { KEY_POINTS } from './map-points.mjs';
 
-export const KEY_POINTS = [
-  'nose',
-  'left eye',
-  'right eye',
-  'left ear',
-  'right ear',
-  'left shoulder',
-  'right shoulder',
-  'left elbow',
-  'right elbow',
-  'left wrist',
-  'right wrist',
-  'left hip',
-  'right hip',
-  'left knee',
-  'right knee',
-  'left ankle',
-  'right ankle',
-];
+export { KEY_POINTS };
 
 export const EDGES = [
   ['nose', 'left eye'],

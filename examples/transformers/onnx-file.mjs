@@ -13,7 +13,7 @@ const { root } = protobuf.parse(
   message Node {
     repeated string input = 1; repeated string output = 2; string op_type = 4; repeated Attribute attribute = 5;
   }
-  message Attribute { string name = 1; int64 i = 3; repeated int64 ints = 8; int32 type = 20; }
+  message Attribute { string name = 1; int64 i = 3; bytes s = 4; repeated int64 ints = 8; int32 type = 20; }
   message Tensor { repeated int64 dims = 1; int32 data_type = 2; string name = 8; bytes raw_data = 9; }
   message Value { string name = 1; Type type = 2; }
   message Type { TensorType tensor_type = 1; }
@@ -26,7 +26,7 @@ const { root } = protobuf.parse(
 const Model = root.lookupType('Model');
 
 const DATA_TYPES = { float32: 1, int64: 7 };
-const ATTRIBUTE_TYPES = { int: 2, ints: 7 };
+const ATTRIBUTE_TYPES = { int: 2, string: 3, ints: 7 };
 
 /** The bytes of a model with one graph, of opset 17. */
 export function onnxModel({ name, inputs, outputs, tensors, nodes }) {
@@ -57,12 +57,14 @@ export function tensor(name, dims, data) {
   };
 }
 
-/** One operator with one output. Attributes are whole numbers, or lists of them. */
+/** One operator with one output. Attributes are whole numbers, lists of them, or texts. */
 export function node(op_type, input, output, attributes = {}) {
-  const attribute = Object.entries(attributes).map(([name, value]) =>
-    Array.isArray(value)
-      ? { name, ints: value, type: ATTRIBUTE_TYPES.ints }
-      : { name, i: value, type: ATTRIBUTE_TYPES.int },
-  );
+  const attribute = Object.entries(attributes).map(([name, value]) => ({ name, ...attributeOf(value) }));
   return { op_type, input, output: [output], attribute };
+}
+
+function attributeOf(value) {
+  if (Array.isArray(value)) return { ints: value, type: ATTRIBUTE_TYPES.ints };
+  if (typeof value === 'string') return { s: Buffer.from(value), type: ATTRIBUTE_TYPES.string };
+  return { i: value, type: ATTRIBUTE_TYPES.int };
 }
