@@ -8,6 +8,7 @@ import { KubernetesCluster, whyNoCluster } from '../support/engines/kubernetes-c
 import { SlurmSite, whyNoSlurm } from '../support/engines/slurm-site.js';
 import { Counts, Load } from '../support/pools/load.js';
 import { PoolFolder, type PoolProgram } from '../support/pools/pool-folder.js';
+import { PortalProcess } from '../support/pools/portal-process.js';
 
 /** How often each fault happens. The suite has those of the faults once that differ most. */
 const TIMES = Number(process.env.FARLIGHT_POOL_FAULTS ?? 1);
@@ -19,14 +20,18 @@ const SETTINGS = 'max: 2\nidle: 1\nlease: 5';
 const MINUTES = 60_000;
 
 let pool: PoolFolder;
-afterEach(() => pool?.close());
+afterEach(() => pool?.close(), 3 * MINUTES);
 
 /**
  * Has a fault happen `TIMES` times under load, with pauses of at most so many milliseconds. All programs go on, and no host
  * is left.
  */
-async function under(fault: (load: Load) => Promise<unknown>, most = 3000): Promise<Load> {
-  const load = new Load(pool, PROGRAMS);
+async function under(
+  fault: (load: Load) => Promise<unknown>,
+  most = 3000,
+  address = pool.address,
+): Promise<Load> {
+  const load = new Load(pool, PROGRAMS, address);
   for (let count = 0; count < TIMES; count += 1) {
     await pause(Math.random() * most);
     await fault(load);
@@ -93,6 +98,29 @@ describe('while a pool of this machine is used, nothing is left behind and every
     async (_, fault) => {
       pool = new PoolFolder(`engine: local\n${SETTINGS}\ngpu: { adapter: "null" }`);
       await under(fault);
+    },
+    30 * MINUTES,
+  );
+});
+
+// In the long form alone.
+describe.skipIf(isShort)('while a portal shares a pool of this machine, nothing is left behind', () => {
+  it(
+    'every program goes on where the portal is killed and started again',
+    async () => {
+      pool = new PoolFolder(`engine: local\n${SETTINGS}\ngpu: { adapter: "null" }`);
+      let portal = await PortalProcess.start(pool);
+      const { port } = new URL(portal.url);
+      try {
+        const killed = async () => {
+          await portal.kill();
+          await pause(Math.random() * 1000);
+          portal = await PortalProcess.start(pool, '--listen', `127.0.0.1:${port}`);
+        };
+        await under(killed, 3000, portal.address());
+      } finally {
+        await portal.kill();
+      }
     },
     30 * MINUTES,
   );

@@ -219,6 +219,10 @@ END
 kubelet --config kubelet.yaml --kubeconfig kubeconfig --root-dir ${folder}/kubelet --hostname-override localhost \\
   --cert-dir pki/kubelet --docker-endpoint $DOCKER_HOST --pod-infra-container-image k8s.gcr.io/pause:3.2 \\
   --runtime-cgroups /none --kubelet-cgroups /none --volume-plugin-dir ${folder}/plugins 2>log/kubelet &
+# This kubelet looks for sandboxes of ended Pods once a minute, and a deleted Pod stays until its own is gone.
+while sleep 1; do
+  docker ps -q --filter label=io.kubernetes.docker.type=podsandbox --filter status=exited | xargs -r docker rm
+done >/dev/null 2>&1 &
 until kubectl get node localhost 2>/dev/null | grep -q ' Ready'; do sleep 0.5; done
 echo ready
 # A line on stdin: the API server is started again.

@@ -36,12 +36,15 @@ export class Counts {
 export class Load {
   readonly counts = new Counts();
   readonly #pool: PoolFolder;
+  readonly #address: string;
   readonly #running = new Map<Promise<void>, PoolProgram>();
   readonly #watching: Promise<void>;
   #isOver = false;
 
-  constructor(pool: PoolFolder, programs: number) {
+  /** `address`: the pool's own if left out. */
+  constructor(pool: PoolFolder, programs: number, address = pool.address) {
     this.#pool = pool;
+    this.#address = address;
     for (let count = 0; count < programs; count += 1) this.#start();
     this.#watching = this.#watch();
     // `end` gets its error.
@@ -70,7 +73,7 @@ export class Load {
   }
 
   #start(): void {
-    const program = this.#pool.program();
+    const program = this.#pool.program(this.#address);
     const done: Promise<void> = this.#use(program).finally(() => this.#running.delete(done));
     // `end` gets its error.
     done.catch(() => {});
@@ -83,7 +86,7 @@ export class Load {
     try {
       let last = '';
       while (!this.#isOver || /Error: /.test(last)) {
-        last = await answered(program);
+        last = await this.#answered(program);
         if (killed()) return;
         this.counts.add(last);
         await pause(Math.random() * 300);
@@ -94,6 +97,14 @@ export class Load {
     } catch (error) {
       if (!killed()) throw error;
     }
+  }
+
+  async #answered(program: PoolProgram): Promise<string> {
+    const late = pause(ANSWER_MS, 'late', { ref: false });
+    const answer = await Promise.race([program.tell('compute'), late]);
+    if (answer !== 'late') return answer;
+    const { stdout, stderr } = await this.#pool.farlight('pool', 'describe', this.#pool.file);
+    throw new Error(`a program got no answer within ${ANSWER_MS / 1000} seconds:\n${stdout}${stderr}`);
   }
 
   #hosts(): ReturnType<PoolFolder['readyHosts']> {
@@ -116,13 +127,6 @@ export class Load {
       await pause(LOOK_MS);
     }
   }
-}
-
-async function answered(program: PoolProgram): Promise<string> {
-  const late = pause(ANSWER_MS, 'late', { ref: false });
-  const answer = await Promise.race([program.tell('compute'), late]);
-  if (answer === 'late') throw new Error(`a program got no answer within ${ANSWER_MS / 1000} seconds`);
-  return answer;
 }
 
 async function valid(url: string): Promise<boolean> {
