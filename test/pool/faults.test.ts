@@ -289,11 +289,13 @@ describe.skipIf(whyNoCluster !== undefined)(
           site.container('unpause', pod);
         },
       ],
-      ['the API server is started again', () => site.restart()],
+      ['the API server is killed and started again', () => site.restart()],
       [
-        'the quota is full for a while',
+        'hosts are killed and the quota is full for a while',
         async () => {
+          const host = await aHost();
           site.kubectl('create', 'quota', 'full', '--hard=pods=0');
+          site.container('kill', host);
           await pause(CUT_MS);
           site.kubectl('delete', 'quota', 'full');
         },

@@ -83,7 +83,7 @@ export class KubernetesCluster {
     return execFileSync('kubectl', ['--kubeconfig', this.kubeconfig, ...args], { encoding: 'utf8' });
   }
 
-  /** Ends the API server, as its machine's administrator does. Resolves when it is there again. */
+  /** Kills the API server: told to end, it waits a minute for its watches. Resolves when it is there again. */
   async restart(): Promise<void> {
     const server = () => readFileSync(join(this.#folder, 'api.pid'), 'utf8');
     const before = server();
@@ -226,7 +226,7 @@ done >/dev/null 2>&1 &
 until kubectl get node localhost 2>/dev/null | grep -q ' Ready'; do sleep 0.5; done
 echo ready
 # A line on stdin: the API server is started again.
-while read; do kill $(cat api.pid) || true; done
+while read; do kill -KILL $(cat api.pid) || true; done
 wait
 `;
 }
