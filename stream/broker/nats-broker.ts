@@ -1,3 +1,4 @@
+import type { MsgRequest } from '@nats-io/jetstream';
 import type { KV } from '@nats-io/kv';
 import type { ObjectStore } from '@nats-io/obj';
 import { pause } from '../../link/machine/timer.js';
@@ -6,6 +7,7 @@ import {
   ConflictError,
   type Entry,
   type Following,
+  insist,
   type Message,
   type NewMessage,
 } from './broker.js';
@@ -102,16 +104,32 @@ export class NatsBroker implements Broker {
     const messages = await consumer.consume({ max_messages: MOST_AHEAD, expires: WAIT_MS });
     const ready: Message[] = [];
     let hasRoom = () => {};
+    let isClosed = false;
+    let next = Math.max(1, from);
+    const give = async (message: Message) => {
+      ready.push(message);
+      next = message.sequence + 1;
+      wake();
+      while (ready.length >= MOST_AHEAD && !isClosed)
+        await new Promise<void>((resolve) => {
+          hasRoom = resolve;
+        });
+    };
     const read = async () => {
       for await (const { seq, subject, headers, data } of messages) {
+        // nats-server 2.9.10 moves a consumer of all partitions over messages when one partition is trimmed.
+        while (partition === undefined && next < seq && !isClosed) {
+          const skipped = await insist(
+            this,
+            () => isClosed,
+            () => this.#firstFrom(stream, next),
+          );
+          if (!skipped || skipped.sequence >= seq) break;
+          await give(skipped);
+        }
+        if (isClosed) return;
         const id = headers?.get('Nats-Msg-Id') ?? '';
-        const token = subject.slice(subject.lastIndexOf('.') + 1);
-        ready.push({ partition: Number(token), sequence: seq, id, body: data });
-        wake();
-        while (ready.length >= MOST_AHEAD)
-          await new Promise<void>((resolve) => {
-            hasRoom = resolve;
-          });
+        await give({ partition: partitionIn(subject), sequence: seq, id, body: data });
       }
     };
     // It ends with the connection, which is made again for as long as it takes, or by `close`.
@@ -123,6 +141,7 @@ export class NatsBroker implements Broker {
         return message;
       },
       close() {
+        isClosed = true;
         messages.stop();
         ready.length = 0;
         hasRoom();
@@ -134,10 +153,24 @@ export class NatsBroker implements Broker {
     const last = await this.last(stream, partition);
     if (!last) return;
     const filter = this.#subject(stream, partition);
-    await this.#nats.manager.streams.purge(this.#name(stream), {
-      filter,
-      seq: Math.min(before, last.sequence),
-    });
+    const seq = Math.min(before, last.sequence);
+    // The server would delete all messages before sequence 1: the last one, too.
+    if (seq > 1) await this.#nats.manager.streams.purge(this.#name(stream), { filter, seq });
+  }
+
+  /** The first message of all partitions, from a sequence on. */
+  async #firstFrom(stream: string, sequence: number): Promise<Message | undefined> {
+    // The server knows this request, and the type of the package only that without a sequence.
+    const request = { seq: sequence, next_by_subj: this.#subject(stream, '*') } as MsgRequest;
+    const found = await this.#nats.manager.streams.getMessage(this.#name(stream), request);
+    if (!found) return undefined;
+    const { seq, subject, header, data } = found;
+    return {
+      partition: partitionIn(subject),
+      sequence: seq,
+      id: header?.get('Nats-Msg-Id') ?? '',
+      body: data,
+    };
   }
 
   async read(key: string): Promise<Entry | undefined> {
@@ -197,6 +230,10 @@ export class NatsBroker implements Broker {
   #subject(stream: string, ...rest: (number | string)[]): string {
     return ['farlight', this.#application, stream, ...rest].join('.');
   }
+}
+
+function partitionIn(subject: string): number {
+  return Number(subject.slice(subject.lastIndexOf('.') + 1));
 }
 
 /** The error, as others know it. */

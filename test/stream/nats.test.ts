@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { NatsBroker } from '#farlight/stream/broker/nats-broker.js';
 import { connectNats } from '#farlight/stream/broker/nats-connection.js';
 import { startFarlight } from '../support/hosts/farlight-command.js';
 import { HAS_NATS, NatsServer } from '../support/lines/nats-server.js';
@@ -116,4 +117,53 @@ describe('a subject of NATS', () => {
     await nats.close();
     await expect(connectNats({ url: 'http://127.0.0.1:1' })).rejects.toThrow('is no address of NATS');
   });
+});
+
+describe('the broker at NATS', () => {
+  it.skipIf(!HAS_NATS)(
+    `gives all messages of the other partitions in order, though one partition is trimmed ahead of the reader ${NEEDS}`,
+    async () => {
+      const server = await broker();
+      const nats = await connectNats({ url: server.url });
+      cleanups.push(() => nats.close());
+      const shared = await NatsBroker.open(nats, 'app', 1);
+      await shared.openStream('outputs');
+      const last = [0, 0];
+      for (let at = 0; at < 400; at += 1) {
+        const partition = at % 2;
+        const message = { id: `m${at}`, body: Uint8Array.of(at % 256) };
+        last[partition] = await shared.append('outputs', partition, message, last[partition] ?? 0);
+      }
+      let woken = 0;
+      const following = await shared.follow('outputs', undefined, 1, () => {
+        woken += 1;
+      });
+      cleanups.push(() => following.close());
+      // It has read ahead all that it may.
+      await until(() => woken >= 64);
+      await shared.trim('outputs', 0, 351);
+      const seen: number[] = [];
+      await until(() => {
+        for (let next = following.next(); next; next = following.next()) seen.push(next.sequence);
+        return seen.at(-1) === 400;
+      });
+      const others = Array.from({ length: 200 }, (_, at) => 2 * at + 2);
+      expect(seen.filter((sequence) => sequence % 2 === 0)).toEqual(others);
+      expect(seen).toEqual([...seen].sort((a, b) => a - b));
+    },
+  );
+
+  it.skipIf(!HAS_NATS)(
+    `keeps the last message of a partition, also if it is the first of all ${NEEDS}`,
+    async () => {
+      const server = await broker();
+      const nats = await connectNats({ url: server.url });
+      cleanups.push(() => nats.close());
+      const shared = await NatsBroker.open(nats, 'app', 1);
+      await shared.openStream('outputs');
+      await shared.append('outputs', 0, { id: 'fence', body: Uint8Array.of(0) }, 0);
+      await shared.trim('outputs', 0, 9);
+      expect(await shared.last('outputs', 0)).toMatchObject({ id: 'fence', sequence: 1 });
+    },
+  );
 });
