@@ -373,7 +373,7 @@ export class Application {
     for (const action of this.#flow.take()) this.#act(action);
     for (const record of this.#flow.takePassed()) {
       this.#passingBytes -= bytesOf(record);
-      this.#options.observer?.passed(record);
+      this.#options.observer?.passed(record, this.definition);
     }
     if (cutting && checkpoint) {
       cutting.isStoring = true;
@@ -572,7 +572,7 @@ export class Application {
   }
 
   #wrote(action: WriteAction<Tensor>, outputs: readonly Output[]): void {
-    this.#options.observer?.wrote(action.record, action.sink, outputs);
+    this.#options.observer?.wrote(action.record, action.sink, outputs, this.definition);
     this.#flow.wrote(action);
     this.#go();
   }

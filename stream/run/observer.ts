@@ -5,7 +5,10 @@ import type { UpgradePlan } from '../definition/upgrade-plan.js';
 import type { FlowRecord } from '../flow/version.js';
 import type { Output } from '../sinks/sink.js';
 
-/** Hears what becomes of the records of an application. Its methods return at once, and do not throw. */
+/**
+ * Hears what becomes of the records of an application: of some before the application is open, since those that were on
+ * their way pass through again first. Its methods return at once, and do not throw.
+ */
 export interface ApplicationObserver {
   /** A record is in the log of its source. */
   logged(source: string, offset: number): void;
@@ -14,9 +17,9 @@ export interface ApplicationObserver {
   /** A step begins with a record. The function that it returns is called when the step has ended. */
   began(record: FlowRecord<Tensor>, uid: string, definition: Definition): (end: StepEnd) => void;
   /** A sink has all outputs of a record. */
-  wrote(record: FlowRecord<Tensor>, sink: string, outputs: readonly Output[]): void;
+  wrote(record: FlowRecord<Tensor>, sink: string, outputs: readonly Output[], definition: Definition): void;
   /** A record has passed through all steps and sinks. */
-  passed(record: FlowRecord<Tensor>): void;
+  passed(record: FlowRecord<Tensor>, definition: Definition): void;
   upgraded(upgrade: UpgradeEnd): void;
 }
 

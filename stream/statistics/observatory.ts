@@ -131,7 +131,7 @@ export class Observatory implements ApplicationObserver {
     };
   }
 
-  wrote(record: FlowRecord<Tensor>, sink: string, outputs: readonly Output[]): void {
+  wrote(record: FlowRecord<Tensor>, sink: string, outputs: readonly Output[], { sinks }: Definition): void {
     const { now, time } = this.#options;
     const passing = this.#passing.get(record);
     if (outputs.length > 0) {
@@ -141,7 +141,7 @@ export class Observatory implements ApplicationObserver {
       this.#sums.add(time(), `sink ${sink}`, outputs.length);
       histogramIn(this.#lagsOf, sink, LAG_SECONDS).add(lag / 1000, outputs.length);
     }
-    const definition = this.#options.application().definition.sinks[sink];
+    const definition = sinks[sink];
     if (definition?.kind === 'page') this.#show(sink, outputs, definition.last);
     const name = sink === ERRORS ? 'errors' : `sink ${sink}`;
     if (passing?.trace) passing.spans.push({ name, from: passing.done, to: now(), spans: [] });
@@ -162,17 +162,15 @@ export class Observatory implements ApplicationObserver {
     this.#outputs.set(sink, [...views.reverse(), ...(this.#outputs.get(sink) ?? [])].slice(0, last));
   }
 
-  passed(record: FlowRecord<Tensor>): void {
-    const { now, time, application } = this.#options;
+  passed(record: FlowRecord<Tensor>, { name }: Definition): void {
+    const { now, time } = this.#options;
     this.#history.add(time(), { passed: 1 });
     const passing = this.#passing.get(record);
     this.#passing.delete(record);
     if (!passing?.trace) return;
     const { source, offset, key } = record;
     const { from, spans, trace } = passing;
-    trace.end(
-      recordTree({ application: application().definition.name, source, offset, key, from, to: now(), spans }),
-    );
+    trace.end(recordTree({ application: name, source, offset, key, from, to: now(), spans }));
   }
 
   upgraded({ from, to, plan, ms, epoch, why }: UpgradeEnd): void {

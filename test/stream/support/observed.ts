@@ -99,10 +99,10 @@ export class ObservedApplication {
     };
     this.now += 5;
     if (error === '') {
-      observatory.wrote(record, 'out', [output]);
-      observatory.wrote(record, 'shown', [{ ...output, sink: 'shown' }]);
+      observatory.wrote(record, 'out', [output], this.definition);
+      observatory.wrote(record, 'shown', [{ ...output, sink: 'shown' }], this.definition);
     }
-    observatory.passed(record);
+    observatory.passed(record, this.definition);
   }
 
   /** An upgrade is under way that changes `detect` and adds `smooth`. */
