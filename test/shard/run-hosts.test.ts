@@ -96,16 +96,14 @@ describe('a GPT over GPUs', () => {
   );
 });
 
-describe('a text recognition over GPUs', () => {
-  test.each(
-    inLongForm<[Route, number, Partial<ShardOptions>]>(
-      ['direct', 2, { weights: [1, 2] }],
-      ['direct', 3, { weights: [1, 2, 3] }],
-      ['client', 3, { weights: [1, 2, 3] }],
-      ['direct', 4, {}],
-      ['client', 4, {}],
-    ),
-  )(
+describe.skipIf(!process.env.FARLIGHT_SHARD)('a text recognition over GPUs (npm run shard)', () => {
+  test.each<[Route, number, Partial<ShardOptions>]>([
+    ['direct', 2, { weights: [1, 2] }],
+    ['direct', 3, { weights: [1, 2, 3] }],
+    ['client', 3, { weights: [1, 2, 3] }],
+    ['direct', 4, {}],
+    ['client', 4, {}],
+  ])(
     'reads (%s, %i hosts, %j) what it reads alone',
     async (route, count, options) => {
       const alone = await runAlone(new Uint8Array(recognition));

@@ -200,14 +200,21 @@ describe('an emulated link', () => {
 describe('failures of a link', () => {
   it('cut ends all connections at once, and new ones are accepted', async () => {
     const hosts: Socket[] = [];
-    const link = await emulate(await serve((socket) => hosts.push(socket.resume())), { rttMs: 2 });
-    const [first, second] = [client(link), client(link)];
+    // A byte shows that a connection is whole: a half of it that is cut while it connects ends without a reset.
+    const target = await serve((socket) => socket.resume().once('data', () => hosts.push(socket)));
+    const link = await emulate(target, { rttMs: 2 });
+    const connected = () => {
+      const made = client(link);
+      made.socket.write('x');
+      return made;
+    };
+    const [first, second] = [connected(), connected()];
     await until(() => hosts.length === 2);
     await link.cut();
     await until(() => first.seen.closed && second.seen.closed && hosts.every(({ destroyed }) => destroyed));
     expect([first.seen.error, second.seen.error]).toEqual(['ECONNRESET', 'ECONNRESET']);
     await until(() => link.connections === 0);
-    client(link);
+    connected();
     await until(() => hosts.length === 3);
   });
 
