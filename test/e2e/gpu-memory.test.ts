@@ -110,7 +110,8 @@ describe('a reservation', () => {
   it('is kept from the other sessions of the tenant until it is released', async () => {
     const { url } = await host({ tenantLimits: { gpuMemory: 200 * MIB } });
     const [first, second] = [await program({ host: url }), await program({ host: url })];
-    first.buffer(10);
+    // It is named below, so that it is not collected before.
+    const kept = first.buffer(10);
     const reservation = await first.memory.reserve(100 * MIB);
     expect(reservation?.bytes).toBe(100 * MIB);
     expect(await second.fits(91)).toBe(false);
@@ -130,6 +131,7 @@ describe('a reservation', () => {
       reserved: 0,
     });
     expect(await second.fits(190)).toBe(true);
+    kept.destroy();
   });
 
   it('is had at once or not at all, and leaves nothing behind where it does not fit', async () => {
