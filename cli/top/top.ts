@@ -25,10 +25,8 @@ interface TopOptions {
 
 /** A kind of server that has a dashboard. */
 interface Kind<View> {
-  /** Where its dashboard has its state. */
-  readonly path: string;
-  /** The name of its events. */
-  readonly event: string;
+  /** The name of its events, and of its state: its dashboard has that at `/NAME.json`. */
+  readonly name: string;
   is(view: Partial<View>): boolean;
   /** Its state in an event. */
   of(event: unknown): View;
@@ -36,24 +34,21 @@ interface Kind<View> {
 }
 
 const HOST: Kind<HostView> = {
-  path: '/host.json',
-  event: 'host',
+  name: 'host',
   is: ({ sessions, totals }) => Array.isArray(sessions) && totals !== undefined,
   of: (event) => (event as HostEvent).host,
   lines: hostLines,
 };
 
 const INFERENCE: Kind<ServerView> = {
-  path: '/server.json',
-  event: 'server',
+  name: 'server',
   is: ({ recent, totals }) => Array.isArray(recent) && totals !== undefined,
   of: (event) => (event as ServerEvent).server,
   lines: serverLines,
 };
 
 const STREAM: Kind<ApplicationView> = {
-  path: '/application.json',
-  event: 'application',
+  name: 'application',
   is: ({ posted, startedAt }) => Array.isArray(posted) && startedAt !== undefined,
   of: (event) => (event as ApplicationEvent).application,
   lines: applicationLines,
@@ -129,8 +124,8 @@ async function findServer(dashboard: string | undefined): Promise<Found<unknown>
 /** A server that answers has nothing there: it is another kind of server. */
 class NoSuchPage extends Error {}
 
-async function readView<View>(url: string, { path, is }: Kind<View>): Promise<View> {
-  const response = await fetch(`${url}${path}`);
+async function readView<View>(url: string, { name, is }: Kind<View>): Promise<View> {
+  const response = await fetch(`${url}/${name}.json`);
   if (response.status === 404) throw new NoSuchPage('no Farlight server');
   if (!response.ok) throw new Error(`status ${response.status}`);
   const view = (await response.json()) as Partial<View>;
@@ -226,7 +221,7 @@ class Screen {
   async #read(signal: AbortSignal): Promise<void> {
     const { body } = await fetch(`${this.#url}/events`, { signal });
     const events = new EventReader((name, data) => {
-      if (name !== this.#kind.event) return;
+      if (name !== this.#kind.name) return;
       this.#view = this.#kind.of(JSON.parse(data));
       this.#answers = true;
       this.#draw();

@@ -2,15 +2,15 @@ import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { monotonicNow } from '../../link/machine/clock.js';
 import { EventStream } from '../../page/event-stream.js';
-import { LiveEvents, type LiveState } from '../../page/live-events.js';
+import type { LiveState } from '../../page/live-events.js';
 import { PageServer } from '../../page/page-server.js';
 import { addSite, siteFiles } from '../../page/site-files.js';
+import { addStateRoutes } from '../../page/state-routes.js';
 import { messageOf } from '../../proto/errors.js';
 import type { HostView, SecondView, SpansView } from '../observatory/host-view.js';
 import { brief, type Log } from '../observatory/log.js';
 import type { Observatory } from '../observatory/observatory.js';
 import { ContentCensus } from './content-census.js';
-
 import { Metrics } from './metrics.js';
 
 export interface DashboardOptions {
@@ -74,28 +74,20 @@ export interface HostEvent {
  */
 export class Dashboard {
   readonly #options: DashboardOptions;
-  readonly #metrics: Metrics;
-  readonly #live = new LiveEvents({ name: 'host', before: () => this.#countContents() });
 
   constructor(options: DashboardOptions) {
     this.#options = options;
     const { page, observatory } = options;
-    this.#metrics = new Metrics(observatory);
     addSite(page, siteFiles('server/page/site', BESIDE));
-    page.on('/events', (_, response) => void this.#live.follow(response, () => this.#state()));
+    addStateRoutes(page, {
+      name: 'host',
+      view: () => observatory.view(),
+      state: () => this.#state(),
+      metrics: new Metrics(observatory),
+      before: () => this.#countContents(),
+    });
     page.on('/watch', (_, response, { searchParams }) => {
       this.#watch(response, searchParams.get('session') ?? '');
-    });
-    page.on('/host.json', async (_, response) => {
-      await this.#countContents();
-      response.writeHead(200, { 'content-type': 'application/json; charset=utf-8' });
-      response.end(JSON.stringify(observatory.view()));
-    });
-    page.on('/metrics', async (_, response) => {
-      await this.#countContents();
-      const { type, text } = await this.#metrics.read();
-      response.writeHead(200, { 'content-type': type });
-      response.end(text);
     });
   }
 

@@ -1,7 +1,8 @@
 import type { Socket } from 'node:net';
-import { LiveEvents, type LiveState } from '../../page/live-events.js';
+import type { LiveState } from '../../page/live-events.js';
 import { PageServer } from '../../page/page-server.js';
 import { addSite, siteFiles } from '../../page/site-files.js';
+import { addStateRoutes } from '../../page/state-routes.js';
 import type { ApplicationEvent } from '../statistics/application-view.js';
 import type { Metrics } from '../statistics/figures.js';
 import type { Observatory } from '../statistics/observatory.js';
@@ -34,17 +35,12 @@ export function openDashboard({
   onError,
 }: DashboardOptions): PageServer {
   const page = new PageServer({ address, mayLook, onError });
-  const live = new LiveEvents({ name: 'application' });
   addSite(page, siteFiles(SITE));
-  page.on('/events', (_, response) => void live.follow(response, () => liveState(observatory)));
-  page.on('/application.json', (_, response) => {
-    response.writeHead(200, { 'content-type': 'application/json; charset=utf-8' });
-    response.end(JSON.stringify(observatory.view()));
-  });
-  page.on('/metrics', async (_, response) => {
-    const { type, text } = await metrics.read();
-    response.writeHead(200, { 'content-type': type });
-    response.end(text);
+  addStateRoutes(page, {
+    name: 'application',
+    view: () => observatory.view(),
+    state: () => liveState(observatory),
+    metrics,
   });
   return page;
 }
