@@ -1,4 +1,5 @@
 import type { HostState, ServiceState } from '../service/state.js';
+import { BySecond } from './by-second.js';
 
 /** How many seconds the history covers. */
 const SECONDS = 300;
@@ -40,12 +41,14 @@ export interface Rates {
 
 /** The last minutes of a server, second by second, of all tenants and of each. A second without anything takes no memory. */
 export class History {
-  /** The oldest comes first. */
-  readonly #seconds = new Map<number, { all: SecondView; tenants: Map<string, SecondView> }>();
+  readonly #seconds = new BySecond(SECONDS, (second) => ({
+    all: emptySecond(second),
+    tenants: new Map<string, SecondView>(),
+  }));
 
   /** A request has ended. @param now milliseconds since 1970 */
   ended(now: number, tenant: string, well: boolean): void {
-    const { all, tenants } = this.#at(now);
+    const { all, tenants } = this.#seconds.at(now);
     let own = tenants.get(tenant);
     if (!own) {
       own = emptySecond(all.second);
@@ -58,7 +61,7 @@ export class History {
   }
 
   ran(now: number, items: number): void {
-    const { all } = this.#at(now);
+    const { all } = this.#seconds.at(now);
     all.runs += 1;
     all.items += items;
     all.largest = Math.max(all.largest, items);
@@ -66,11 +69,11 @@ export class History {
 
   /** Whether this second has a state already. */
   hasState(now: number): boolean {
-    return this.#seconds.get(Math.floor(now / 1000))?.all.memory !== undefined;
+    return this.#seconds.known(now)?.all.memory !== undefined;
   }
 
   state(now: number, { requests, hosts }: ServiceState): void {
-    const { all } = this.#at(now);
+    const { all } = this.#seconds.at(now);
     all.open = Math.max(all.open ?? 0, requests);
     all.memory = hosts.flatMap(memoryOf);
   }
@@ -78,7 +81,7 @@ export class History {
   /** The seconds from this one on, of all tenants or of one. */
   from(second: number, tenant?: string): SecondView[] {
     const found: SecondView[] = [];
-    for (const { all, tenants } of this.#seconds.values()) {
+    for (const [, { all, tenants }] of this.#seconds) {
       if (all.second < second) continue;
       const view = tenant === undefined ? all : tenants.get(tenant);
       if (view) found.push(view);
@@ -94,20 +97,6 @@ export class History {
       for (const key of Object.keys(sum) as (keyof Rates)[]) sum[key] += view[key] / RATE_SECONDS;
     }
     return sum;
-  }
-
-  #at(now: number) {
-    const second = Math.floor(now / 1000);
-    let found = this.#seconds.get(second);
-    if (!found) {
-      found = { all: emptySecond(second), tenants: new Map() };
-      this.#seconds.set(second, found);
-      for (const oldest of this.#seconds.keys()) {
-        if (oldest > second - SECONDS) break;
-        this.#seconds.delete(oldest);
-      }
-    }
-    return found;
   }
 }
 

@@ -1,3 +1,5 @@
+import { BySecond } from '../../infer/statistics/by-second.js';
+
 /** How many seconds the history covers. */
 const SECONDS = 300;
 /** A rate is the mean of the last whole seconds. */
@@ -26,12 +28,11 @@ type Counted = Exclude<keyof SecondView, 'second' | 'waiting' | 'passing'>;
 
 /** The last minutes of an application, second by second. A second without anything takes no memory. */
 export class History {
-  /** The oldest comes first. */
-  readonly #seconds = new Map<number, SecondView>();
+  readonly #seconds = new BySecond(SECONDS, emptySecond);
 
   /** @param now milliseconds since 1970 */
   add(now: number, counts: Partial<Record<Counted, number>>): void {
-    const second = this.#at(now);
+    const second = this.#seconds.at(now);
     for (const [name, count] of Object.entries(counts) as [Counted, number][]) {
       if (name === 'largest' || name === 'lag') second[name] = Math.max(second[name], count);
       else second[name] += count;
@@ -39,44 +40,34 @@ export class History {
   }
 
   looked(now: number, { waiting, passing }: { waiting: number; passing: number }): void {
-    const second = this.#at(now);
+    const second = this.#seconds.at(now);
     second.waiting = Math.max(second.waiting ?? 0, waiting);
     second.passing = Math.max(second.passing ?? 0, passing);
   }
 
   /** The seconds from this one on. */
   from(second: number): SecondView[] {
-    return [...this.#seconds.values()].filter((each) => each.second >= second);
+    return [...this.#seconds].flatMap(([at, view]) => (at >= second ? [view] : []));
   }
+}
 
-  #at(now: number): SecondView {
-    const second = Math.floor(now / 1000);
-    let found = this.#seconds.get(second);
-    if (!found) {
-      found = { second, passed: 0, failed: 0, outputs: 0, runs: 0, items: 0, largest: 0, lag: 0 };
-      this.#seconds.set(second, found);
-      for (const oldest of this.#seconds.keys()) {
-        if (oldest > second - SECONDS) break;
-        this.#seconds.delete(oldest);
-      }
-    }
-    return found;
-  }
+function emptySecond(second: number): SecondView {
+  return { second, passed: 0, failed: 0, outputs: 0, runs: 0, items: 0, largest: 0, lag: 0 };
 }
 
 /** Sums of the last seconds by name, of which rates are made. */
 export class RecentSums {
-  /** By second, the sums by name. The oldest comes first. */
-  readonly #seconds = new Map<number, Map<string, number>>();
+  /** The sums by name: of the seconds that a rate is made of, and of the one that is not over yet. */
+  readonly #seconds = new BySecond(RATE_SECONDS + 1, () => new Map<string, number>());
 
   /** @param now milliseconds since 1970 */
   add(now: number, name: string, count: number): void {
-    const sums = this.#at(now);
+    const sums = this.#seconds.at(now);
     sums.set(name, (sums.get(name) ?? 0) + count);
   }
 
   most(now: number, name: string, value: number): void {
-    const sums = this.#at(now);
+    const sums = this.#seconds.at(now);
     sums.set(name, Math.max(sums.get(name) ?? 0, value));
   }
 
@@ -95,19 +86,5 @@ export class RecentSums {
     return [...this.#seconds]
       .filter(([second]) => second >= until - RATE_SECONDS && second < until)
       .map(([, sums]) => sums.get(name) ?? 0);
-  }
-
-  #at(now: number): Map<string, number> {
-    const second = Math.floor(now / 1000);
-    let sums = this.#seconds.get(second);
-    if (!sums) {
-      sums = new Map();
-      this.#seconds.set(second, sums);
-      for (const oldest of this.#seconds.keys()) {
-        if (oldest >= second - RATE_SECONDS) break;
-        this.#seconds.delete(oldest);
-      }
-    }
-    return sums;
   }
 }

@@ -222,7 +222,10 @@ export class Observatory implements ApplicationObserver {
     if (error === undefined) {
       this.#sums.add(now, id, 1);
       this.#sums.add(now, `ms ${id}`, ms);
-    } else this.#history.add(now, { failed: 1 });
+    } else {
+      this.#sums.add(now, 'failed', 1);
+      this.#history.add(now, { failed: 1 });
+    }
     for (const { part, run } of spans) {
       if (part !== 'gpu' || !run) continue;
       this.#history.add(now, { items: run.items, largest: run.batch });
@@ -253,9 +256,6 @@ export class Observatory implements ApplicationObserver {
     );
     const rateOf = (kind: NodeView['kind']) =>
       nodes.reduce((sum, node) => sum + (node.kind === kind ? node.rate : 0), 0);
-    const recent = this.#history
-      .from(Math.floor(now / 1000) - 5)
-      .filter(({ second }) => second < Math.floor(now / 1000));
     return {
       id: status.version,
       epoch: status.epoch,
@@ -264,7 +264,7 @@ export class Observatory implements ApplicationObserver {
       rates: {
         records: rateOf('source'),
         outputs: rateOf('sink'),
-        failed: recent.reduce((sum, { failed }) => sum + failed, 0) / 5,
+        failed: this.#sums.rate(now, 'failed'),
       },
       lag: this.#lags.view(),
       nodes,

@@ -19,7 +19,7 @@ export class PostedCounts {
   readonly #counts = new Map<string, Counts>();
   readonly #sums = new RecentSums();
 
-  /** @param clock has milliseconds since 1970. */
+  /** `time` returns milliseconds since 1970. */
   constructor({ time }: { time(): number }) {
     this.#time = time;
   }
