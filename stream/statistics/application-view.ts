@@ -1,3 +1,4 @@
+import type { Quantiles } from '../../infer/statistics/request-times.js';
 import type { Change, StepChange } from '../definition/upgrade-plan.js';
 import type { Upgrading } from '../run/status.js';
 import type { SecondView } from './history.js';
@@ -41,10 +42,8 @@ export interface AllView {
 }
 
 /** The milliseconds from the log to a sink, of the last outputs. */
-export interface LagView {
+export interface LagView extends Quantiles {
   readonly outputs: number;
-  readonly median: number;
-  readonly p99: number;
 }
 
 interface NodeRates {

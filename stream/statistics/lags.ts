@@ -1,3 +1,6 @@
+import { quantiles } from '../../infer/statistics/request-times.js';
+import type { LagView } from './application-view.js';
+
 /** The most times of records that wait. */
 const MOST_TIMES = 4096;
 /** The last outputs that are looked at. */
@@ -46,9 +49,7 @@ export class Lags {
     this.#next = (this.#next + 1) % MOST_SAMPLES;
   }
 
-  view(): { outputs: number; median: number; p99: number } {
-    const sorted = [...this.#samples].sort((a, b) => a - b);
-    const at = (part: number) => sorted[Math.floor(part * (sorted.length - 1))] ?? 0;
-    return { outputs: sorted.length, median: at(0.5), p99: at(0.99) };
+  view(): LagView {
+    return { outputs: this.#samples.length, ...quantiles(this.#samples) };
   }
 }
