@@ -34,11 +34,29 @@ export function bucketsOf(
   ];
 }
 
+/** A server's figures for Prometheus, and those of its process. */
+export class FigureReader<Facts> {
+  readonly #figures: readonly Figure<Facts>[];
+  readonly #factsNow: () => Facts;
+  #registry: Promise<Registry> | undefined;
+  /** Read once for each answer: many figures come from them. */
+  #facts: Facts | undefined;
+
+  constructor(figures: readonly Figure<Facts>[], factsNow: () => Facts) {
+    this.#figures = figures;
+    this.#factsNow = factsNow;
+  }
+
+  async read(): Promise<{ type: string; text: string }> {
+    this.#registry ??= openRegistry(this.#figures, () => this.#facts as Facts);
+    const registry = await this.#registry;
+    this.#facts = this.#factsNow();
+    return { type: registry.contentType, text: await registry.metrics() };
+  }
+}
+
 /** A registry of these figures, and of the process's own. From then on, measuring the process costs a little. */
-export async function openRegistry<Facts>(
-  figures: readonly Figure<Facts>[],
-  facts: () => Facts,
-): Promise<Registry> {
+async function openRegistry<Facts>(figures: readonly Figure<Facts>[], facts: () => Facts): Promise<Registry> {
   const { Registry, collectDefaultMetrics } = await import('prom-client');
   const registry = new Registry();
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 100 });

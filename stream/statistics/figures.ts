@@ -1,5 +1,4 @@
-import type { Registry } from 'prom-client';
-import { bucketsOf, type Figure, openRegistry } from '../../infer/statistics/read-metrics.js';
+import { bucketsOf, type Figure, FigureReader } from '../../infer/statistics/read-metrics.js';
 import type { NodeView } from './application-view.js';
 import type { Facts, Observatory } from './observatory.js';
 
@@ -56,9 +55,7 @@ export const FIGURES: readonly Figure<Facts>[] = [
     'counter',
     'farlight_stream_source_records_total',
     'Records that were logged.',
-    (each) => {
-      return each.records;
-    },
+    ({ records }) => records,
   ),
   ofNodes(
     'source',
@@ -67,9 +64,13 @@ export const FIGURES: readonly Figure<Facts>[] = [
     'Records that were logged and have not begun.',
     ({ waiting }) => waiting,
   ),
-  ofNodes('source', 'gauge', 'farlight_stream_source_log_bytes', "Bytes of the source's log.", (each) => {
-    return each.bytes;
-  }),
+  ofNodes(
+    'source',
+    'gauge',
+    'farlight_stream_source_log_bytes',
+    "Bytes of the source's log.",
+    ({ bytes }) => bytes,
+  ),
   {
     name: 'farlight_stream_posted_records_total',
     help: 'Records that were posted: taken, taken before, or wrong.',
@@ -140,20 +141,8 @@ export const FIGURES: readonly Figure<Facts>[] = [
 ];
 
 /** The figures for Prometheus. Labels name sources, steps and sinks: never a tenant, nor a key. */
-export class Metrics {
-  readonly #observatory: Observatory;
-  #registry: Promise<Registry> | undefined;
-  /** Read once for each answer: all figures come from them. */
-  #facts: Facts | undefined;
-
+export class Metrics extends FigureReader<Facts> {
   constructor(observatory: Observatory) {
-    this.#observatory = observatory;
-  }
-
-  async read(): Promise<{ type: string; text: string }> {
-    this.#registry ??= openRegistry(FIGURES, () => this.#facts as Facts);
-    const registry = await this.#registry;
-    this.#facts = this.#observatory.facts();
-    return { type: registry.contentType, text: await registry.metrics() };
+    super(FIGURES, () => observatory.facts());
   }
 }
