@@ -36,7 +36,8 @@ export async function parkSession(
   let file: ParkedFileWriter | undefined;
   try {
     checkRest(parts);
-    // Errors and losses of earlier work are known when the work is done.
+    // Errors and losses of earlier work are known when the work is done. A rejection means a lost device, which is stored as
+    // such.
     await Promise.all(
       [...devicesOf(parts)].map(({ device }) => device.queue.onSubmittedWorkDone().catch(() => {})),
     );

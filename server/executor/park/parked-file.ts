@@ -4,7 +4,6 @@ import { deserialize, serialize } from 'node:v8';
 
 /** AES in Galois/counter mode: a record that was changed, cut off, moved or written with another key cannot be read. */
 const CIPHER = 'aes-256-gcm';
-export const KEY_BYTES = 32;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 const LENGTH_BYTES = 4;
@@ -72,6 +71,7 @@ export class ParkedFileWriter {
 
   /** Removes the file. */
   async abandon(): Promise<void> {
+    // The file is removed in any case, and the caller has the error that made it useless.
     await this.#file.close().catch(() => {});
     await rm(this.#path, { force: true });
   }

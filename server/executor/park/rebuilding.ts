@@ -7,7 +7,7 @@ import type { Kept, Step } from '../live/live-objects.js';
 import type { Entry } from '../objects/object-table.js';
 import type { DecodedCommand } from '../wire/decoded-command.js';
 import type { PendingReply } from '../wire/reply-writer.js';
-import { checked } from './checked.js';
+import { checked, scoped } from './checked.js';
 import { differs, offersLess } from './same-gpu.js';
 import type { DeviceState, SessionParts, SessionState } from './session-state.js';
 import { SpentObjects } from './spent-objects.js';
@@ -171,7 +171,14 @@ export class Rebuilding {
     };
     entry.object = sharing && made.label === undefined ? shared.take(key) : undefined;
     if (entry.object) return;
-    const { result, errors } = this.#try(owner.object as GPUDevice, () => this.#call(entry, made, self));
+    const { result, error } = scoped(owner.object as GPUDevice, () => {
+      try {
+        return this.#call(entry, made, self);
+      } catch {
+        // An exception means no object, as it did when the program made the object.
+        return undefined;
+      }
+    });
     entry.object = result instanceof Promise ? undefined : (result as object | undefined);
     if (result instanceof Promise) {
       const came = (result as Promise<object>).then(
@@ -186,6 +193,7 @@ export class Rebuilding {
         },
       );
       this.#coming.set(made.id, came);
+      // `run` awaits it, and so does each object that is made of this one.
       came.catch(() => {});
       return;
     }
@@ -193,29 +201,14 @@ export class Rebuilding {
     context.memory.keepParts(self, command.objects, entry);
     if (this.#lost.has(owner.id)) return;
     const object = entry.object;
-    const check = errors.then((found) => {
-      const error = found.find((each) => each !== null);
-      if (isValid && (error || !result))
-        throw new Error(`a ${entry.kind} cannot be made here: ${error?.message}`);
+    const check = error.then((found) => {
+      if (isValid && (found || !result))
+        throw new Error(`a ${entry.kind} cannot be made here: ${found?.message}`);
       if (isValid) keep(object);
     });
+    // `run` awaits all checks, once everything is made.
     check.catch(() => {});
     this.#checks.push(check);
-  }
-
-  /** Runs `act` in scopes of its own, and takes an exception for no object, as it was when the program made the object. */
-  #try(device: GPUDevice, act: () => unknown): { result: unknown; errors: Promise<(GPUError | null)[]> } {
-    const filters: readonly GPUErrorFilter[] = ['validation', 'out-of-memory', 'internal'];
-    for (const filter of filters) device.pushErrorScope(filter);
-    let result: unknown;
-    try {
-      result = act();
-    } catch {
-      result = undefined;
-    }
-    const errors = Promise.all(filters.map(() => device.popErrorScope()));
-    errors.catch(() => {});
-    return { result, errors };
   }
 
   #call(entry: Entry, made: Again, self: Entry): unknown {
