@@ -5,15 +5,12 @@ import type { Rejection } from '../../proto/wire/reply.js';
 import type { Context } from './handlers/context.js';
 import { HANDLERS } from './handlers/index.js';
 import { isSpendable } from './live/live-objects.js';
-import type { Entry } from './objects/object-table.js';
+import { deviceOf, type Entry, ROOT } from './objects/object-table.js';
 import { createShared, createSharedAsync } from './reuse/create-shared.js';
 import type { SessionTracer } from './trace/session-tracer.js';
 import type { DecodedCommand } from './wire/decoded-command.js';
 import type { Runner } from './wire/held-commands.js';
 import type { PendingReply } from './wire/reply-writer.js';
-
-/** The receiver of the session's own commands. */
-const ROOT: Entry = { id: ROOT_ID, kind: 'GPU', device: undefined, object: {} };
 
 /** The interfaces whose commands the root receives. */
 const OF_SESSION: ReadonlySet<string> = new Set([
@@ -233,10 +230,6 @@ export class CommandRunner implements Runner<DecodedCommand> {
 export interface RunnerCounts {
   readonly executed: number;
   readonly nextSerial: number;
-}
-
-function deviceOf(self: Entry): Entry | undefined {
-  return self.kind === 'GPUDevice' ? self : self.device;
 }
 
 function describeRejection(error: unknown): Rejection {

@@ -1,5 +1,5 @@
 import { ProtocolError } from '../../../proto/errors.js';
-import { FOREIGN_ID } from '../../../proto/wire/handle.js';
+import { FOREIGN_ID, ROOT_ID } from '../../../proto/wire/handle.js';
 import { LIMITS } from '../../../proto/wire/limits.js';
 
 /**
@@ -14,6 +14,14 @@ export interface Entry {
   /** The device that the object belongs to. Undefined for adapters and devices. */
   readonly device: Entry | undefined;
   object: object | undefined;
+}
+
+/** The receiver of the session's own commands. */
+export const ROOT: Entry = { id: ROOT_ID, kind: 'GPU', device: undefined, object: {} };
+
+/** The device of an object, or the device itself. Undefined for adapters and the root. */
+export function deviceOf(entry: Entry): Entry | undefined {
+  return entry.kind === 'GPUDevice' ? entry : entry.device;
 }
 
 /** The session's objects by handle. Throws ProtocolError for a handle that the client must not name. */

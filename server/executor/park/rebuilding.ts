@@ -4,7 +4,7 @@ import { textureBytes } from '../../../proto/texture-size.js';
 import { FOREIGN_ID, ROOT_ID } from '../../../proto/wire/handle.js';
 import { describe, requestAdapter, requestDevice } from '../handlers/adapters.js';
 import type { Kept, Step } from '../live/live-objects.js';
-import type { Entry } from '../objects/object-table.js';
+import { deviceOf, type Entry, ROOT } from '../objects/object-table.js';
 import type { DecodedCommand } from '../wire/decoded-command.js';
 import type { PendingReply } from '../wire/reply-writer.js';
 import { checked, scoped } from './checked.js';
@@ -14,13 +14,8 @@ import { SpentObjects } from './spent-objects.js';
 
 type Resource = GPUBuffer | GPUTexture;
 
-/** An object to make again, with its command. */
-interface Again extends Omit<Kept<number>, 'command'> {
-  readonly command: DecodedCommand;
-}
-
-/** Receives the commands of the session itself. */
-const ROOT: Entry = { id: ROOT_ID, kind: 'GPU', device: undefined, object: {} };
+/** An object to make again. */
+type Again = Kept<DecodedCommand>;
 
 /**
  * Makes the objects of a parked session again, in the order of their numbers, with the commands that made them. Errors of
@@ -30,8 +25,11 @@ export class Rebuilding {
   readonly #parts: SessionParts;
   readonly #state: SessionState;
   readonly #commands: readonly DecodedCommand[];
+  readonly #objects: readonly Again[];
   readonly #entries = new Map<number, Entry>();
   readonly #lost: ReadonlySet<number>;
+  /** The objects whose commands make the objects of the state: devices, and adapters and encoders whose object is live. */
+  readonly #makers: ReadonlySet<number | undefined>;
   /** Awaited creates that are under way, by the number of their object. */
   readonly #coming = new Map<number, Promise<void>>();
   /** Buffers that are filled while they are mapped. */
@@ -44,6 +42,12 @@ export class Rebuilding {
     this.#parts = parts;
     this.#state = state;
     this.#commands = commands;
+    this.#objects = state.objects.map((made) => ({
+      ...made,
+      command: this.command(made.command),
+      recorded: made.recorded.map((step) => ({ ...step, command: this.command(step.command) })),
+    }));
+    this.#makers = new Set(state.objects.map(({ operands }) => operands[0]));
     this.#lost = new Set(state.devices.filter(({ isLost }) => isLost).map(({ id }) => id));
   }
 
@@ -60,8 +64,7 @@ export class Rebuilding {
     const { used } = this.#state.memory;
     if (!memory.fits(used)) await memory.more(used);
     if (!memory.fits(used)) throw new Error(`its ${used} bytes of GPU memory are not free here`);
-    for (const made of this.#state.objects)
-      await this.#make({ ...made, command: this.command(made.command) });
+    for (const made of this.#objects) await this.#make(made);
     await Promise.all(this.#coming.values());
     await Promise.all(this.#checks);
   }
@@ -82,14 +85,9 @@ export class Rebuilding {
     for (const { id, kind, device } of state.spent)
       objects.reserve(id, kind, this.#entry(device)).object = this.#spentObject(this.#entry(device), kind);
     for (const id of state.unmade) uploads.unmade.add(objects.get(id));
-    const kept = state.objects.map((made) => ({
-      ...made,
-      command: this.command(made.command),
-      recorded: made.recorded.map((step) => ({ ...step, command: this.command(step.command) })),
-    }));
-    parkable.live.restore(kept, state.written, (id) => this.#entry(id).object);
+    parkable.live.restore(this.#objects, state.written, (id) => this.#entry(id).object);
     // As the client has released it: its memory counts no longer than it did.
-    for (const { id, isNamed } of state.objects) if (!isNamed) runner.release(id, 1);
+    for (const { id, isNamed } of this.#objects) if (!isNamed) runner.release(id, 1);
     for (const device of state.devices) await this.#finishDevice(device);
     await Promise.all(this.#checks);
   }
@@ -100,10 +98,10 @@ export class Rebuilding {
     for (const id of operands) await this.#coming.get(id);
     const { creates = '' } = command.operation;
     const self = operands[0] === ROOT_ID ? ROOT : this.#entry(operands[0] as number);
-    const owner = self.kind === 'GPUDevice' ? self : self.device;
+    const owner = deviceOf(self);
     const entry = context.objects.reserve(made.id, creates, owner);
     this.#entries.set(made.id, entry);
-    this.#fill(command, made, owner);
+    this.#fill(made, owner);
     if (creates === 'GPUAdapter') await this.#adapter(entry, made);
     else if (creates === 'GPUDevice') await this.#device(entry, made, self);
     else if (creates === 'GPUQueue') entry.object = (self.object as GPUDevice).queue;
@@ -112,7 +110,7 @@ export class Rebuilding {
     if (entry.object) setLabel(entry.object, made);
   }
 
-  #fill(command: DecodedCommand, { operands, payloads }: Step<unknown>, owner: Entry | undefined): void {
+  #fill({ command, operands, payloads }: Step<DecodedCommand>, owner: Entry | undefined): void {
     command.fill(operands, payloads, (id, kinds) => {
       if (id !== FOREIGN_ID) return this.#entry(id).object as object;
       invariant(owner, 'an object of another session is named on a device');
@@ -128,10 +126,8 @@ export class Rebuilding {
     const known = this.#state.described.get(id);
     const less = known && offersLess(describe(adapter), known);
     if (less !== undefined) throw new Error(`the adapter here offers less: ${less}`);
-    const isGiving = ({ operands: [of], command: at }: Kept<number>) =>
-      of === id && this.command(at).operation.creates === 'GPUDevice';
     // Its device is gone, and it gives no other.
-    if (isSpent && !this.#state.objects.some(isGiving)) (await adapter.requestDevice()).destroy();
+    if (isSpent && !this.#makers.has(id)) (await adapter.requestDevice()).destroy();
   }
 
   async #device(entry: Entry, { id, command }: Again, self: Entry): Promise<void> {
@@ -234,8 +230,7 @@ export class Rebuilding {
     if (entry.kind !== 'GPURenderBundleEncoder') return result;
     const encoder = result as GPURenderBundleEncoder;
     for (const step of made.recorded) this.#record(encoder, step, entry.device);
-    if (made.isFinished && !this.#state.objects.some(({ operands: [of] }) => of === made.id))
-      encoder.finish();
+    if (made.isFinished && !this.#makers.has(made.id)) encoder.finish();
     return encoder;
   }
 
@@ -267,9 +262,9 @@ export class Rebuilding {
     return memory.allocate({ operation: 'GPUDevice.createTexture', bytes, exceeds: () => false, make });
   }
 
-  #record(encoder: GPURenderBundleEncoder, step: Step<number>, owner: Entry | undefined): void {
-    const command = this.command(step.command);
-    this.#fill(command, step, owner);
+  #record(encoder: GPURenderBundleEncoder, step: Step<DecodedCommand>, owner: Entry | undefined): void {
+    const { command } = step;
+    this.#fill(step, owner);
     command.method(encoder).apply(encoder, command.args);
     command.clear();
   }
