@@ -34,6 +34,12 @@ const GONE: SessionEnded = {
   message: 'the client disconnected before the session began',
 };
 
+/** The process ends, because its session has ended while its objects were made again. */
+const RETURNING = {
+  code: 'EXECUTOR_LOST',
+  message: 'the parked session ended while it was brought back',
+} as const;
+
 /** The process ends, because the GPU still works for a session that has ended. */
 const BUSY = {
   code: 'EXECUTOR_LOST',
@@ -102,6 +108,8 @@ class Executor {
   readonly #opened: OpenedGpu;
   readonly #parts: ExecutorParts;
   #channel: SessionChannel | undefined;
+  /** Whether the session was parked, and is not back. */
+  #isReturning = false;
   #inheritance: unknown;
   #stopWatching: (() => void) | undefined;
 
@@ -161,6 +169,7 @@ class Executor {
     { session, place, channel, head }: Extract<ExecutorCommand, { type: 'unpark' }>,
     socket: Socket,
   ): void {
+    this.#isReturning = true;
     void this.#open(session, channel).unpark(socket, head, place);
   }
 
@@ -194,7 +203,10 @@ class Executor {
           { ...description, wasParked: parked !== undefined },
           this.#inheritance,
         ),
-      onUnparked: (isBack) => report({ type: 'unparked', isBack }),
+      onUnparked: (isBack) => {
+        this.#isReturning = false;
+        report({ type: 'unparked', isBack });
+      },
       onTraffic: (traffic, work) => report({ type: 'traffic', ...traffic, work }),
       onEnded: (ending) => this.#ended(ending, description),
     });
@@ -217,6 +229,11 @@ class Executor {
     if (ending.by === 'fault') {
       session?.close();
       report({ type: 'exiting', code: ending.code, message: ending.message }, 0);
+    } else if (this.#isReturning) {
+      // The making of objects goes on. It must not reach a device of the next session.
+      session?.close();
+      report({ type: 'sessionEnded', code: ending.code, message: ending.message });
+      report({ type: 'exiting', ...RETURNING }, 0);
     } else if (welcome) {
       const { code, message } = ending;
       void this.#handOver(session, { code, message });

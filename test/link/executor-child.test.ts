@@ -57,3 +57,38 @@ it('an executor leaves no record on the server whose connections it was given', 
   expect(await new Promise((resolve) => server.getConnections((_, count) => resolve(count)))).toBe(0);
   server.close();
 });
+
+it('an executor whose session ends while it is brought back exits, and serves no other session', async () => {
+  const server = createServer({ pauseOnConnect: true });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const accepted = new Promise<Socket>((resolve) => server.once('connection', resolve));
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1').on('error', () => {});
+  const socket = await accepted;
+  const heard: unknown[] = [];
+  const reason = await new Promise((resolve) => {
+    const child = new ExecutorChild(
+      { adapter: 'auto', entry: FAKE_EXECUTOR },
+      {
+        onReady: () => {
+          const welcome = { protocol: 3, version: 'test', sessionId: 'test', resumeMs: 0 };
+          const place = { path: '/nowhere', key: new Uint8Array(32) };
+          const channel = { taken: 1, acknowledged: 1, attempt: 1 };
+          const session = { program: 'test', welcome };
+          child.unpark({ session, place, channel, head: new Uint8Array(0) }, socket, false);
+          child.endSession({ code: 'UNAUTHORIZED', message: 'the token was revoked' });
+        },
+        onSessionEnded: ({ code }) => heard.push(code),
+        // It would be handed over to the next session.
+        onIdle: () => {
+          heard.push('idle');
+          child.kill();
+        },
+        onExit: resolve,
+      },
+    );
+  });
+  expect(heard).toEqual(['UNAUTHORIZED']);
+  expect(reason).toMatchObject({ message: 'the parked session ended while it was brought back' });
+  client.destroy();
+  server.close();
+});

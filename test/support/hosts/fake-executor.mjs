@@ -75,6 +75,8 @@ if (process.argv[1] === import.meta.filename) {
       // It returns nothing, so that the memory of a frame that is sent back is not used again.
       receive: (frame) => void actions[frame[0]]?.(frame, peer),
       close: () => {},
+      // Never comes back.
+      unpark: () => new Promise(() => {}),
       handOver: async () => {
         if (lingers) hang();
       },
