@@ -146,18 +146,11 @@ export class Sessions {
       code: 'UNAUTHORIZED',
       message: "the host's owner has revoked this session's token; ask for another (farlight token add)",
     };
-    for (const [id, { child, client, waiting, parking }] of [...this.#sessions]) {
-      if (client.tokenId !== tokenId) continue;
-      if (waiting) {
-        this.#dismiss(id, end);
-        continue;
-      }
-      this.#ends.note(id, client.tenant, end);
-      if (parking?.isParked) {
-        this.#forget(id, end);
-        continue;
-      }
-      child?.endSession(end);
+    for (const [id, session] of [...this.#sessions]) {
+      if (session.client.tokenId !== tokenId) continue;
+      const { child } = session;
+      this.#endOne(id, session, end);
+      if (!this.#sessions.has(id)) continue;
       // A busy executor does not notice in time. End the session all the same.
       setTimeout(() => {
         if (this.#sessions.get(id)?.child === child) child?.kill();
@@ -178,18 +171,21 @@ export class Sessions {
 
   /** Ends every session, and tells each client why. Resolves when all have ended, or after `graceMs`. */
   async end(end: SessionEnd, graceMs: number): Promise<void> {
-    for (const [id, { child, client, waiting, parking }] of [...this.#sessions]) {
-      if (waiting) {
-        this.#dismiss(id, end);
-      } else if (parking?.isParked) {
-        this.#forget(id, end);
-      } else {
-        this.#ends.note(id, client.tenant, end);
-        child?.endSession(end);
-      }
-    }
+    for (const [id, session] of [...this.#sessions]) this.#endOne(id, session, end);
     await this.none(graceMs);
     for (const id of [...this.#sessions.keys()]) this.#forget(id, end);
+  }
+
+  /** Ends a session, and tells its client why. It ends at once, or when its executor has ended it. */
+  #endOne(id: string, { child, client, waiting, parking }: Session, end: SessionEnd): void {
+    if (waiting) {
+      this.#dismiss(id, end);
+    } else if (parking?.isParked) {
+      this.#forget(id, end);
+    } else {
+      this.#ends.note(id, client.tenant, end);
+      child?.endSession(end);
+    }
   }
 
   #open(request: SessionRequest, client: KnownClient, hello: ClientHello): void {
