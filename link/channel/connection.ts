@@ -185,7 +185,7 @@ export class Connection implements ChannelConnection, CarrierEvents, FormLine {
   onGone(why: Error | undefined): void {
     if (this.#isGone) return;
     this.#isGone = true;
-    // First: what was placed is still there.
+    // Before `#stop` closes the form: the channel reads placed frames back from its shared memory.
     this.#channel.detach();
     this.#stop();
     this.#events.onGone(this.#error ?? why);

@@ -53,7 +53,7 @@ const PLACES: Readonly<Record<string, readonly Place[]>> = {
 
 /**
  * Makes resources that can be read and filled again. Where a program has left out the usages that this needs, they are
- * added. What WebGPU refuses for the lack of such a usage is refused as before: the command gets an invalid object in the
+ * added. A command that WebGPU refuses for the lack of such a usage is still refused: it gets an invalid object in the
  * resource's place.
  */
 export class Copyable {
@@ -93,8 +93,8 @@ export class Copyable {
   }
 
   /**
-   * Looks at the filled arguments of a command. A resource without the usage that the command demands, as the program
-   * asked for it, gives way to what `invalid` makes.
+   * Looks at the filled arguments of a command. An object of `invalid` takes the place of a resource for which the
+   * program has not asked for the usage that the command demands.
    */
   check(
     { opcode, interface: name, member: method }: AnyOperation,

@@ -22,7 +22,7 @@ export interface Made<C> extends Step<C> {
   object: object | undefined;
   /** Whether the implementation found it valid; undefined where nobody knows. */
   isValid: boolean | undefined;
-  /** What was recorded into it: the commands of a render bundle's encoder, until it was finished. */
+  /** The commands that were recorded into it, if it is the encoder of a render bundle, until it was finished. */
   readonly recorded: Step<C>[];
   isFinished: boolean;
   /** The program has destroyed it. */
@@ -63,7 +63,7 @@ export class LiveObjects<C extends LoggedCommand> {
   readonly #made = new Map<number, Made<C>>();
   /** Encoders and passes that are open, and command buffers that are not submitted, with their interfaces. */
   readonly #open = new Map<number, string>();
-  /** Query sets that a pass was given: nothing can write into another query set what they hold. */
+  /** Query sets that a pass was given. Their results cannot be written into another query set. */
   readonly #written = new Set<number>();
   /** By opcode. */
   readonly #parts: Part[] = [];

@@ -5,7 +5,7 @@ import { LiveObjects } from './live-objects.js';
 /** The most memory that the notes of one session may take, in bytes. With more the session is not parked any more. */
 const MOST_BYTES = 256 << 20;
 
-/** What a session that may be parked keeps of its objects. */
+/** The notes that a session keeps of its objects, so that it can be parked. */
 export interface Parkable {
   readonly live: LiveObjects<DecodedCommand>;
   readonly copyable: Copyable;

@@ -34,7 +34,7 @@ export class Rebuilding {
   readonly #coming = new Map<number, Promise<void>>();
   /** Buffers that are filled while they are mapped. */
   readonly #mapped = new Set<GPUBuffer>();
-  /** They reject where an object is not what it was. */
+  /** Each rejects where an object that was valid cannot be made. */
   readonly #checks: Promise<void>[] = [];
   readonly #spent = new Map<Entry, SpentObjects>();
 
@@ -144,7 +144,7 @@ export class Rebuilding {
     const known = this.#state.described.get(id);
     const difference = known && differs(describe(opened.device), known);
     if (difference !== undefined) throw new Error(`the device here is another: ${difference}`);
-    // What the program has compiled before is compiled together, and found below.
+    // The pipelines that the program compiled on earlier devices compile together. `#object` finds them.
     await opened.compiling;
   }
 

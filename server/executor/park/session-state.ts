@@ -48,7 +48,7 @@ export interface SessionState {
   readonly objects: readonly Kept<number>[];
   readonly spent: readonly SpentState[];
   readonly devices: readonly DeviceState[];
-  /** What the client knows of its adapters and devices, by number. */
+  /** The features and limits that the client knows of its adapters and devices, by number. */
   readonly described: ReadonlyMap<number, FarlightDevice<never>>;
   /** Query sets that a pass was given. */
   readonly written: readonly number[];

@@ -51,7 +51,7 @@ async function fill(
   await rebuilding.finish();
 }
 
-/** Everything of the session that is no object. */
+/** Restores the parts of the session that are no objects. */
 function restore(
   { context, runner, decoder, held, tracer }: SessionParts,
   state: SessionState,
