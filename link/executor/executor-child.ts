@@ -9,7 +9,7 @@ import type {
   ExecutorCommand,
   ExecutorReport,
   ParkedChannel,
-  ParkedPlace,
+  ParkTarget,
   SessionDescription,
 } from '../../proto/session/executor-messages.js';
 import type { Resume } from '../../proto/session/handshake.js';
@@ -169,10 +169,10 @@ export class ExecutorChild {
   }
 
   /**
-   * Stores the session in a file of at most so many bytes. `onParked` or `onNotParked` is the reply. After `onParked` the
+   * Stores the session in a file. `onParked` or `onNotParked` is the reply. After `onParked` the
    * process does nothing more for the session.
    */
-  park(place: ParkedPlace & { mostBytes: number }): void {
+  park(place: ParkTarget): void {
     this.#tell({ type: 'park', ...place });
   }
 

@@ -54,6 +54,12 @@ export interface ParkedPlace {
   key: Uint8Array;
 }
 
+/** A place for a session that is to be parked. */
+export interface ParkTarget extends ParkedPlace {
+  /** The most bytes that the file may have. */
+  mostBytes: number;
+}
+
 /** How far the two ends of a parked session's channel were. */
 export interface ParkedChannel {
   /** How many of the client's frames were taken, and how many of the host's frames the client has acknowledged. */
@@ -80,8 +86,8 @@ export type ExecutorCommand =
   | { type: 'begin'; session: SessionDescription; head: Uint8Array }
   /** Resumes the session on a new connection. The client has taken so many frames of replies. */
   | { type: 'resume'; taken: number; attempt: number; head: Uint8Array }
-  /** Stores the session in a file of at most so many bytes, and ends the process. `parked` or `notParked` is the reply. */
-  | ({ type: 'park'; mostBytes: number } & ParkedPlace)
+  /** Stores the session in a file. `parked` or `notParked` is the reply. */
+  | ({ type: 'park' } & ParkTarget)
   /**
    * Brings a parked session back, on a connection whose client has been told that the session is resumed. `unparked` is
    * the reply; where the session cannot come back it ends.
@@ -130,7 +136,7 @@ export type ExecutorReport =
   /** Everything is compiled for the program's first session, which may have begun, or even ended, before this. */
   | { type: 'compiledAhead' }
   | { type: 'alive' }
-  /** The session is stored, and this process does nothing more for it. A near client's connection comes along. */
+  /** The session is stored, and this process does nothing more for it. */
   | { type: 'parked'; bytes: number; channel: ParkedChannel }
   /** The session stays here. With `isAtWork` it had something to do. */
   | { type: 'notParked'; reason: string; isAtWork: boolean }

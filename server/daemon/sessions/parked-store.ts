@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, readdirSync, rmSync, statfsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import type { ParkedPlace } from '../../../proto/session/executor-messages.js';
+import type { ParkedPlace, ParkTarget } from '../../../proto/session/executor-messages.js';
 import { makePrivate } from '../../trust/private-folder.js';
 
 const KEY_BYTES = 32;
@@ -39,7 +39,7 @@ export class ParkedStore {
   }
 
   /** A place for a new file, with the most bytes that it may have. Undefined while another file is being written. */
-  begin(): (ParkedPlace & { mostBytes: number }) | undefined {
+  begin(): ParkTarget | undefined {
     if (this.#writing !== undefined) return undefined;
     const place = {
       path: join(this.#folder, randomBytes(16).toString('hex')),

@@ -1,5 +1,6 @@
 import { GPUBufferUsage } from '../../../proto/gen/webgpu.js';
 import { checked } from './checked.js';
+import { objectOf } from './rest.js';
 import type { SessionParts } from './session-state.js';
 
 /**
@@ -9,13 +10,13 @@ import type { SessionParts } from './session-state.js';
 export async function judgeResources({ context }: SessionParts): Promise<void> {
   const { live } = context.parkable;
   const judged: Promise<void>[] = [];
-  for (const { id, command, isNamed, isValid, isDestroyed, operands, object: kept } of live.entries()) {
+  for (const made of live.entries()) {
+    const { id, command, isValid, isDestroyed, operands } = made;
     const { creates } = command.operation;
     if (isValid !== undefined || isDestroyed || (creates !== 'GPUBuffer' && creates !== 'GPUTexture'))
       continue;
     const device = context.objects.get(operands[0] as number).object as GPUDevice;
-    const object = isNamed ? context.objects.get(id).object : kept;
-    const use = useOf(device, object as GPUBuffer | GPUTexture);
+    const use = useOf(device, objectOf(context, made) as GPUBuffer | GPUTexture);
     if (!use) continue;
     const { done } = checked(device, use);
     judged.push(

@@ -1,6 +1,7 @@
 import { packageVersion } from '../../../link/machine/package-version.js';
 import { messageOf } from '../../../proto/errors.js';
 import type { FarlightDevice } from '../../../proto/gen/operations.js';
+import type { ParkTarget } from '../../../proto/session/executor-messages.js';
 import { describe } from '../handlers/adapters.js';
 import { isSpendable } from '../live/live-objects.js';
 import type { DecodedCommand } from '../wire/decoded-command.js';
@@ -11,21 +12,13 @@ import { readContents, type Wanted } from './read-contents.js';
 import { checkRest, type Resource, resourcesOf } from './rest.js';
 import type { DeviceState, SessionParts, SessionState } from './session-state.js';
 
-/** Where a session is to be stored. */
-export interface ParkTarget {
-  readonly path: string;
-  readonly key: Uint8Array;
-  /** The most bytes that the file may have. */
-  readonly mostBytes: number;
-}
-
 const ZEROS = Buffer.alloc(64 << 10);
 
 /**
  * Stores a session at rest: its state, and the contents of its resources. The session itself stays as it is. Resolves to
  * the bytes that were written.
  *
- * @param isAtWork whether the session has begun to work meanwhile. Then what was stored is worth nothing.
+ * @param isAtWork whether the session has begun to work meanwhile. Then the file is useless.
  * @throws Unparkable (rejects) with the reason. Then there is no file.
  */
 export async function parkSession(
@@ -141,7 +134,7 @@ function* devicesOf({ context }: SessionParts): Generator<{ id: number; device: 
   }
 }
 
-/** Takes what the implementation's own scopes have caught over into ours. */
+/** Moves the errors that the implementation's own scopes have caught into ours. */
 async function lookAtScopes({ context }: SessionParts): Promise<void> {
   for (const entry of context.objects.all('GPUDevice')) {
     const { device, scopes, isLost } = context.devices.of(entry);

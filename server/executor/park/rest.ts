@@ -45,7 +45,7 @@ export function resourcesOf({ context }: SessionParts): Resource[] {
     const entry = devices.has(device) ? context.objects.get(device) : undefined;
     if (!entry) throw released();
     if (made.isDestroyed || made.isValid === false || context.devices.of(entry).isLost) continue;
-    const object = (made.isNamed ? context.objects.get(id).object : made.object) as object;
+    const object = objectOf(context, made) as object;
     if (creates === 'GPUQuerySet' && live.written.has(id))
       throw new Unparkable(`the query set ${named(object)} has results, which cannot be written again`);
     if (creates === 'GPUBuffer')
@@ -54,6 +54,14 @@ export function resourcesOf({ context }: SessionParts): Resource[] {
       resources.push({ id, device, object: object as GPUTexture, pieces: texture(object as GPUTexture) });
   }
   return resources;
+}
+
+/** The object of an entry, whether the client has its handle or not. */
+export function objectOf(
+  { objects }: SessionParts['context'],
+  { id, isNamed, object }: Made<DecodedCommand>,
+): object | undefined {
+  return isNamed ? objects.get(id).object : object;
 }
 
 function buffer(object: GPUBuffer, { command }: Made<DecodedCommand>): Piece[] {
@@ -68,7 +76,7 @@ function buffer(object: GPUBuffer, { command }: Made<DecodedCommand>): Piece[] {
 }
 
 function texture(object: GPUTexture): Piece[] {
-  // What such a texture holds is undefined between two passes.
+  // Between two passes such a texture has no defined contents.
   if (object.usage & GPUTextureUsage.TRANSIENT_ATTACHMENT) return [];
   const pieces = piecesOfTexture(object);
   if (pieces) return pieces;

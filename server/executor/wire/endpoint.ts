@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { ParkTarget } from '../../../proto/session/executor-messages.js';
 import type { LineCommand, LineReport } from '../../../proto/session/lines.js';
 import type { WorkCounts } from '../../../proto/session/session-counts.js';
 import type { ShareCommand, ShareReport } from '../../../proto/session/shares.js';
@@ -25,10 +26,7 @@ export interface SessionEndpoint<Inheritance = unknown> {
    * Stores the session in a file, and goes on. It gets no frames meanwhile. Resolves to the file's bytes; rejects with
    * the reason, also when `isAtWork` becomes true.
    */
-  park?(
-    target: { path: string; key: Uint8Array; mostBytes: number },
-    isAtWork: () => boolean,
-  ): Promise<number>;
+  park?(target: ParkTarget, isAtWork: () => boolean): Promise<number>;
   /** Brings the session back from a file, before its first frame. Rejects with the reason. */
   unpark?(path: string, key: Uint8Array): Promise<void>;
   /** The peer is gone: destroys the session's devices. Nothing is sent afterwards. */

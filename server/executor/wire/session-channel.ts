@@ -11,6 +11,7 @@ import { brokeProtocol, messageOf, ProtocolError } from '../../../proto/errors.j
 import type {
   ParkedChannel,
   ParkedPlace,
+  ParkTarget,
   SessionDescription,
 } from '../../../proto/session/executor-messages.js';
 import type { Traffic, WorkCounts } from '../../../proto/session/session-counts.js';
@@ -157,9 +158,7 @@ export class SessionChannel {
    *
    * @throws Error (rejects) with the reason. Then the session goes on.
    */
-  async park(
-    target: ParkedPlace & { mostBytes: number },
-  ): Promise<{ bytes: number; channel: ParkedChannel }> {
+  async park(target: ParkTarget): Promise<{ bytes: number; channel: ParkedChannel }> {
     const channel = this.#channel;
     // From here on frames wait. The first one ends the attempt.
     const isAtRest = () => !this.#ended && channel.attached && channel.keptBytes === 0 && !channel.hasWaiting;
