@@ -53,6 +53,12 @@ export function due(load: Load): { do: 'add' } | { do: 'remove'; at: number } | 
   return undefined;
 }
 
+/** The pool of an address, and the most hosts that it may give. */
+export function poolAndMost(address: string): { pool: string; most: number } {
+  const [, pool = address, most] = /^(.*)[?&]hosts=(\d+)$/.exec(address) ?? [];
+  return { pool, most: most === undefined ? Number.POSITIVE_INFINITY : Number(most) };
+}
+
 interface Held {
   readonly host: EngineHost;
   readonly url: string;
@@ -84,10 +90,10 @@ export class PoolHosts {
   constructor(options: PoolHostsOptions) {
     this.#options = options;
     this.#clock = options.clock ?? PROCESS_CLOCK;
-    const [, pool = options.address, most] = /^(.*)[?&]hosts=(\d+)$/.exec(options.address) ?? [];
+    const { pool, most } = poolAndMost(options.address);
     this.#pool = pool;
     this.#name = redact(pool);
-    this.#most = most === undefined ? Number.POSITIVE_INFINITY : Number(most);
+    this.#most = most;
   }
 
   /** Allocates the first host. @throws FarlightError (rejects) as `allocateHosts` and as opening it. */

@@ -5,6 +5,7 @@ import type { EngineHost } from '../engine/hosts.js';
 import { RunError } from '../lanes/lane.js';
 import { openShardLane, type TakenHosts } from '../lanes/shards/shard-lane.js';
 import type { GpuHost } from './engine-hosts.js';
+import { poolAndMost } from './pool-hosts.js';
 
 export interface ShardHostsOptions {
   /** The server's own hosts. */
@@ -53,13 +54,16 @@ export class ShardHosts {
   async take(id: string, count: number, signal: AbortSignal): Promise<TakenHosts> {
     const { hosts, pools, allocate = allocateHosts } = this.#options;
     if (hosts.length >= count) return this.#share(id, this.#choose(id).slice(0, count));
-    const [pool] = pools;
-    if (pool === undefined)
+    const [address] = pools;
+    if (address === undefined)
       throw new RunError(
         `it lies over ${count} hosts, and the server has ${hosts.length}: name more with --host, or a pool`,
       );
-    const [name] = pool.split('?');
-    const { addresses, release } = await allocate([`${name}?hosts=${count}`], signal);
+    const { pool } = poolAndMost(address);
+    const { addresses, release } = await allocate(
+      [`${pool}${pool.includes('?') ? '&' : '?'}hosts=${count}`],
+      signal,
+    );
     return { addresses, loaded: () => {}, release: () => release() };
   }
 

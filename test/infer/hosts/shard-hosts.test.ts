@@ -89,6 +89,12 @@ describe('the hosts of models that lie over several', () => {
     expect(released).toEqual(asked);
   });
 
+  it("are asked of a portal's pool with the pin of its address", async () => {
+    const { take, asked } = setUp([], ['pool+https://gpu.example:7075/lab?ca=PIN&hosts=8']);
+    await take('a');
+    expect(asked).toEqual(['pool+https://gpu.example:7075/lab?ca=PIN&hosts=2']);
+  });
+
   it('are too few without a pool', async () => {
     const { take } = setUp([100]);
     await expect(take('a')).rejects.toThrow(
