@@ -6,7 +6,7 @@ import {
   rowsOf,
   type Tensor,
 } from '../service/tensor.js';
-import { isKept, type LaneRun, RunError } from './lane.js';
+import { isKept, type LaneRun, RunError, type RunReport } from './lane.js';
 
 /** `count` entries of a tensor's first dimension. */
 export interface Rows {
@@ -79,6 +79,12 @@ export function wholeInputs(inputs: LaneRun['inputs']): Tensor[] {
     });
     return joinRows(name, rows);
   });
+}
+
+/** The report of a run of `wholeInputs`, all of whose outputs came back. The lane sees its time only as a whole. */
+export function wholeReport(tensors: readonly Tensor[], ms: number): RunReport {
+  const outputs = Object.fromEntries(tensors.map((tensor) => [tensor.name, [tensor]]));
+  return { outputs, peak: 0, ms, inputMs: 0, inferMs: ms, outputMs: 0 };
 }
 
 /**

@@ -12,7 +12,7 @@ import {
   type RunReport,
 } from '../lane.js';
 import { LaneWorker } from '../lane-worker.js';
-import { buffersOf, wholeInputs } from '../tensor-rows.js';
+import { buffersOf, wholeInputs, wholeReport } from '../tensor-rows.js';
 import type { FunctionCall } from './function-lane-worker.js';
 
 export interface FunctionLaneOptions {
@@ -90,15 +90,7 @@ class FunctionLane implements Lane {
       await this.#loadInto(worker, id);
       return worker.call<Tensor[]>('run', call, buffersOf(joined));
     });
-    const ms = monotonicNow() - start;
-    return {
-      outputs: Object.fromEntries(tensors.map((tensor) => [tensor.name, [tensor]])),
-      peak: 0,
-      ms,
-      inputMs: 0,
-      inferMs: ms,
-      outputMs: 0,
-    };
+    return wholeReport(tensors, monotonicNow() - start);
   }
 
   async fetch(): Promise<Tensor[]> {

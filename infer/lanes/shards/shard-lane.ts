@@ -13,7 +13,7 @@ import {
   type ShardSettings,
 } from '../lane.js';
 import { LaneWorker } from '../lane-worker.js';
-import { buffersOf, wholeInputs } from '../tensor-rows.js';
+import { buffersOf, wholeInputs, wholeReport } from '../tensor-rows.js';
 
 /** Hosts for one model. */
 export interface TakenHosts {
@@ -114,15 +114,7 @@ class ShardLane implements Lane {
     const whole = wholeInputs(inputs);
     const call: ShardedCall = { id: model, inputs: whole, outputs: fetch };
     const tensors = await this.#there().call<Tensor[]>('run', call, buffersOf(whole));
-    const ms = monotonicNow() - start;
-    return {
-      outputs: Object.fromEntries(tensors.map((tensor) => [tensor.name, [tensor]])),
-      peak: 0,
-      ms,
-      inputMs: 0,
-      inferMs: ms,
-      outputMs: 0,
-    };
+    return wholeReport(tensors, monotonicNow() - start);
   }
 
   async fetch(): Promise<Tensor[]> {
