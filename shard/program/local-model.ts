@@ -1,5 +1,5 @@
 import type { AttributeProto, NodeProto, TensorProto } from 'onnx-buf';
-import { isWrongInNhwc } from '../../proto/conv-layout.js';
+import { type ConvLayout, rightLayoutFor } from '../../proto/conv-layout.js';
 import type { Region } from '../layout/region.js';
 import type { Constant } from '../onnx/constants.js';
 import type { Libraries } from '../onnx/libraries.js';
@@ -38,9 +38,8 @@ export class LocalModel {
   }
 
   /** The layout in which all its convolutions are right. Parts of one that is right may be wrong. */
-  get layout(): 'NCHW' | 'NHWC' {
-    const isWrong = ({ dims }: TensorProto) => isWrongInNhwc(dims.map(Number));
-    return [...this.#initializers.values()].some(isWrong) ? 'NCHW' : 'NHWC';
+  get layout(): ConvLayout {
+    return rightLayoutFor([...this.#initializers.values()].map(({ dims }) => dims.map(Number)));
   }
 
   addInput(name: string, tensor: LocalTensor): void {

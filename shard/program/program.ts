@@ -1,5 +1,6 @@
 // A plan as what its hosts do: for each host and stage one ONNX model, what the client sends before it, and what it
 // fetches after it.
+import type { ConvLayout } from '../../proto/conv-layout.js';
 import type { Region } from '../layout/region.js';
 import type { Route } from '../plan/costs.js';
 
@@ -11,7 +12,7 @@ export interface Segment {
   /** The bytes of its ONNX model. */
   readonly model: Uint8Array<ArrayBuffer>;
   /** The layout of tensors in which ONNX Runtime is to compute its convolutions. */
-  readonly layout: 'NCHW' | 'NHWC';
+  readonly layout: ConvLayout;
   /** Values that the client sends before it. */
   readonly puts: readonly Put[];
   /** The inputs of the model: each takes the value of its name. */

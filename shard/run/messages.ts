@@ -1,3 +1,4 @@
+import type { ConvLayout } from '../../proto/conv-layout.js';
 import type { Receive, Send } from '../program/program.js';
 import type { Values } from './values.js';
 
@@ -14,7 +15,7 @@ export type Request =
       readonly ask: 'load';
       readonly segment: number;
       readonly model: Uint8Array<ArrayBuffer>;
-      readonly layout: 'NCHW' | 'NHWC';
+      readonly layout: ConvLayout;
     }
   /** Waits until all is loaded. The bytes of the host's weights are for the error. */
   | { readonly ask: 'loaded'; readonly weights: number }

@@ -1,4 +1,4 @@
-import { isWrongInNhwc } from '../../../proto/conv-layout.js';
+import { type ConvLayout, rightLayoutFor } from '../../../proto/conv-layout.js';
 import { fieldsOf, varintsIn } from './protobuf.js';
 
 /** The numbers of fields in onnx.proto3. */
@@ -13,10 +13,9 @@ const TENSOR = { dims: 1 };
  * and loops too: a weight that belongs to no convolution costs some time and no rightness. A file that is no model is left
  * to ONNX Runtime.
  */
-export function rightLayout(model: Uint8Array): 'NCHW' | 'NHWC' {
+export function rightLayout(model: Uint8Array): ConvLayout {
   try {
-    const graphs = bytesIn(model, MODEL.graph);
-    return graphs.some((graph) => shapesIn(graph).some(isWrongInNhwc)) ? 'NCHW' : 'NHWC';
+    return rightLayoutFor(bytesIn(model, MODEL.graph).flatMap(shapesIn));
   } catch (error) {
     if (error instanceof RangeError) return 'NHWC';
     throw error;
