@@ -64,8 +64,7 @@ export async function shard(model: string | Uint8Array, options: ShardOptions): 
   const hosts = addresses.map((host) => new HostWorker(host, timeout));
   try {
     const { planned, why } = await planFor(file, hosts, { ...options, hosts: addresses });
-    const { reserve } = options;
-    return await load(planned, hosts, { closed: release, whyByClient: why, ...(reserve && { reserve }) });
+    return await load(planned, hosts, { closed: release, whyByClient: why, reserve: options.reserve });
   } catch (error) {
     await Promise.all(hosts.map((host) => host.close()));
     await release();

@@ -1,4 +1,5 @@
 import { at, largestWithin, type Resource, runTime } from './costs.js';
+import type { GpuRun } from './gpu-load.js';
 import type { HostState, LaneState } from './hosts.js';
 import type { ModelFile, ModelState } from './models.js';
 import type { Progress, Task } from './progress.js';
@@ -18,15 +19,12 @@ export interface Promised {
 }
 
 /** A run that could start now, or a little later. */
-export interface Candidate extends Promised {
+export interface Candidate extends Promised, GpuRun {
   readonly lane: LaneState;
   readonly batch: number;
   readonly unload: readonly (readonly [LaneState, ModelFile])[];
   /** When to start it. Before this time the run would only wait for the GPU. */
   readonly from: number;
-  /** When it then reaches the GPU, and how long it uses the GPU. */
-  readonly reachesGpu: number;
-  readonly gpuMs: number;
 }
 
 /** A candidate, or the time to look again: infinity if only an event can change the result. */

@@ -5,7 +5,7 @@ import type { Portion, Progress } from './progress.js';
 import type { Capacity, Run } from './types.js';
 
 /** A run that is under way. */
-export interface ActiveRun {
+export interface ActiveRun extends GpuRun {
   readonly run: Run;
   readonly model: ModelState;
   readonly lane: LaneState;
@@ -14,9 +14,6 @@ export interface ActiveRun {
   readonly outputs: readonly number[];
   /** Bytes without the weights. */
   readonly memory: number;
-  /** When the run is expected to reach the GPU, and how long it then uses the GPU. */
-  readonly reachesGpu: number;
-  readonly gpuMs: number;
   /** How often the lane of its items was lost. */
   readonly losses: number;
   /** Whether nothing else ran on the host when the run began. */

@@ -25,7 +25,7 @@ export interface LoadOptions {
   /** Why tensors go by way of the client, if hosts were asked to send them to each other and cannot. */
   readonly whyByClient?: string | undefined;
   /** Whether each host keeps the memory that its part takes from the start on. */
-  readonly reserve?: boolean;
+  readonly reserve?: boolean | undefined;
 }
 
 /** A run under way: what it was given, and what the client has fetched so far. */
