@@ -131,7 +131,7 @@ async function measureRequests(hosts) {
   const folder = mkdtempSync(join(os.tmpdir(), 'farlight-bench-stream-'));
   putModel(folder);
   const { hosts: open, adapter } = await hosts();
-  // What an application's engine has learned of the model, this one has too.
+  // The engine begins with the costs that the applications' engines have learned, so neither side learns while it is measured.
   const engine = new Engine({ folder, hosts: open, store: new LearnedStore(adapter) });
   try {
     await engine.loaded;

@@ -1,5 +1,5 @@
-// What could be had: the best schedule that a search finds which knows all bursts before the first, and a mean latency that
-// no schedule can be below.
+// Two bounds to compare a scheduler with. One is the best schedule of a search that knows all bursts before the first. The
+// other is a mean latency that no schedule can be below.
 import { at } from '../../dist/infer/schedule/costs.js';
 import { Scheduler } from '../../dist/infer/schedule/scheduler.js';
 import { simulate } from '../../dist/infer/simulation/machine.js';
@@ -55,9 +55,9 @@ export function searchBest(trace, { models, bytes, burst, tries = TRIES }) {
 }
 
 /**
- * A mean latency that no schedule on one GPU is below, whatever it knows and however much memory it has. Each item takes
- * its part of a full batch of the GPU. The item that needs the least of it goes first, and interrupts others; that is the
- * least mean on one machine. Each waits before for what one item waits for.
+ * A mean latency that no schedule on one GPU is below, even with full knowledge and unlimited memory. Each item first waits
+ * as an item that runs alone. Then it uses the GPU for its part of the time of a full batch. The item that needs the least
+ * time goes first, and interrupts others: on one machine this order has the least mean.
  */
 export function leastMean({ bursts }, { models, burst }) {
   const coming = bursts

@@ -181,7 +181,7 @@ function within<T>(
       reject(new Error(`It did not open within ${ms / 1000} s.`));
     });
     act().then((result) => {
-      // The caller has been told already that the lane did not open in time.
+      // The caller has been told already that the lane did not open in time. An error of its end concerns nobody.
       if (isLate) discard(result).catch(() => {});
       else resolve(result);
     }, reject);

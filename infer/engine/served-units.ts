@@ -54,7 +54,7 @@ export class ServedUnits {
   /** Puts a model into service: its requests may come, but it is loaded and learned first. @throws InferenceError */
   async load(unit: Unit, file: string): Promise<void> {
     const store = this.#store;
-    // What is known of the file is of runs on one host.
+    // The store knows the costs of a file's runs on one host. They say nothing of runs over several hosts.
     const isKept = store !== undefined && unit.isOnGpu;
     const hash = isKept ? await hashFile(file) : '';
     const models = this.#dispatcher.serve(unit, isKept ? store.read(hash) : undefined, statSync(file).size);

@@ -83,8 +83,8 @@ export class LanesMemory implements HostMemory {
   }
 
   /**
-   * Leaves so many bytes to a model over several hosts, whose sessions are others for the lanes. So they are there when it is
-   * loaded again. The returned function ends that.
+   * Leaves so many bytes to a model over several hosts, so that they are free when it is loaded again. For the lanes the
+   * model's sessions are sessions of others. The returned function ends that.
    */
   setAside(bytes: number): () => void {
     const aside = { bytes };

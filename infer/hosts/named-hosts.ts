@@ -7,11 +7,11 @@ export interface NamedHostsOptions {
   readonly lanes: number;
   /** The most of each host's GPU memory to use, in bytes; all if left out. */
   readonly memory?: number | undefined;
-  /** What becomes of hosts of pools. */
+  /** Called when a host of a pool comes, fails to come, or is given back. */
   log(message: string): void;
 }
 
-/** The GPU hosts that their owner names: by their addresses, or by those of pools, whose hosts come and go with the work. */
+/** The GPU hosts that the server's owner names by their own addresses, or by addresses of pools. Hosts of pools come and go with the work. */
 export class NamedHosts {
   readonly #options: NamedHostsOptions;
   readonly #pools: PoolHosts[] = [];
@@ -24,7 +24,7 @@ export class NamedHosts {
     this.#options = options;
   }
 
-  /** Opens those that an engine begins with: of a pool, the first one. @throws FarlightError (rejects). Call `close` even then. */
+  /** Opens the hosts that an engine begins with: of a pool, the first one. @throws FarlightError (rejects). Call `close` even then. */
   async open(addresses: readonly string[]): Promise<GpuHost[]> {
     const { lanes, memory, log } = this.#options;
     const hosts: GpuHost[] = [];
@@ -33,7 +33,7 @@ export class NamedHosts {
       if (/^pool[:+]/.test(address)) {
         const open = async (host: string, name: string) => {
           const opened = await gpuHost({ host, name, lanes, memory });
-          // Later ones join the engine by themselves.
+          // Later hosts of the pool join the engine by themselves.
           if (!this.#isFollowed) hosts.push(opened);
           return opened;
         };

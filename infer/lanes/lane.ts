@@ -125,8 +125,8 @@ export interface RunReport {
 
 /**
  * A run that failed. `memory`: the host had not enough of it, and a smaller batch may fit. `taken`: what was to be reserved
- * for it could not be, since others have it. That says nothing of what the run takes. `away`: the
- * model could not be loaded over its hosts, which says nothing of the run.
+ * for it could not be, since others have it. That says nothing of what the run takes. `away`: the model could not be loaded over its hosts, which says
+ * nothing of the run.
  */
 export class RunError extends Error {
   readonly memory: boolean;

@@ -14,8 +14,8 @@ interface Load {
 }
 
 /**
- * What the current runs of a host still need of its GPU. Runs that are on the GPU at once share it equally. A run that
- * should have ended is held to take as long again as it is late.
+ * The time that the current runs of a host still need of its GPU. Runs that are on the GPU at once share it equally. A run
+ * that should have ended is held to take as long again as it is late.
  */
 export class GpuLoad {
   readonly #loads: Load[] = [];

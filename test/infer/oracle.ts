@@ -17,7 +17,7 @@ export type Aim = 'latency' | 'makespan';
 interface LaneNow {
   /** Until it reaches the GPU, or ends; undefined while the lane is idle. */
   left: number | undefined;
-  /** What it will take of the GPU once it gets there; undefined when it has. */
+  /** The time that the run will take of the GPU once it gets there; undefined when it has. */
   gpu: number | undefined;
   memory: number;
   /** By class, how many of its items will have got there when it ends. */
@@ -51,7 +51,7 @@ export function best({ models, hosts, chains, requests }: OracleCase, aim: Aim):
   const arrivals = [...requests].sort((a, b) => a.at - b.at);
   const names = Object.keys(models);
   const byModel = names.map((name) => classes.flatMap(({ model }, index) => (model === name ? [index] : [])));
-  // What a request takes from each class on, by itself.
+  // For each class, the time that a request takes from there on if it is alone.
   const alone = classes.map(() => 0);
   for (let index = classes.length - 1; index >= 0; index -= 1) {
     const costs = models[classes[index]?.model ?? ''] as ModelCosts;
@@ -161,7 +161,7 @@ export function best({ models, hosts, chains, requests }: OracleCase, aim: Aim):
     }
   }
 
-  /** What it costs until the next thing happens, and from there on. */
+  /** The cost until the next event, and from there on. */
   function advance(
     { waiting: before, come: came, time: from, lanes: states }: Now,
     open: number,
@@ -201,12 +201,12 @@ export function best({ models, hosts, chains, requests }: OracleCase, aim: Aim):
     }
     const cost = aim === 'makespan' ? step : open * step;
     const after: Now = { waiting, come, time, lanes: then };
-    // What cannot be better than the best so far is not looked at.
+    // Skips schedules that cannot be better than the best so far.
     if (cost + atLeast(after) >= least) return Number.POSITIVE_INFINITY;
     return cost + fromNow(after);
   }
 
-  /** What the requests that have come take at least from now on: each of them as if it were alone. */
+  /** The least cost of the requests that have come, from now on: each of them as if it were alone. */
   function atLeast({ waiting, lanes }: Now): number {
     let sum = 0;
     let longest = 0;

@@ -57,6 +57,7 @@ answerCalls({
     },
   },
   leave: async () => {
+    // The worker ends next, and its hosts' sessions with it. No one waits for the error.
     await Promise.all([...models.values()].map((model) => model.release().catch(() => undefined)));
   },
 });

@@ -90,6 +90,7 @@ class ShardLane implements Lane {
       taken.loaded(bytes);
       return { ...report, ms: monotonicNow() - start };
     } catch (error) {
+      // The load's own error counts. `unload` gives the hosts back even if it fails.
       if (this.#taken.has(id)) await this.unload(id).catch(() => undefined);
       else await taken?.release(false);
       if (error instanceof LaneLostError) throw error;

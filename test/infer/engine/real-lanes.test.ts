@@ -115,7 +115,7 @@ describe('an engine on lanes with ONNX Runtime', { timeout: 120_000 }, () => {
     const images = [1, 2, 3, 4, 5, 6, 7, 8].map((seed) => image(seed, seed % 4 === 0 ? 12 : 8));
     let asked = 0;
     let ran = 0;
-    // What the scheduler batches depends on the times that it measures: on a busy machine it may run each image alone.
+    // The scheduler's batches depend on the times that it measures: on a busy machine it may run each image alone.
     for (let round = 0; round < 10 && ran === asked; round += 1) {
       const answers = await Promise.all(
         images.map(async (input) => {

@@ -14,7 +14,7 @@ function tellRun(lane: LaneGpu, from: number, work: readonly Stretch[]): Promise
 }
 
 const NOT_YET: unique symbol = Symbol();
-/** What is known of a time now. */
+/** The time if it is known now, NOT_YET if not. */
 async function now(time: Promise<GpuTime | undefined>): Promise<unknown> {
   return Promise.race([time, Promise.resolve().then(() => NOT_YET)]);
 }
@@ -114,7 +114,7 @@ describe("the GPU's time of a run", () => {
             return events.map((event) => () => lane.tell(event));
           });
         });
-        // What the lanes tell comes in any order between them.
+        // Events of different lanes come in any order.
         while (tells.some((tell) => tell.length > 0))
           tells[(next.next().value ?? 0) % tells.length]?.shift()?.();
         const all = await Promise.all(found);

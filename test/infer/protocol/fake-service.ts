@@ -29,7 +29,7 @@ interface FakeModel {
  */
 export class FakeService implements InferenceService {
   ready = true;
-  /** What was asked of it, the last first. */
+  /** Its requests, the last first. */
   readonly asked: InferenceRequest[] = [];
   /** The signals of the requests that `slow` has. */
   readonly waiting: { signal: AbortSignal | undefined; release(): void }[] = [];

@@ -19,7 +19,7 @@ export class Collector {
   readonly spans: OtlpSpan[] = [];
   readonly resources: Readonly<Record<string, string | number>>[] = [];
   readonly requests: { readonly url: string; readonly headers: IncomingHttpHeaders }[] = [];
-  /** What was wrong with a message. */
+  /** A sentence for each message that was wrong. */
   readonly problems: string[] = [];
   /** The statuses of the next answers; 200 after them. */
   readonly answers: number[] = [];
