@@ -22,8 +22,7 @@ export async function moveNetOnnx() {
   const { weights } = await loadGraphModel(url);
   const { node: operators } = JSON.parse(readFileSync(url, 'utf8')).modelTopology;
   const byName = new Map(operators.map((each) => [each.name, each]));
-  const constant = (name) => ({ dims: weights[name][0].shape, data: weights[name][0].dataSync() });
-  const written = new Writer(constant);
+  const written = new Writer((name) => weights[name][0]);
   const visit = (name) => {
     if (written.has(name)) return;
     const operator = byName.get(name);
@@ -73,7 +72,7 @@ class Writer {
         return this.#convolution(name, input, attr, [3, 2, 0, 1], 1);
       case 'FusedDepthwiseConv2dNative':
       case 'DepthwiseConv2dNative':
-        return this.#convolution(name, input, attr, [2, 3, 0, 1], this.#constant(input[1]).dims[2]);
+        return this.#convolution(name, input, attr, [2, 3, 0, 1], this.#constant(input[1]).shape[2]);
       case 'ResizeBilinear':
         return this.node('Resize', [input[0], '', 'twice'], name, {
           mode: 'linear',
@@ -98,19 +97,14 @@ class Writer {
   }
 
   #convolution(name, [from, filter, bias], attr, order, group) {
-    const { dims, data } = this.#constant(filter);
-    const [height, width] = dims;
+    const weights = this.#constant(filter);
+    const [height, width] = weights.shape;
     const across = Number(attr.strides.list.i[1]);
     // TensorFlow's padding SAME, of a picture with an even number of rows: the last one has the odd row of zeros.
     const before = across === 1 ? (height - 1) >> 1 : 0;
     const after = (height - 1) >> 1;
-    const inputs = [from, `${name}/filter`];
-    this.tensors.push(tensor(inputs[1], pick(dims, order), transpose(data, dims, order)));
-    if (bias) {
-      inputs.push(`${name}/bias`);
-      const { dims, data } = this.#constant(bias);
-      this.tensors.push(tensor(inputs[2], dims, data));
-    }
+    const inputs = [from, this.#write(`${name}/filter`, weights.transpose(order))];
+    if (bias) inputs.push(this.#write(`${name}/bias`, this.#constant(bias)));
     const fused = (attr.fused_ops?.list.s ?? []).map((text) => Buffer.from(text, 'base64').toString());
     const activation = fused.find((each) => each !== 'BiasAdd');
     this.node('Conv', inputs, activation ? `${name}/sum` : name, {
@@ -125,23 +119,13 @@ class Writer {
 
   /** A constant for each color, or for all, that a picture with its channels first can be joined with. */
   #color(name) {
-    const { dims, data } = this.#constant(name);
-    this.tensors.push(tensor(`${name}/color`, dims.length === 0 ? [] : [1, data.length, 1, 1], data));
-    return `${name}/color`;
+    const color = this.#constant(name);
+    return this.#write(`${name}/color`, color.rank === 0 ? color : color.reshape([1, color.size, 1, 1]));
   }
-}
 
-const pick = (values, order) => order.map((axis) => values[axis]);
-
-function transpose(data, dims, order) {
-  const strides = dims.map((_, axis) => dims.slice(axis + 1).reduce((all, size) => all * size, 1));
-  const [a, b, c, d] = pick(dims, order);
-  const [sa, sb, sc, sd] = pick(strides, order);
-  const result = new Float32Array(data.length);
-  let at = 0;
-  for (let i = 0; i < a; i++)
-    for (let j = 0; j < b; j++)
-      for (let k = 0; k < c; k++)
-        for (let l = 0; l < d; l++) result[at++] = data[i * sa + j * sb + k * sc + l * sd];
-  return result;
+  /** Returns the name. */
+  #write(name, constant) {
+    this.tensors.push(tensor(name, constant.shape, constant.dataSync()));
+    return name;
+  }
 }
