@@ -16,6 +16,14 @@ export function make(tag, attributes = {}, ...content) {
   return element;
 }
 
+/** A word in a box, in the colour for a good end or for any other. */
+export function badge(text, well) {
+  return make('span', { class: well ? 'badge well' : 'badge' }, text);
+}
+
+/** The rows of a table by their keys, as LiveTable takes them. */
+export const keyed = (rows, key) => new Map(rows.map((row) => [key(row), row]));
+
 /**
  * Shows figures in a definition list, each `{ name, value, about, kind }`. The names and kinds must be the same each time.
  */

@@ -1,6 +1,7 @@
-// Follows a server's events, and says on the page whether it answers. The stream reconnects by itself when the server is back.
+// Follows a server's events, and says on the page whether it answers, and which version of it. The stream reconnects by itself when the server is back.
 import { at, say } from './dom.js';
 import { EventReader } from './event-reader.js';
+import { duration } from './format.js';
 
 /** How long after a final failure to open another stream, in milliseconds. */
 const AGAIN_MS = 1000;
@@ -8,6 +9,8 @@ const AGAIN_MS = 1000;
 const SILENT_MS = 25_000;
 
 let silence;
+/** The last state that showServer got. */
+let last;
 
 /**
  * @param {string} event the name of the events.
@@ -72,6 +75,21 @@ export async function followWithToken({ url, token, event, title }, show) {
       await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
     }
   }
+}
+
+/**
+ * Says which version of the server answers, and how long it has run. Loads the page again where the version is another
+ * one: then its files are others, too.
+ *
+ * @returns whether the server was started anew.
+ */
+export function showServer(state) {
+  const { version, startedAt, now } = state;
+  if (last && last.version !== version) location.reload();
+  const isOther = last !== undefined && last.startedAt !== startedAt;
+  last = state;
+  say(at('version'), `farlight ${version}, up for ${duration(now - startedAt)}`);
+  return isOther;
 }
 
 /** Says whether the server answers. */

@@ -1,17 +1,13 @@
 // Shows an inference server from its event stream: to its owner all of it, to a tenant its own requests.
 import { History } from './charts.js';
-import { at, LiveTable, make, say, showFigures } from './dom.js';
+import { at, badge, keyed, LiveTable, make, say, showFigures } from './dom.js';
 import { bytes, clock, count, duration, rate } from './format.js';
-import { follow } from './live.js';
-import { followOwn } from './login.js';
+import { showServer } from './live.js';
+import { followAllOrOwn } from './login.js';
 import { addBar, PARTS, showLegend } from './parts.js';
 
-const TITLE = 'Farlight inference';
 /** How many of the last requests are shown. */
 const MOST_RECENT = 25;
-
-/** The last state of the server. */
-let shown;
 
 const RATES = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000];
 const charts = {
@@ -183,10 +179,6 @@ const tenants = new LiveTable(at('tenants'), {
   ],
 });
 
-function badge(text, well) {
-  return make('span', { class: well ? 'badge well' : 'badge' }, text);
-}
-
 /** `det 1` for `model det version 1`. */
 const brief = (title) => title.replace(/^model (.+) version (\d+)$/, '$1 $2');
 
@@ -195,18 +187,12 @@ function laneState({ state, what, reason }) {
   return reason ? `${state}: ${reason}` : state;
 }
 
-/** The rows of a table by their keys. */
-const keyed = (rows, key) => new Map(rows.map((row) => [key(row), row]));
-
 function show({ server, seconds }) {
-  if (shown && shown.version !== server.version) location.reload();
-  const isOther = shown && shown.startedAt !== server.startedAt;
-  shown = server;
-  const { name, version, urls, now, startedAt, tenant, all } = server;
+  const isOther = showServer(server);
+  const { name, urls, now, tenant, all } = server;
   for (const each of document.querySelectorAll('[data-all]')) each.hidden = !all;
   say(at('about'), tenant === undefined ? name : `${name}, requests of ${tenant}`);
   say(at('urls'), urls.join(' '));
-  say(at('version'), `farlight ${version}, up for ${duration(now - startedAt)}`);
   say(at('top'), `farlight top --dashboard ${location.host}`);
   showProblem(server);
   showFigures(at('now'), figures(server));
@@ -280,7 +266,4 @@ matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
   history?.repaint();
   memories?.repaint();
 });
-// At the address for clients each tenant has its own page, by its token.
-if (location.pathname.startsWith('/farlight/'))
-  followOwn({ url: '../v2/farlight/events', event: 'server', title: TITLE }, show);
-else follow('server', TITLE, show);
+followAllOrOwn({ url: '../v2/farlight/events', event: 'server', title: 'Farlight inference' }, show);

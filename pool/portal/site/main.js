@@ -2,6 +2,7 @@
 import { History } from './charts.js';
 import { at, LiveTable, make, say, showFigures } from './dom.js';
 import { clock, count, duration } from './format.js';
+import { showServer } from './live.js';
 import { showAddress, showLog } from './panel.js';
 import { ask, follow, hasToken, setToken, Unauthorized } from './portal-link.js';
 
@@ -197,10 +198,9 @@ function paintActions(cell, { phase, tenant, places }) {
 }
 
 function show({ portal, seconds }) {
-  if (shown && shown.version !== portal.version) location.reload();
-  if (shown && shown.startedAt !== portal.startedAt) history.forget();
+  if (showServer(portal)) history.forget();
   shown = portal;
-  const { version, now, startedAt, you } = portal;
+  const { now, you } = portal;
   at('signed-in').hidden = false;
   at('sign-in').hidden = true;
   at('sign-out').hidden = !hasToken();
@@ -208,7 +208,6 @@ function show({ portal, seconds }) {
     at('you'),
     you.isOwner ? `${you.tenant}, owner: sees all tenants` : `${you.tenant}: sees its own bookings`,
   );
-  say(at('version'), `farlight ${version}, up for ${duration(now - startedAt)}`);
   showFigures(at('now'), figures(portal));
   showChoices(portal.pools);
   const rows = (list) =>

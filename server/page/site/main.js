@@ -1,12 +1,9 @@
 // Shows the host from its event stream.
 import { History } from './charts.js';
-import { at, LiveTable, make, say, showFigures } from './dom.js';
+import { at, badge, LiveTable, make, say, showFigures } from './dom.js';
 import { bytes, bytesPerSecond, clock, count, duration, rate, share, waitsPerSubmit } from './format.js';
-import { follow } from './live.js';
+import { follow, showServer } from './live.js';
 import { sessionEnded, unwatch, watch, watchedSession } from './timeline.js';
-
-/** The last state of the host. */
-let shown;
 
 const history = new History([
   {
@@ -60,7 +57,7 @@ const ends = new LiveTable(at('ends'), {
     { title: 'Program', text: ({ program }) => program },
     { title: 'Session', text: ({ session }) => session },
     { title: 'Tenant', text: ({ tenant }) => tenant },
-    { title: 'Reason', fill: (cell, { code }) => cell.append(badge(code)) },
+    { title: 'Reason', fill: (cell, { code }) => cell.append(endBadge(code)) },
     { title: 'Why', text: ({ why }) => why },
     { title: 'Ended', number: true, text: ({ at: time }) => clock(time) },
     { title: 'Open for', number: true, text: ({ seconds }) => duration(seconds * 1000) },
@@ -95,19 +92,15 @@ function watchButton({ session, program }) {
   return button;
 }
 
-function badge(code) {
-  const well = code === 'CLOSED' || code === 'SHUTTING_DOWN';
-  return make('span', { class: well ? 'badge well' : 'badge' }, code);
+function endBadge(code) {
+  return badge(code, code === 'CLOSED' || code === 'SHUTTING_DOWN');
 }
 
 function show({ host, seconds }) {
-  if (shown && shown.version !== host.version) location.reload();
-  if (shown && shown.startedAt !== host.startedAt) history.forget();
-  shown = host;
-  const { adapter, url, version, now, startedAt } = host;
+  if (showServer(host)) history.forget();
+  const { adapter, url, now } = host;
   say(at('adapter'), adapter ? `${adapter.name}${adapter.software ? ' (software)' : ''}` : 'no GPU');
   say(at('url'), url);
-  say(at('version'), `farlight ${version}, up for ${duration(now - startedAt)}`);
   at('problem').hidden = host.adapterProblem === '';
   say(at('problem'), host.adapterProblem);
   showFigures(at('now'), nowFigures(host));

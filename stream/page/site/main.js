@@ -1,21 +1,16 @@
 // Shows a stream application from its event stream: to its owner all of it, to a tenant the records that it has posted.
 import { History } from './charts.js';
-import { at, LiveTable, make, say, showFigures } from './dom.js';
+import { at, badge, keyed, LiveTable, say, showFigures } from './dom.js';
 import { bytes, clock, count, duration, rate } from './format.js';
 import { Graph } from './graph.js';
-import { follow } from './live.js';
-import { followOwn } from './login.js';
-
-const TITLE = 'Farlight stream';
+import { showServer } from './live.js';
+import { followAllOrOwn } from './login.js';
 
 const PHASES = {
   compiling: 'models are compiled and functions are loaded; the old version runs',
   replaying: 'records from before the last start come first; the old version runs',
   passing: 'records before the cut pass through the old version, and later ones through the new one',
 };
-
-/** The last state of the application. */
-let shown;
 
 const RATES = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 100_000];
 const charts = [
@@ -125,11 +120,7 @@ const upgrades = new LiveTable(at('upgrades'), {
       title: 'Outcome',
       fill: (cell, { epoch }) =>
         cell.append(
-          make(
-            'span',
-            { class: epoch === undefined ? 'badge' : 'badge well' },
-            epoch === undefined ? 'given up' : `runs since epoch ${epoch}`,
-          ),
+          epoch === undefined ? badge('given up', false) : badge(`runs since epoch ${epoch}`, true),
         ),
     },
     { title: 'Why', text: ({ why = '' }) => why },
@@ -158,18 +149,12 @@ function changeText({ change, details = [], state }) {
   return [change, ...details, ...(state ? [`state ${state}`] : [])].join('; ');
 }
 
-/** The rows of a table by their keys. */
-const keyed = (rows, key) => new Map(rows.map((row) => [key(row), row]));
-
 function show({ application, seconds }) {
-  if (shown && shown.version !== application.version) location.reload();
-  const isOther = shown && shown.startedAt !== application.startedAt;
-  shown = application;
-  const { name, version, urls, now, startedAt, tenant, all } = application;
+  const isOther = showServer(application);
+  const { name, urls, now, tenant, all } = application;
   for (const each of document.querySelectorAll('[data-all]')) each.hidden = !all;
   say(at('about'), tenant === undefined ? `${name}, version ${all.id}` : `${name}, records of ${tenant}`);
   say(at('urls'), urls.join(' '));
-  say(at('version'), `farlight ${version}, up for ${duration(now - startedAt)}`);
   say(at('top'), `farlight top --dashboard ${location.host}`);
   posted.show(keyed(application.posted, (row) => `${row.tenant} ${row.source}`));
   if (!all) return;
@@ -223,7 +208,4 @@ function figures({ rates, passing, waiting, lag, epoch, nodes }) {
 }
 
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => history?.repaint());
-// At the address for clients each tenant has its own page, by its token.
-if (location.pathname.startsWith('/farlight/'))
-  followOwn({ url: '../v1/status/events', event: 'application', title: TITLE }, show);
-else follow('application', TITLE, show);
+followAllOrOwn({ url: '../v1/status/events', event: 'application', title: 'Farlight stream' }, show);
