@@ -1,5 +1,3 @@
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -8,6 +6,7 @@ import { TokenStore } from '#farlight/server/trust/token-store.js';
 import { Front } from '#farlight/stream/front/front.js';
 import { openDashboard } from '#farlight/stream/page/dashboard.js';
 import { Metrics } from '#farlight/stream/statistics/figures.js';
+import { expectAccessible } from '../support/pages/accessibility.js';
 import { openChromium } from '../support/pages/chromium.js';
 import { folders } from '../support/trust/trust.js';
 import { ObservedApplication } from './support/observed.js';
@@ -99,23 +98,7 @@ describe('the page of a stream application', { timeout: 90_000 }, () => {
     application.upgrade();
     application.observatory.posted.add({ tenant: 'alice', source: 'sound' }, { records: 3 });
     const page = await open(url);
-    await page.evaluate(readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8'));
-    for (const colorScheme of ['light', 'dark'] as const) {
-      for (const width of [1280, 390]) {
-        await page.emulateMedia({ colorScheme });
-        await page.setViewportSize({ width, height: 800 });
-        const found = await page.evaluate<{ nodes: { failureSummary: string; html: string }[] }[]>(
-          'axe.run().then(({ violations }) => violations)',
-        );
-        const summaries = found.flatMap(({ nodes }) => nodes.map((node) => node.failureSummary + node.html));
-        expect({ colorScheme, width, summaries }).toEqual({ colorScheme, width, summaries: [] });
-        // Nothing may be wider than the screen, or people must scroll sideways.
-        // The charts take their new width in a frame of their own.
-        await expect
-          .poll(() => page.evaluate('document.documentElement.scrollWidth'))
-          .toBeLessThanOrEqual(width);
-      }
-    }
+    await expectAccessible(page);
   });
 
   it('shows a tenant the records that it has posted, once it has its token', async () => {

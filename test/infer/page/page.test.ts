@@ -1,5 +1,3 @@
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -10,6 +8,7 @@ import type { InferenceRequest } from '#farlight/infer/service/service.js';
 import type { ServiceState } from '#farlight/infer/service/state.js';
 import { monotonicNow } from '#farlight/link/machine/clock.js';
 import { TokenStore } from '#farlight/server/trust/token-store.js';
+import { expectAccessible } from '../../support/pages/accessibility.js';
 import { openChromium } from '../../support/pages/chromium.js';
 import { folders } from '../../support/trust/trust.js';
 import { FakeService } from '../protocol/fake-service.js';
@@ -272,30 +271,7 @@ describe('the page of an inference server', { timeout: 90_000 }, () => {
     await ask('nosuch');
     const page = await open(dashboard.url);
     await page.locator('#recent tbody tr').nth(1).waitFor();
-    await page.evaluate(readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8'));
-    for (const colorScheme of ['light', 'dark'] as const) {
-      for (const width of [1280, 390]) {
-        await page.emulateMedia({ colorScheme });
-        await page.setViewportSize({ width, height: 800 });
-        if (process.env.SHOT_OUT) {
-          await page.waitForTimeout(2500);
-          await page.screenshot({
-            path: `${process.env.SHOT_OUT}-${colorScheme}-${width}.png`,
-            fullPage: true,
-          });
-        }
-        const found = await page.evaluate<{ nodes: { failureSummary: string; html: string }[] }[]>(
-          'axe.run().then(({ violations }) => violations)',
-        );
-        const summaries = found.flatMap(({ nodes }) => nodes.map((node) => node.failureSummary + node.html));
-        expect({ colorScheme, width, summaries }).toEqual({ colorScheme, width, summaries: [] });
-        // Nothing may be wider than the screen, or people must scroll sideways.
-        // The charts take their new width in a frame of their own.
-        await expect
-          .poll(() => page.evaluate('document.documentElement.scrollWidth'))
-          .toBeLessThanOrEqual(width);
-      }
-    }
+    await expectAccessible(page);
   });
 });
 

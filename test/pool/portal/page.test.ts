@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { expectAccessible } from '../../support/pages/accessibility.js';
 import { openChromium } from '../../support/pages/chromium.js';
 import { PoolFolder } from '../../support/pools/pool-folder.js';
 import { book, PortalProcess, past } from '../../support/pools/portal-process.js';
@@ -122,23 +121,7 @@ describe('the page of a portal', { timeout: 120_000 }, () => {
       .getByRole('button', { name: /^Log of the host/ })
       .first()
       .click();
-    await page.evaluate(readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8'));
-    for (const colorScheme of ['light', 'dark'] as const) {
-      for (const width of [1280, 390]) {
-        await page.emulateMedia({ colorScheme });
-        await page.setViewportSize({ width, height: 800 });
-        const found = await page.evaluate<{ nodes: { failureSummary: string; html: string }[] }[]>(
-          'axe.run().then(({ violations }) => violations)',
-        );
-        const summaries = found.flatMap(({ nodes }) => nodes.map((node) => node.failureSummary + node.html));
-        expect({ colorScheme, width, summaries }).toEqual({ colorScheme, width, summaries: [] });
-        // Nothing may be wider than the screen, or people must scroll sideways.
-        // The charts take their new width in a frame of their own.
-        await expect
-          .poll(() => page.evaluate('document.documentElement.scrollWidth'))
-          .toBeLessThanOrEqual(width);
-      }
-    }
+    await expectAccessible(page);
     await page.close();
   });
 });
