@@ -178,12 +178,13 @@ function* meaning(
     const path = ['sinks', name];
     if (SINK_KINDS.filter((kind) => sink[kind] !== undefined).length !== 1)
       yield problem(path, `Sink "${name}" must have one of ${SINK_KINDS.join(', ')}.`, 'key');
-    for (const [output, reference] of Object.entries({
-      ...sink.values,
-      ...(sink.each && { each: sink.each }),
-    })) {
+    const references: [Path, string][] = Object.entries(sink.values).map(([output, reference]) => [
+      ['values', output],
+      reference,
+    ]);
+    if (sink.each) references.push([['each'], sink.each]);
+    for (const [at, reference] of references) {
       const message = known(reference);
-      const at = reference === sink.each ? ['each'] : ['values', output];
       if (message) yield problem([...path, ...at], message);
     }
   }

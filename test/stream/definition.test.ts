@@ -128,6 +128,12 @@ describe('a file of an application', () => {
       '16:3 Sink "out" must have one of file, http, nats, page.',
     ],
     [
+      'a value named "each" that a source does not give',
+      'y: two.y }',
+      'each: a.z, y: two.y }, each: two.y',
+      '16:43 Source "a" gives x, and not "z".',
+    ],
+    [
       'a model that is not there',
       'function: f.mjs#sum\n    inputs: { x: one',
       'model: n\n    inputs: { x: one',
