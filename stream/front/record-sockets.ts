@@ -166,7 +166,7 @@ class RecordSocket {
     if (this.#isEnding) return;
     try {
       const text = JSON.stringify(await taken);
-      // It is told when the client's side has taken the answer, and not before.
+      // The answer counts as unanswered until it is written: a client that does not read has to wait.
       await new Promise<void>((sent) => this.#socket.send(text, () => sent()));
     } catch (error) {
       this.#fail(error);

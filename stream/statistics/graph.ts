@@ -1,10 +1,5 @@
 import { basename } from 'node:path';
-import type {
-  Definition,
-  SinkDefinition,
-  SourceDefinition,
-  StepDefinition,
-} from '../definition/definition.js';
+import type { Definition, SinkDefinition, SourceDefinition } from '../definition/definition.js';
 import { hasState, titleOf, type UpgradePlan } from '../definition/upgrade-plan.js';
 
 /** A source, step or sink of an application, and of the version that it is being upgraded to. */
@@ -30,7 +25,7 @@ export function graphOf(definition: Definition, next?: Definition): GraphNode[] 
   return [...nodes.values()].sort((a, b) => order[a.kind] - order[b.kind]);
 }
 
-/** What an upgrade does with a node. */
+/** The change that an upgrade makes to a node. */
 export function changeOf({ kind, name, uid }: GraphNode, { steps, sources, sinks }: UpgradePlan) {
   if (kind === 'step') return steps.find((step) => step.uid === uid);
   return (kind === 'source' ? sources : sinks).find((each) => each.name === name);
@@ -52,7 +47,8 @@ function nodesOf({ sources, steps, sinks }: Definition): GraphNode[] {
     ...steps.map((step): GraphNode => {
       const { name, uid } = step;
       const common = { id: `step ${uid}`, kind: 'step', name, uid } as const;
-      return { ...common, what: titleOf(step), from: fromOf(inputsOf(step)), hasState: hasState(step) };
+      const from = fromOf(Object.values(step.inputs));
+      return { ...common, what: titleOf(step), from, hasState: hasState(step) };
     }),
     ...Object.entries(sinks).map(([name, sink]): GraphNode => {
       const common = { id: `sink ${name}`, kind: 'sink', name, uid: name } as const;
@@ -60,10 +56,6 @@ function nodesOf({ sources, steps, sinks }: Definition): GraphNode[] {
       return { ...common, what: sinkTitle(sink), from, hasState: false };
     }),
   ];
-}
-
-function inputsOf({ inputs }: StepDefinition): string[] {
-  return Object.values(inputs);
 }
 
 function sourceTitle(source: SourceDefinition): string {
