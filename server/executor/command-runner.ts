@@ -159,12 +159,12 @@ export class CommandRunner implements Runner<DecodedCommand> {
     const { operation } = command;
     const { replies } = this.#context;
     const replied = this.#tracer.awaited(command, self.object, serial);
-    const live = made && this.#context.parkable?.live;
+    const live = this.#context.parkable?.live;
     this.#pending += 1;
     const rejected = (error: unknown) => {
       this.#pending -= 1;
       if (made && !made.object) this.#context.objects.release(made.id);
-      live?.failed(made?.id ?? ROOT_ID);
+      if (made) live?.failed(made.id);
       replies.rejected(serial, describeRejection(error));
       replied?.();
     };

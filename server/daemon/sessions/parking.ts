@@ -3,11 +3,12 @@ import type { ExecutorChild } from '../../../link/executor/executor-child.js';
 import { clearTimeout, monotonicNow, setTimeout } from '../../../link/machine/clock.js';
 import type { ParkedChannel, ParkedPlace } from '../../../proto/session/executor-messages.js';
 import type { Resume } from '../../../proto/session/handshake.js';
-import type { SessionEnd } from '../../../proto/session/session-end.js';
+import type { SessionEnd, SessionEnded } from '../../../proto/session/session-end.js';
 import type { SessionLog } from '../../observatory/session-log.js';
 import { reassure, refuse, type SessionRequest } from '../door/front-door.js';
 import { ParkedConnection } from '../door/parked-connection.js';
 import type { ParkedStore } from './parked-store.js';
+import { ENDED } from './session-ends.js';
 
 export interface ParkingOptions {
   store: ParkedStore;
@@ -32,8 +33,8 @@ export interface ParkingSession {
   left(child: ExecutorChild): void;
   /** Gets an executor for the session. Returns a function that gives it back, unless it has the connection. */
   start(request: SessionRequest, parked: Parked): () => void;
-  /** Ends the session. Its client has been told, or is gone. */
-  end(end: SessionEnd, byClient?: boolean): void;
+  /** Ends the session. Its client has been told, or is gone. `why` is for the log, if it is another reason. */
+  end(end: SessionEnd, why?: SessionEnded): void;
 }
 
 /** How long to wait while another session is being stored, in milliseconds. */
@@ -45,7 +46,7 @@ const GONE: SessionEnd = {
   code: 'DISCONNECTED',
   message: 'the client of the parked session did not come back',
 };
-const CLOSED: SessionEnd = { code: 'DISCONNECTED', message: 'the session has ended' };
+const CLOSED: SessionEnded = { code: 'CLOSED', message: 'the program closed its session' };
 const UNKNOWN_REPLIES: SessionEnd = {
   code: 'PROTOCOL_ERROR',
   message: 'the client came back to its parked session with other replies than it had',
@@ -118,7 +119,8 @@ export class SessionParking {
 
   /** The executor has stored the session. */
   parked({ bytes, channel }: { bytes: number; channel: ParkedChannel }): void {
-    const { child, place } = { child: this.#child, place: this.#place };
+    const child = this.#child;
+    const place = this.#place;
     if (this.#state !== 'storing' || !child || !place) return;
     this.#options.store.stored(place, bytes);
     this.#state = 'parked';
@@ -170,7 +172,7 @@ export class SessionParking {
     this.#state = 'parked';
     const connection: ParkedConnection = new ParkedConnection(request, channel.taken, {
       onWork: (head) => this.#wake({ ...request, head }),
-      onBye: () => this.#finish(CLOSED, true),
+      onBye: () => this.#finish(ENDED, CLOSED),
       onGone: () => {
         if (this.#connection !== connection) return;
         this.#connection = undefined;
@@ -270,7 +272,8 @@ export class SessionParking {
   }
 
   #wake(request: SessionRequest): void {
-    const { place, channel } = { place: this.#place, channel: this.#channel };
+    const place = this.#place;
+    const channel = this.#channel;
     if (!place || !channel) return;
     this.#state = 'waking';
     this.#connection = undefined;
@@ -301,10 +304,10 @@ export class SessionParking {
     if (this.isParked) this.#finish(end);
   }
 
-  #finish(end: SessionEnd, byClient = false): void {
+  #finish(end: SessionEnd, why?: SessionEnded): void {
     if (this.#state === 'over') return;
     this.over(end);
-    this.#session.end(end, byClient);
+    this.#session.end(end, why);
   }
 
   #discard(): void {

@@ -10,6 +10,9 @@ const UNKNOWN: SessionEnd = {
     'hosts chose another one (docs/operations.md, "Behind a proxy"); start the program again',
 };
 
+/** The reason where a client comes back to a session that it has ended. */
+export const ENDED: SessionEnd = { code: 'DISCONNECTED', message: 'the session has ended' };
+
 /** Keeps why sessions ended, for clients that come back. */
 export class SessionEnds {
   /** By the session's id; the oldest first. */

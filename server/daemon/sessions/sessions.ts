@@ -19,7 +19,7 @@ import type { Buffers } from '../tenants/quotas.js';
 import { type Assignment, type AssignOptions, assignExecutor, type SessionTerms } from './assign-executor.js';
 import { type Parked, type ParkingOptions, SessionParking } from './parking.js';
 import { Places } from './places.js';
-import { SessionEnds } from './session-ends.js';
+import { ENDED, SessionEnds } from './session-ends.js';
 
 export interface SessionsOptions extends Omit<AssignOptions, 'parks'> {
   /** Undefined where sessions are never parked. */
@@ -279,8 +279,7 @@ export class Sessions {
         onParked: (parked) => parking?.parked(parked),
         onNotParked: (why) => parking?.notParked(why),
         onUnparked: (isBack, adapter) => parking?.unparked(isBack, adapter),
-        onSessionEnded: (why) =>
-          this.#forget(id, { code: 'DISCONNECTED', message: 'the session has ended' }, why),
+        onSessionEnded: (why) => this.#forget(id, ENDED, why),
         onLost: (reason) => {
           const session = this.#sessions.get(id);
           if (session?.child && parking?.lost()) this.#leave(session, session.child);
@@ -302,12 +301,7 @@ export class Sessions {
         this.#leave(session, child);
       },
       start: (request, parked) => this.#wake(id, session, request, terms, parked),
-      end: (end, byClient) =>
-        this.#forget(
-          id,
-          end,
-          byClient ? { code: 'CLOSED', message: 'the program closed its session' } : undefined,
-        ),
+      end: (end, why) => this.#forget(id, end, why),
     });
   }
 
