@@ -4,7 +4,7 @@ import type { HostAddress } from './host-address.js';
 
 type SystemError = NodeJS.ErrnoException;
 
-/** What OpenSSL says of an answer that is no TLS. */
+/** OpenSSL's errors for an answer that is no TLS. */
 const NOT_TLS =
   /ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST|UNEXPECTED_MESSAGE|RECORD_LAYER_FAILURE)/;
 /** A peer's refusal to speak what we offered, in TLS. */

@@ -71,7 +71,7 @@ export function definitions(text: string): Definitions {
   return webidl2.parse(text);
 }
 
-/** What `roots` define. The names that they use are looked up in `scope`, which contains them too. */
+/** Collects the definitions of `roots`. The names that they use are looked up in `scope`, which contains them too. */
 export function collect(roots: Definitions, scope: Definitions): Idl {
   const typedefs = new Map<string, webidl2.IDLTypeDescription>();
   const named = new Map<string, string>();

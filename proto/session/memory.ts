@@ -7,7 +7,7 @@ export interface MemoryState {
    * Undefined where nothing tells how much memory the GPU has, and the host's owner has set no limit.
    */
   limit: number | undefined;
-  /** What this session could have beyond what it uses and has reserved. Undefined as above. */
+  /** The memory that this session could have beyond its used and reserved memory. Undefined as above. */
   available: number | undefined;
   /** The part of `available` that the host would first ask back from the tenant's other sessions. */
   reclaimable: number;
@@ -15,7 +15,7 @@ export interface MemoryState {
   used: number;
   /** The most that was used since the session began, or since `resetPeak`. */
   peak: number;
-  /** What this session has reserved and does not use yet. */
+  /** The memory that this session has reserved and does not use yet. */
   reserved: number;
   /** How many of the tenant's sessions wait for their turn to use the GPU. */
   queue: number;
@@ -27,11 +27,11 @@ export interface MemoryPeak {
   used: number;
 }
 
-/** What a host tells one session of the memory that all sessions of its tenant may have. */
+/** The memory that all sessions of a tenant may have, as a host tells it to one of them. */
 export interface TenantMemory {
   /** As in MemoryState. */
   limit: number | undefined;
-  /** What the tenant's other sessions use or have reserved. */
+  /** The memory that the tenant's other sessions use or have reserved. */
   others: number;
   reclaimable: number;
   queue: number;

@@ -4,8 +4,9 @@ import type { TenantMemory } from './memory.js';
 export interface MemoryGrant {
   /** In all. */
   bytes: number;
-  /** What all sessions of the tenant may have, and what the other ones of them may have of it now. */
+  /** For all sessions of the tenant together. */
   limit: number;
+  /** The part of `limit` that the tenant's other sessions may have now. */
   others: number;
 }
 

@@ -1,8 +1,7 @@
 import { Handle } from '../wire/handle.js';
 
 /**
- * What stands behind a WebGPU wrapper on the client: the handle by which the host knows the object,
- * and the interface that the object has. Converters yield resources where the API takes wrappers.
+ * The object behind a WebGPU wrapper on the client: the handle by which the host knows it, and its interface. Converters yield resources where the API takes wrappers.
  */
 export abstract class Resource extends Handle {
   abstract readonly kind: string;

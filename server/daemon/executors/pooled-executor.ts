@@ -46,7 +46,7 @@ export interface AssignedSession {
   onReleased(): void;
 }
 
-/** What an executor reports to the pool. */
+/** The reports of an executor to the pool. */
 export interface PooledExecutorEvents {
   /** The GPU is open. Comes before the session's onReady. */
   onReady(ready: ExecutorReady): void;
