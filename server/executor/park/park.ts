@@ -4,6 +4,7 @@ import type { FarlightDevice } from '../../../proto/gen/operations.js';
 import type { ParkTarget } from '../../../proto/session/executor-messages.js';
 import { describe } from '../handlers/adapters.js';
 import { isSpendable } from '../live/live-objects.js';
+import type { ErrorScopes } from '../objects/error-scopes.js';
 import type { DecodedCommand } from '../wire/decoded-command.js';
 import { AtWork, Unparkable } from '../wire/endpoint.js';
 import { judgeResources } from './judge.js';
@@ -127,19 +128,19 @@ function stateOf(parts: SessionParts): SessionState {
 }
 
 /** The devices that are not lost. */
-function* devicesOf({ context }: SessionParts): Generator<{ id: number; device: GPUDevice }> {
+function* devicesOf({
+  context,
+}: SessionParts): Generator<{ id: number; device: GPUDevice; scopes: ErrorScopes }> {
   for (const entry of context.objects.all('GPUDevice')) {
-    const { device, isLost } = context.devices.of(entry);
-    if (!isLost) yield { id: entry.id, device };
+    const { device, scopes, isLost } = context.devices.of(entry);
+    if (!isLost) yield { id: entry.id, device, scopes };
   }
 }
 
 /** Moves the errors that the implementation's own scopes have caught into ours. */
-async function lookAtScopes({ context }: SessionParts): Promise<void> {
-  for (const entry of context.objects.all('GPUDevice')) {
-    const { device, scopes, isLost } = context.devices.of(entry);
-    if (!isLost && scopes.count > 0) await scopes.look(device, scopes.count);
-  }
+async function lookAtScopes(parts: SessionParts): Promise<void> {
+  for (const { device, scopes } of devicesOf(parts))
+    if (scopes.count > 0) await scopes.look(device, scopes.count);
 }
 
 function isZero(bytes: Uint8Array): boolean {
