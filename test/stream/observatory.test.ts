@@ -124,6 +124,12 @@ describe('the times of records in a log', () => {
     expect(lags.begun('other', 0)).toBeUndefined();
     expect(new Lags().view()).toEqual({ outputs: 0, median: 0, p99: 0 });
   });
+
+  it('have the longest time as the 99th of 100 where there are few', () => {
+    const lags = new Lags();
+    for (const ms of [10, 30, 20]) lags.add(ms);
+    expect(lags.view()).toEqual({ outputs: 3, median: 20, p99: 30 });
+  });
 });
 
 describe('the figures of an application for Prometheus', () => {
