@@ -67,6 +67,33 @@ export class ConflictError extends Error {}
 /** Another process has taken over what this one did. */
 export class FencedError extends Error {}
 
+/** Gives messages as they come, from a sequence on, until `isOver` says that nobody waits any more. */
+export async function* messagesFrom(
+  broker: Broker,
+  stream: string,
+  partition: number | undefined,
+  from: number,
+  isOver: () => boolean,
+): AsyncGenerator<Message> {
+  let wake = () => {};
+  const following = await insist(broker, isOver, () => broker.follow(stream, partition, from, () => wake()));
+  try {
+    while (!isOver()) {
+      const message = following.next();
+      if (message) {
+        yield message;
+        continue;
+      }
+      const more = new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+      await Promise.race([more, broker.rest()]);
+    }
+  } finally {
+    following.close();
+  }
+}
+
 /** Asks until the broker answers, or `isOver` says that nobody waits any more. @throws Error then (rejects) */
 export async function insist<T>(broker: Broker, isOver: () => boolean, ask: () => Promise<T>): Promise<T> {
   for (;;) {

@@ -1,5 +1,5 @@
 import { contentIn } from '../broker/appender.js';
-import { type Broker, type Following, insist } from '../broker/broker.js';
+import { type Broker, messagesFrom } from '../broker/broker.js';
 import type { Sink } from '../sinks/sink.js';
 import { deliveryIn, type Target } from './partition-outputs.js';
 import { OUTPUTS } from './records.js';
@@ -28,7 +28,6 @@ export class Deliveries {
   readonly #marks: Map<string, unknown>;
   readonly #counts = new Map<string, number>();
   #delivered: number;
-  #wake = () => {};
   /** Rejects when a sink can never take an output, or there is a bug. */
   readonly done: Promise<void>;
 
@@ -51,27 +50,15 @@ export class Deliveries {
   }
 
   async close(): Promise<void> {
-    this.#wake();
     await Promise.all([...this.#sinks.values()].map((sink) => sink.close()));
+    // Its error went to the coordinator.
     await this.done.catch(() => {});
   }
 
   async #deliverAll(): Promise<void> {
     const { broker, isOver, mayWrite } = this.#options;
-    let following: Following | undefined;
     try {
-      following = await insist(broker, isOver, () =>
-        broker.follow(OUTPUTS, undefined, this.#delivered + 1, () => this.#wake()),
-      );
-      while (!isOver()) {
-        const message = following.next();
-        if (!message) {
-          const more = new Promise<void>((resolve) => {
-            this.#wake = resolve;
-          });
-          await Promise.race([more, broker.rest()]);
-          continue;
-        }
+      for await (const message of messagesFrom(broker, OUTPUTS, undefined, this.#delivered + 1, isOver)) {
         const delivery = deliveryIn(contentIn(message));
         if (delivery) {
           const sink = await this.#sink(delivery.target);
@@ -87,8 +74,6 @@ export class Deliveries {
       }
     } catch (error) {
       if (!isOver()) throw error;
-    } finally {
-      following?.close();
     }
   }
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { deserialize, serialize } from 'node:v8';
 import { Appender, contentIn } from '../broker/appender.js';
-import { type Broker, insist } from '../broker/broker.js';
+import { type Broker, insist, messagesFrom } from '../broker/broker.js';
 import type { NewRecord } from '../log/record-log.js';
 import { recordsOf } from './records.js';
 
@@ -116,29 +116,13 @@ export class Intake {
   /** Reads the records that the coordinator before has logged since its state was stored. The fence ends them. */
   async #readAll(stream: string, partition: number, isOver: () => boolean): Promise<void> {
     const fence = this.#appenders[partition]?.sequence ?? 0;
-    let wake = () => {};
     const from = (this.#read[partition] ?? 0) + 1;
-    const following = await insist(this.#broker, isOver, () =>
-      this.#broker.follow(stream, partition, from, () => wake()),
-    );
-    try {
-      for (;;) {
-        const message = following.next();
-        if (message && message.sequence >= fence) return;
-        if (message) {
-          const content = contentIn(message);
-          if (content) this.#note(partition, message.sequence, deserialize(content) as NewRecord);
-          continue;
-        }
-        if (isOver()) throw new Error('the coordinator was closed');
-        const more = new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-        await Promise.race([more, this.#broker.rest()]);
-      }
-    } finally {
-      following.close();
+    for await (const message of messagesFrom(this.#broker, stream, partition, from, isOver)) {
+      if (message.sequence >= fence) return;
+      const content = contentIn(message);
+      if (content) this.#note(partition, message.sequence, deserialize(content) as NewRecord);
     }
+    throw new Error('the coordinator was closed');
   }
 }
 

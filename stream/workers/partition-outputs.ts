@@ -1,6 +1,6 @@
 import { deserialize, serialize } from 'node:v8';
 import { type Appender, contentIn } from '../broker/appender.js';
-import { type Broker, type Following, insist } from '../broker/broker.js';
+import { type Broker, messagesFrom } from '../broker/broker.js';
 import type { SinkDefinition } from '../definition/definition.js';
 import { identityOf, type Output, type Sink } from '../sinks/sink.js';
 import { OUTPUTS } from './records.js';
@@ -80,28 +80,12 @@ export class PartitionOutputs {
 
   async #readAll(partition: number, from: number, isOver: () => boolean): Promise<void> {
     const { sequence } = this.#appender;
-    let wake = () => {};
-    const following: Following = await insist(this.#broker, isOver, () =>
-      this.#broker.follow(OUTPUTS, partition, from + 1, () => wake()),
-    );
-    try {
-      for (;;) {
-        const message = following.next();
-        if (!message) {
-          if (isOver()) throw new Error('the partition was released');
-          const more = new Promise<void>((resolve) => {
-            wake = resolve;
-          });
-          await Promise.race([more, this.#broker.rest()]);
-          continue;
-        }
-        // The fence itself: the last one before anything of this owner.
-        if (message.sequence >= sequence) return;
-        for (const output of deliveryIn(contentIn(message))?.outputs ?? []) this.#had.add(idOf(output));
-      }
-    } finally {
-      following.close();
+    for await (const message of messagesFrom(this.#broker, OUTPUTS, partition, from + 1, isOver)) {
+      // The fence itself: the last one before anything of this owner.
+      if (message.sequence >= sequence) return;
+      for (const output of deliveryIn(contentIn(message))?.outputs ?? []) this.#had.add(idOf(output));
     }
+    throw new Error('the partition was released');
   }
 }
 
