@@ -1,6 +1,7 @@
-import type { MsgRequest } from '@nats-io/jetstream';
-import type { KV } from '@nats-io/kv';
+import type { JsMsg, MsgRequest } from '@nats-io/jetstream';
+import type { KV, KvWatchEntry } from '@nats-io/kv';
 import type { ObjectStore } from '@nats-io/obj';
+import type { MsgHdrs } from '@nats-io/transport-node';
 import { pause } from '../../link/machine/timer.js';
 import {
   type Broker,
@@ -81,12 +82,8 @@ export class NatsBroker implements Broker {
     }
   }
 
-  async last(stream: string, partition: number): Promise<Message | undefined> {
-    const { streams } = this.#nats.manager;
-    const subject = this.#subject(stream, partition);
-    const found = await streams.getMessage(this.#name(stream), { last_by_subj: subject });
-    if (!found) return undefined;
-    return { partition, sequence: found.seq, id: found.header.get('Nats-Msg-Id'), body: found.data };
+  last(stream: string, partition: number): Promise<Message | undefined> {
+    return this.#message(stream, { last_by_subj: this.#subject(stream, partition) });
   }
 
   async follow(
@@ -96,12 +93,6 @@ export class NatsBroker implements Broker {
     wake: () => void,
   ): Promise<Following> {
     const { consumers } = this.#nats.jetstream;
-    const consumer = await consumers.get(this.#name(stream), {
-      filter_subjects: this.#subject(stream, partition ?? '*'),
-      deliver_policy: 'by_start_sequence',
-      opt_start_seq: Math.max(1, from),
-    });
-    const messages = await consumer.consume({ max_messages: MOST_AHEAD, expires: WAIT_MS });
     const ready: Message[] = [];
     let hasRoom = () => {};
     let isClosed = false;
@@ -115,25 +106,27 @@ export class NatsBroker implements Broker {
           hasRoom = resolve;
         });
     };
-    const read = async () => {
-      for await (const { seq, subject, headers, data } of messages) {
-        // nats-server 2.9.10 moves a consumer of all partitions over messages when one partition is trimmed.
-        while (partition === undefined && next < seq && !isClosed) {
-          const skipped = await insist(
-            this,
-            () => isClosed,
-            () => this.#firstFrom(stream, next),
-          );
-          if (!skipped || skipped.sequence >= seq) break;
-          await give(skipped);
-        }
-        if (isClosed) return;
-        const id = headers?.get('Nats-Msg-Id') ?? '';
-        await give({ partition: partitionIn(subject), sequence: seq, id, body: data });
-      }
+    const consume = async () => {
+      const consumer = await consumers.get(this.#name(stream), {
+        filter_subjects: this.#subject(stream, partition ?? '*'),
+        deliver_policy: 'by_start_sequence',
+        opt_start_seq: next,
+      });
+      return consumer.consume({ max_messages: MOST_AHEAD, expires: WAIT_MS });
     };
-    // It ends with the connection, which is made again for as long as it takes, or by `close`.
-    read().catch(() => {});
+    const reading = await this.#read(consume, async ({ seq, subject, headers, data }: JsMsg) => {
+      // nats-server 2.9.10 moves a consumer of all partitions over messages when one partition is trimmed.
+      while (partition === undefined && next < seq && !isClosed) {
+        const skipped = await insist(
+          this,
+          () => isClosed,
+          () => this.#firstFrom(stream, next),
+        );
+        if (!skipped || skipped.sequence >= seq) break;
+        await give(skipped);
+      }
+      if (!isClosed) await give(messageOf(subject, seq, headers, data));
+    });
     return {
       next() {
         const message = ready.shift();
@@ -142,7 +135,7 @@ export class NatsBroker implements Broker {
       },
       close() {
         isClosed = true;
-        messages.stop();
+        reading.close();
         ready.length = 0;
         hasRoom();
       },
@@ -159,18 +152,14 @@ export class NatsBroker implements Broker {
   }
 
   /** The first message of all partitions, from a sequence on. */
-  async #firstFrom(stream: string, sequence: number): Promise<Message | undefined> {
+  #firstFrom(stream: string, sequence: number): Promise<Message | undefined> {
     // The server knows this request, and the type of the package only that without a sequence.
-    const request = { seq: sequence, next_by_subj: this.#subject(stream, '*') } as MsgRequest;
+    return this.#message(stream, { seq: sequence, next_by_subj: this.#subject(stream, '*') } as MsgRequest);
+  }
+
+  async #message(stream: string, request: MsgRequest): Promise<Message | undefined> {
     const found = await this.#nats.manager.streams.getMessage(this.#name(stream), request);
-    if (!found) return undefined;
-    const { seq, subject, header, data } = found;
-    return {
-      partition: partitionIn(subject),
-      sequence: seq,
-      id: header?.get('Nats-Msg-Id') ?? '',
-      body: data,
-    };
+    return found ? messageOf(found.subject, found.seq, found.header, found.data) : undefined;
   }
 
   async read(key: string): Promise<Entry | undefined> {
@@ -191,15 +180,48 @@ export class NatsBroker implements Broker {
     return this.#keys.purge(key);
   }
 
-  async watch(changed: (key: string, entry: Entry) => void): Promise<{ close(): void }> {
-    const entries = await this.#keys.watch();
-    const read = async () => {
-      for await (const { key, value, revision, operation } of entries)
+  watch(changed: (key: string, entry: Entry) => void): Promise<{ close(): void }> {
+    return this.#read(
+      () => this.#keys.watch(),
+      ({ key, value, revision, operation }: KvWatchEntry) => {
         if (operation === 'PUT') changed(key, { value, revision });
+      },
+    );
+  }
+
+  /** Takes each item until it is closed. The package gives up after a long outage: then `open` is asked again. */
+  async #read<T>(
+    open: () => Promise<AsyncIterable<T> & { stop(): void }>,
+    take: (item: T) => Promise<void> | void,
+  ): Promise<{ close(): void }> {
+    const { connection } = this.#nats;
+    let items = await open();
+    let isClosed = false;
+    const isOver = () => isClosed || connection.isClosed();
+    const readAll = async () => {
+      for (;;) {
+        try {
+          for await (const item of items) {
+            if (isClosed) return;
+            await take(item);
+          }
+        } catch {
+          // It begins again below.
+        }
+        if (isOver()) return;
+        await this.rest();
+        items = await insist(this, isOver, open);
+        if (isClosed) items.stop();
+      }
     };
-    // As `follow`.
-    read().catch(() => {});
-    return { close: () => entries.stop() };
+    // It rejects only where it is over: then nobody waits for an item.
+    readAll().catch(() => {});
+    return {
+      close() {
+        isClosed = true;
+        items.stop();
+      },
+    };
   }
 
   async put(name: string, bytes: Uint8Array): Promise<void> {
@@ -232,8 +254,14 @@ export class NatsBroker implements Broker {
   }
 }
 
-function partitionIn(subject: string): number {
-  return Number(subject.slice(subject.lastIndexOf('.') + 1));
+function messageOf(
+  subject: string,
+  sequence: number,
+  headers: MsgHdrs | undefined,
+  body: Uint8Array,
+): Message {
+  const partition = Number(subject.slice(subject.lastIndexOf('.') + 1));
+  return { partition, sequence, id: headers?.get('Nats-Msg-Id') ?? '', body };
 }
 
 /** The error, as others know it. */

@@ -154,6 +154,55 @@ describe('the broker at NATS', () => {
   );
 
   it.skipIf(!HAS_NATS)(
+    `goes on with the next message and the latest keys, though the package has given up reading ${NEEDS}`,
+    async () => {
+      const server = await broker();
+      const nats = await connectNats({ url: server.url });
+      cleanups.push(() => nats.close());
+      const shared = await NatsBroker.open(nats, 'app', 1);
+      await shared.openStream('outputs');
+      const opened: { stop(error?: Error): void }[] = [];
+      const { consumers } = nats.jetstream;
+      for (const method of ['get', 'getPushConsumer'] as const) {
+        const get = consumers[method].bind(consumers) as (...args: unknown[]) => Promise<never>;
+        const watched = async (...args: unknown[]) => {
+          const consumer: { consume(...args: unknown[]): Promise<(typeof opened)[number]> } = await get(
+            ...args,
+          );
+          const consume = consumer.consume.bind(consumer);
+          consumer.consume = async (...options) => {
+            const messages = await consume(...options);
+            opened.push(messages);
+            return messages;
+          };
+          return consumer;
+        };
+        Object.assign(consumers, { [method]: watched });
+      }
+      const following = await shared.follow('outputs', 0, 1, () => {});
+      cleanups.push(() => following.close());
+      const keys: string[] = [];
+      const watching = await shared.watch((key) => keys.push(key));
+      cleanups.push(() => watching.close());
+      const seen: number[] = [];
+      const give = async (sequence: number) => {
+        await shared.append('outputs', 0, { id: `m${sequence}`, body: Uint8Array.of(1) }, sequence - 1);
+        await shared.write(`key${sequence}`, Uint8Array.of(1), 0);
+        await until(() => {
+          for (let next = following.next(); next; next = following.next()) seen.push(next.sequence);
+          return seen.includes(sequence) && keys.includes(`key${sequence}`);
+        });
+      };
+      await give(1);
+      expect(opened).toHaveLength(2);
+      for (const messages of opened.splice(0)) messages.stop(new Error('no consumer could be made'));
+      await give(2);
+      expect(opened).toHaveLength(2);
+      expect(seen).toEqual([1, 2]);
+    },
+  );
+
+  it.skipIf(!HAS_NATS)(
     `keeps the last message of a partition, also if it is the first of all ${NEEDS}`,
     async () => {
       const server = await broker();
