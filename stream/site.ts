@@ -6,7 +6,6 @@ import { PROCESS_CLOCK } from '../link/machine/timer.js';
 import { codeOf, FarlightError } from '../proto/errors.js';
 import type { Nats } from './broker/nats-connection.js';
 import type { Definition } from './definition/definition.js';
-import { ERRORS } from './flow/flow.js';
 import { CheckpointStore } from './log/checkpoint-store.js';
 import { RecordLog } from './log/record-log.js';
 import { Application, type StoredCheckpoint } from './run/application.js';
@@ -14,12 +13,9 @@ import { FunctionPool } from './run/function-pool.js';
 import { LaneRunner, type OpenHosts } from './run/lane-runner.js';
 import type { ApplicationObserver } from './run/observer.js';
 import { SharedRunner } from './run/shared-runner.js';
-import { FileSink } from './sinks/file-sink.js';
-import { HttpSink } from './sinks/http-sink.js';
-import { NatsSink } from './sinks/nats-sink.js';
-import type { Sink } from './sinks/sink.js';
+import { openSink, targetOf } from './sinks/open-sink.js';
 import { openSource } from './sources/open-source.js';
-import { PostedRecords } from './sources/posted-records.js';
+import type { PostedRecords } from './sources/posted-records.js';
 
 export interface SiteOptions {
   /** The folder of all that must survive: logs, checkpoints, copies of functions. One process uses it at a time. */
@@ -42,9 +38,6 @@ export interface Site {
   posted(source: string): PostedRecords | undefined;
   close(): Promise<void>;
 }
-
-/** The observer hears of each output, and the dashboard shows the last ones: nothing else is to be done. */
-export const PAGE: Sink = { write: async () => {}, mark: () => undefined, close: async () => {} };
 
 /** The folder in which modules are copied. */
 export function copiesIn(folder: string): string {
@@ -88,23 +81,16 @@ export async function openApplication(options: SiteOptions, first: () => Promise
         observer,
         log,
         openLog: (source) => RecordLog.open({ folder: join(folder, 'log', source), durable }),
-        async openSink(name, { name: of, sinks }, mark) {
-          const sink = sinks[name];
-          if (sink?.kind === 'http') return new HttpSink({ url: sink.url, application: of, log });
-          if (sink?.kind === 'nats')
-            return new NatsSink({ nats: await nats(), subject: sink.subject, application: of, log });
-          if (sink?.kind === 'page') return PAGE;
-          const file = name === ERRORS ? errorsIn(folder) : (sink?.file ?? '');
-          return FileSink.open(file, mark as number | undefined, durable);
-        },
-        async openSource(name, definition, feed) {
-          const source = definition.sources[name];
-          if (source?.kind === 'http') {
-            posted.set(name, new PostedRecords(name, source.types, feed));
-            return { close: async () => void posted.delete(name) };
-          }
-          return openSource(name, definition, feed, { functions: generators, nats, log });
-        },
+        openSink: (sink, { name: of, sinks }, mark) =>
+          openSink(targetOf(sinks[sink]), mark, {
+            application: of,
+            errorsFile: errorsIn(folder),
+            durable,
+            nats,
+            log,
+          }),
+        openSource: (name, definition, feed) =>
+          openSource(name, definition, feed, { functions: generators, posted, nats, log }),
       },
       first,
     );

@@ -3,8 +3,7 @@ import { join } from 'node:path';
 import { wallClock } from '../../link/machine/clock.js';
 import { pause } from '../../link/machine/timer.js';
 import { codeOf } from '../../proto/errors.js';
-import type { Feed } from './source.js';
-import { roomIn } from './source.js';
+import { type Feed, roomIn } from './source.js';
 
 /** How often to look for new files, in milliseconds. Network file systems tell nobody of them. */
 const LOOK_MS = 200;

@@ -3,8 +3,7 @@ import { monotonicNow } from '../../link/machine/clock.js';
 import { pause } from '../../link/machine/timer.js';
 import type { GeneratorDefinition } from '../definition/definition.js';
 import type { FunctionPool } from '../run/function-pool.js';
-import type { Feed } from './source.js';
-import { roomIn } from './source.js';
+import { type Feed, roomIn } from './source.js';
 
 const POSITION_KEY = 'n';
 

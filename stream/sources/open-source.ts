@@ -4,24 +4,26 @@ import type { FunctionPool } from '../run/function-pool.js';
 import { watchFolder } from './folder-source.js';
 import { generate } from './generator-source.js';
 import { followSubject } from './nats-source.js';
-import type { Feed } from './source.js';
-import { type Source, started } from './source.js';
+import { PostedRecords } from './posted-records.js';
+import { type Feed, type Source, started } from './source.js';
 import { playWavs } from './wav-source.js';
 
 export interface SourceHelp {
   /** For generators. */
   readonly functions: FunctionPool;
+  /** Sources to which records are posted, by name, while they are open. */
+  readonly posted: Map<string, PostedRecords>;
   /** For subjects of NATS. */
   nats(): Promise<Nats>;
   log(message: string): void;
 }
 
-/** Starts a source that runs by itself. @throws FarlightError where NATS cannot be had (rejects) */
+/** Starts a source. @throws FarlightError where NATS cannot be had (rejects) */
 export async function openSource(
   name: string,
   { sources }: Definition,
   feed: Feed,
-  { functions, nats: connect, log }: SourceHelp,
+  { functions, posted, nats: connect, log }: SourceHelp,
 ): Promise<Source> {
   const source = sources[name];
   const fail = (error: Error) => log(`source ${name} has ended: ${error.message}`);
@@ -36,6 +38,9 @@ export async function openSource(
       const nats = await connect();
       return started((signal) => followSubject(name, source, nats, feed, log, signal), fail);
     }
+    case 'http':
+      posted.set(name, new PostedRecords(name, source.types, feed));
+      return { close: async () => void posted.delete(name) };
     default:
       return { close: async () => {} };
   }

@@ -4,8 +4,7 @@ import type { Tensor } from '../../infer/service/tensor.js';
 import { monotonicNow } from '../../link/machine/clock.js';
 import { pause } from '../../link/machine/timer.js';
 import type { SourceDefinition } from '../definition/definition.js';
-import type { Feed } from './source.js';
-import { roomIn } from './source.js';
+import { type Feed, roomIn } from './source.js';
 
 type WavDefinition = Extract<SourceDefinition, { kind: 'wav' }>;
 

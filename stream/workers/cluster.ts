@@ -9,12 +9,10 @@ import type { Nats } from '../broker/nats-connection.js';
 import type { Definition } from '../definition/definition.js';
 import { FunctionPool } from '../run/function-pool.js';
 import { LaneRunner, type OpenHosts } from '../run/lane-runner.js';
-import { FileSink } from '../sinks/file-sink.js';
-import { HttpSink } from '../sinks/http-sink.js';
-import { NatsSink } from '../sinks/nats-sink.js';
-import { lockFolder, PAGE } from '../site.js';
+import { openSink } from '../sinks/open-sink.js';
+import { lockFolder } from '../site.js';
 import { openSource } from '../sources/open-source.js';
-import { PostedRecords } from '../sources/posted-records.js';
+import type { PostedRecords } from '../sources/posted-records.js';
 import { Coordinator } from './coordinator.js';
 import { APPLICATION } from './records.js';
 import { Versions } from './versions.js';
@@ -88,22 +86,10 @@ export async function openCoordinator(
         clock: PROCESS_CLOCK,
         storeEvery: checkpointEvery,
         log,
-        async openSource(name, definition, feed) {
-          const source = definition.sources[name];
-          if (source?.kind === 'http') {
-            posted.set(name, new PostedRecords(name, source.types, feed));
-            return { close: async () => void posted.delete(name) };
-          }
-          return openSource(name, definition, feed, { functions, nats: async () => nats, log });
-        },
-        async openSink(target, mark) {
-          if (target.kind === 'http') return new HttpSink({ url: target.url, application, log });
-          if (target.kind === 'nats')
-            return new NatsSink({ nats, subject: target.subject, application, log });
-          if (target.kind === 'page') return PAGE;
-          const file = target.kind === 'errors' ? errorsFile : target.file;
-          return FileSink.open(file, mark as number | undefined, durable);
-        },
+        openSource: (name, definition, feed) =>
+          openSource(name, definition, feed, { functions, posted, nats: async () => nats, log }),
+        openSink: (target, mark) =>
+          openSink(target, mark, { application, errorsFile, durable, nats: async () => nats, log }),
       },
       first,
       stop,

@@ -8,6 +8,7 @@ import type { Definition } from '../definition/definition.js';
 import { planUpgrade, type UpgradePlan, type UpgradeWords } from '../definition/upgrade-plan.js';
 import type { NewRecord } from '../log/record-log.js';
 import type { ApplicationStatus, Upgrading } from '../run/status.js';
+import type { Target } from '../sinks/open-sink.js';
 import type { Sink } from '../sinks/sink.js';
 import type { Feed, Source } from '../sources/source.js';
 import { assign } from './assignment.js';
@@ -15,7 +16,6 @@ import { type DeliveredState, Deliveries } from './deliveries.js';
 import { Intake, type ReadState } from './intake.js';
 import { Lease } from './lease.js';
 import { withoutOpen } from './partition.js';
-import type { Target } from './partition-outputs.js';
 import {
   APPLICATION,
   type ApplicationRecord,

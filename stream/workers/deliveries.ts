@@ -1,7 +1,8 @@
 import { contentIn } from '../broker/appender.js';
 import { type Broker, messagesFrom } from '../broker/broker.js';
+import type { Target } from '../sinks/open-sink.js';
 import type { Sink } from '../sinks/sink.js';
-import { deliveryIn, type Target } from './partition-outputs.js';
+import { deliveryIn } from './partition-outputs.js';
 import { OUTPUTS } from './records.js';
 
 /** How far outputs were delivered: all messages up to a sequence, and where each sink stood then. */

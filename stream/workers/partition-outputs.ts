@@ -2,17 +2,9 @@ import { deserialize, serialize } from 'node:v8';
 import { type Appender, contentIn } from '../broker/appender.js';
 import { type Broker, messagesFrom } from '../broker/broker.js';
 import type { SinkDefinition } from '../definition/definition.js';
+import { type Target, targetOf } from '../sinks/open-sink.js';
 import { identityOf, type Output, type Sink } from '../sinks/sink.js';
 import { OUTPUTS } from './records.js';
-
-/** Where a sink writes to, without what it writes. The file of errors lies with the coordinator. */
-export type Target =
-  | { readonly kind: 'file'; readonly file: string }
-  | { readonly kind: 'http'; readonly url: string }
-  | { readonly kind: 'nats'; readonly subject: string }
-  /** The dashboard of the coordinator. */
-  | { readonly kind: 'page' }
-  | { readonly kind: 'errors' };
 
 /** Outputs, as a partition hands them on. */
 export interface Delivery {
@@ -91,13 +83,6 @@ export class PartitionOutputs {
 
 export function deliveryIn(content: Uint8Array | undefined): Delivery | undefined {
   return content && (deserialize(content) as Delivery);
-}
-
-function targetOf(sink: SinkDefinition | undefined): Target {
-  if (!sink) return { kind: 'errors' };
-  if (sink.kind === 'file') return { kind: 'file', file: sink.file };
-  if (sink.kind === 'page') return { kind: 'page' };
-  return sink.kind === 'http' ? { kind: 'http', url: sink.url } : { kind: 'nats', subject: sink.subject };
 }
 
 function idOf(output: Output): string {

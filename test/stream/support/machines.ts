@@ -3,10 +3,10 @@ import { contentIn } from '#farlight/stream/broker/appender.js';
 import type { Definition } from '#farlight/stream/definition/definition.js';
 import type { NewRecord } from '#farlight/stream/log/record-log.js';
 import { StepError, type StepRun, type StepRunner } from '#farlight/stream/run/step-runner.js';
+import type { Target } from '#farlight/stream/sinks/open-sink.js';
 import { identityOf, type Output, type Sink } from '#farlight/stream/sinks/sink.js';
 import type { Feed, Source } from '#farlight/stream/sources/source.js';
 import { Coordinator } from '#farlight/stream/workers/coordinator.js';
-import type { Target } from '#farlight/stream/workers/partition-outputs.js';
 import {
   APPLICATION,
   type ApplicationRecord,
