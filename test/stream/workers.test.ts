@@ -36,8 +36,8 @@ async function play(seed: number, counts: Counts): Promise<void> {
   const workers: Living<Worker>[] = [];
   let coordinator!: Living<Coordinator>;
   const broken: unknown[] = [];
-  const startWorker = async () => {
-    const { process, worker } = await machines.startWorker();
+  const startWorker = () => {
+    const { process, worker } = machines.startWorker();
     const living: Living<Worker> = { process, opened: undefined };
     workers.push(living);
     worker.then(
@@ -60,7 +60,7 @@ async function play(seed: number, counts: Counts): Promise<void> {
     );
   };
   startCoordinator();
-  for (let at = 0; at < 2; at += 1) await startWorker();
+  for (let at = 0; at < 2; at += 1) startWorker();
   let version = 0;
   let refused = 0;
   for (let step = 0; step < 2000; step += 1) {
@@ -90,7 +90,7 @@ async function play(seed: number, counts: Counts): Promise<void> {
       const [killed] = workers.splice(at, 1);
       if (killed) world.kill(killed.process);
       counts.kills += 1;
-      await startWorker();
+      startWorker();
     } else if (dice === 71 && random.is(40)) {
       world.kill(coordinator.process);
       counts.kills += 1;
@@ -105,7 +105,7 @@ async function play(seed: number, counts: Counts): Promise<void> {
       counts.outages += 1;
     } else if (dice < 90) {
       machines.broker.isDown = false;
-    } else if (dice === 90 && workers.length < 4) await startWorker();
+    } else if (dice === 90 && workers.length < 4) startWorker();
   }
   machines.broker.isDown = false;
   machines.broker.faults = 0;

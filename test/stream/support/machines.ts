@@ -2,28 +2,21 @@ import { deserialize } from 'node:v8';
 import { contentIn } from '#farlight/stream/broker/appender.js';
 import type { Definition } from '#farlight/stream/definition/definition.js';
 import type { NewRecord } from '#farlight/stream/log/record-log.js';
-import { StepError, type StepRun, type StepRunner } from '#farlight/stream/run/step-runner.js';
 import type { Target } from '#farlight/stream/sinks/open-sink.js';
-import { identityOf, type Output, type Sink } from '#farlight/stream/sinks/sink.js';
+import { identityOf, type Sink } from '#farlight/stream/sinks/sink.js';
 import type { Feed, Source } from '#farlight/stream/sources/source.js';
 import { Coordinator } from '#farlight/stream/workers/coordinator.js';
 import {
   APPLICATION,
   type ApplicationRecord,
+  checkpointOf,
   type PartitionRecord,
   partitionKey,
   recordsOf,
 } from '#farlight/stream/workers/records.js';
 import { Worker } from '#farlight/stream/workers/worker.js';
-import {
-  type Committed,
-  computed,
-  lineOf,
-  migrated,
-  oracle,
-  type SourceRecord,
-  stepIn,
-} from './arithmetic.js';
+import { type Committed, oracle, type SourceRecord } from './arithmetic.js';
+import { arithmeticRunner, lineFor } from './arithmetic-runner.js';
 import { MemoryBroker } from './memory-broker.js';
 import { numberOf, tensorOf } from './numbers.js';
 import type { Process, World } from './world.js';
@@ -46,6 +39,7 @@ export class Machines {
   failsToPrepare = false;
   failsToMigrate = false;
   #count = 0;
+  #upgrade = -1;
 
   constructor(world: World, partitions: number) {
     this.#world = world;
@@ -56,13 +50,13 @@ export class Machines {
     };
   }
 
-  async startWorker(): Promise<{ process: Process; worker: Promise<Worker> }> {
+  startWorker(): { process: Process; worker: Promise<Worker> } {
     this.#count += 1;
     const process = this.#world.process(`worker-${this.#count}`);
     const worker = Worker.open({
       broker: this.broker.for(process),
       id: process.name,
-      runner: this.#runner(process),
+      runner: arithmeticRunner((act) => this.#world.later(process, act), this),
       versions: { local: (id) => this.#version(process, id) },
       clock: this.#world.clock(process),
       checkpointEvery: 2000,
@@ -148,9 +142,7 @@ export class Machines {
     const record = entry && (deserialize(entry.value) as PartitionRecord);
     const states = new Map<string, Map<string, number>>();
     if (!record) return { stored: states, expected: new Map() };
-    const { upgrade } = this.#application();
-    const isLast = record.prepared?.upgrade === upgrade;
-    const name = (isLast ? record.prepared?.checkpoint : record.checkpoint) ?? '';
+    const name = checkpointOf(record, this.#application()) ?? '';
     const stored = deserialize(this.broker.objects.get(name) as Uint8Array);
     for (const [uid, byKey] of stored.states)
       states.set(uid, new Map([...byKey].map(([key, { s }]: [string, { s: never }]) => [key, numberOf(s)])));
@@ -174,7 +166,6 @@ export class Machines {
     }
     this.commits.push({ definition, cuts });
   }
-  #upgrade = -1;
 
   async #version(process: Process, id: string): Promise<Definition> {
     return this.#world.later(process, () => {
@@ -231,36 +222,4 @@ export class Machines {
       close: async () => {},
     };
   }
-
-  #runner(process: Process): StepRunner {
-    const later = <T>(act: () => T) => this.#world.later(process, act);
-    return {
-      prepare: () =>
-        later(() => {
-          if (this.failsToPrepare) throw new Error('the model cannot be compiled');
-        }),
-      release: async () => {},
-      run: (run) => later(() => result(run)),
-      migrate: (definition, uid, { s }) =>
-        later(() => {
-          if (this.failsToMigrate) throw new Error('this state has no such form');
-          return { s: tensorOf(migrated(stepIn(definition, uid), numberOf(s))) };
-        }),
-    };
-  }
-}
-
-function lineFor({ sink, source, offset, key, values, error }: Output): string {
-  const text = error ? error.step : Object.values(values).map(numberOf).join();
-  return lineOf(sink, source, offset, key, text);
-}
-
-function result({ definition, uid, inputs, state }: StepRun) {
-  const step = stepIn(definition, uid);
-  const done = computed(step, Object.values(inputs).map(numberOf), state?.s && numberOf(state.s));
-  if (!done) throw new StepError('no such number');
-  return {
-    outputs: { o: tensorOf(done.output) },
-    state: Object.keys(step.state).length > 0 ? { s: tensorOf(done.state) } : undefined,
-  };
 }

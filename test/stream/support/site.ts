@@ -5,9 +5,9 @@ import {
   type ApplicationOptions,
   type StoredCheckpoint,
 } from '#farlight/stream/run/application.js';
-import { StepError, type StepRun } from '#farlight/stream/run/step-runner.js';
 import { identityOf, type Output, type Sink } from '#farlight/stream/sinks/sink.js';
-import { type Committed, computed, lineOf, migrated, type SourceRecord, stepIn } from './arithmetic.js';
+import type { Committed, SourceRecord } from './arithmetic.js';
+import { arithmeticRunner, lineFor } from './arithmetic-runner.js';
 import type { Chaos } from './chaos.js';
 import { numberOf, tensorOf } from './numbers.js';
 
@@ -73,19 +73,7 @@ export class Site {
       openLog: async (source) => this.#openLog(source, later),
       openSink: async (name, _, mark) => this.#openSink(name, mark, later),
       openSource: async () => ({ close: async () => {} }),
-      runner: {
-        prepare: () =>
-          later(() => {
-            if (this.failsToPrepare) throw new Error('the model cannot be compiled');
-          }),
-        release: async () => {},
-        run: (run) => later(() => result(run)),
-        migrate: (definition, uid, { s }) =>
-          later(() => {
-            if (this.failsToMigrate) throw new Error('this state has no such form');
-            return { s: tensorOf(migrated(stepIn(definition, uid), numberOf(s))) };
-          }),
-      },
+      runner: arithmeticRunner(later, this),
     };
   }
 
@@ -137,19 +125,4 @@ export class Site {
       close: async () => {},
     };
   }
-}
-
-function lineFor({ sink, source, offset, key, values, error }: Output): string {
-  const text = error ? error.step : Object.values(values).map(numberOf).join();
-  return lineOf(sink, source, offset, key, text);
-}
-
-function result({ definition, uid, inputs, state }: StepRun) {
-  const step = stepIn(definition, uid);
-  const done = computed(step, Object.values(inputs).map(numberOf), state?.s && numberOf(state.s));
-  if (!done) throw new StepError('no such number');
-  return {
-    outputs: { o: tensorOf(done.output) },
-    state: Object.keys(step.state).length > 0 ? { s: tensorOf(done.state) } : undefined,
-  };
 }
