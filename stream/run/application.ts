@@ -25,6 +25,7 @@ import type { Output, Sink } from '../sinks/sink.js';
 import type { Feed, Source } from '../sources/source.js';
 import type { ApplicationObserver, StepEnd } from './observer.js';
 import { Reader } from './reader.js';
+import { Serial } from './serial.js';
 import { SinkWriter } from './sink-writer.js';
 import type { ApplicationStatus, StepCounts, Upgrading } from './status.js';
 import { StepError, type StepRunner } from './step-runner.js';
@@ -107,7 +108,7 @@ export class Application {
   #cutting: Cutting | undefined;
   #upgrading: Upgrading | undefined;
   /** Cuts follow each other. */
-  #changes: Promise<unknown> = Promise.resolve();
+  readonly #changes = new Serial();
   #hasNew = false;
   /** Of the values of records on their way. */
   #passingBytes = 0;
@@ -217,7 +218,7 @@ export class Application {
 
   /** Stores a checkpoint of now. @throws Error where it cannot be stored; the application goes on (rejects) */
   checkpoint(): Promise<void> {
-    return this.#change(() => this.#cut(this.#definition));
+    return this.#changes.run(() => this.#cut(this.#definition));
   }
 
   /** The changes that an upgrade would make now. */
@@ -233,7 +234,7 @@ export class Application {
    * @throws Error that says why it is refused, or has failed (rejects)
    */
   upgrade(definition: Definition, words: UpgradeWords = {}, signal?: AbortSignal): Promise<UpgradePlan> {
-    return this.#change(async () => {
+    return this.#changes.run(async () => {
       const plan = this.plan(definition, words);
       if (plan.refusals.length > 0) throw new Error(plan.refusals.join(' '));
       if (plan.isEmpty) return plan;
@@ -591,13 +592,6 @@ export class Application {
       }
       this.#checkpointLater(next);
     });
-  }
-
-  #change<T>(act: () => Promise<T>): Promise<T> {
-    const done = this.#changes.then(act);
-    // The one who asked has the error. The next change begins whatever came of this one.
-    this.#changes = done.catch(() => {});
-    return done;
   }
 
   readonly #fail = (error: unknown): void => {

@@ -1,4 +1,5 @@
 import type { Definition } from '../definition/definition.js';
+import { Serial } from './serial.js';
 import type { StepRun, StepRunner } from './step-runner.js';
 
 /** A runner for several users: a version is made ready once, and freed when the last of them frees it. */
@@ -6,14 +7,14 @@ export class SharedRunner implements StepRunner {
   readonly #runner: StepRunner;
   readonly #users = new Map<string, number>();
   /** Versions are made ready and freed one after the other. */
-  #changes: Promise<unknown> = Promise.resolve();
+  readonly #changes = new Serial();
 
   constructor(runner: StepRunner) {
     this.#runner = runner;
   }
 
   prepare(definition: Definition): Promise<void> {
-    return this.#change(async () => {
+    return this.#changes.run(async () => {
       const users = this.#users.get(definition.id) ?? 0;
       if (users === 0) await this.#runner.prepare(definition);
       this.#users.set(definition.id, users + 1);
@@ -21,7 +22,7 @@ export class SharedRunner implements StepRunner {
   }
 
   release(definition: Definition): Promise<void> {
-    return this.#change(async () => {
+    return this.#changes.run(async () => {
       const users = this.#users.get(definition.id) ?? 0;
       if (users > 1) this.#users.set(definition.id, users - 1);
       else if (this.#users.delete(definition.id)) await this.#runner.release(definition);
@@ -34,12 +35,5 @@ export class SharedRunner implements StepRunner {
 
   migrate(...migration: Parameters<StepRunner['migrate']>) {
     return this.#runner.migrate(...migration);
-  }
-
-  #change<T>(act: () => Promise<T>): Promise<T> {
-    const done = this.#changes.then(act);
-    // The one who asked has the error.
-    this.#changes = done.catch(() => {});
-    return done;
   }
 }

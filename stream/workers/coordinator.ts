@@ -7,6 +7,7 @@ import { Cell, valueIn } from '../broker/cell.js';
 import type { Definition } from '../definition/definition.js';
 import { planUpgrade, type UpgradePlan, type UpgradeWords } from '../definition/upgrade-plan.js';
 import type { NewRecord } from '../log/record-log.js';
+import { Serial } from '../run/serial.js';
 import type { ApplicationStatus, Upgrading } from '../run/status.js';
 import type { Target } from '../sinks/open-sink.js';
 import type { Sink } from '../sinks/sink.js';
@@ -91,9 +92,9 @@ export class Coordinator {
   #watching: { close(): void } | undefined;
   /** Called when a partition or the version has changed. */
   #onChange: (() => void) | undefined;
-  #changes: Promise<unknown> = Promise.resolve();
+  readonly #changes = new Serial();
   #upgrading: Upgrading | undefined;
-  #storing: Promise<void> = Promise.resolve();
+  readonly #storing = new Serial();
   #isClosed = false;
   #reject!: (error: unknown) => void;
   /** Rejects when this coordinator cannot go on. */
@@ -197,7 +198,7 @@ export class Coordinator {
    * @throws Error that says why it is refused, or has failed (rejects)
    */
   upgrade(definition: Definition, words: UpgradeWords = {}, signal?: AbortSignal): Promise<UpgradePlan> {
-    return this.#change(async () => {
+    return this.#changes.run(async () => {
       const published = await this.#published(definition);
       const plan = planUpgrade(this.#definition, published, words);
       if (plan.refusals.length > 0) throw new Error(plan.refusals.join(' '));
@@ -300,9 +301,7 @@ export class Coordinator {
 
   /** Stores how far sources and sinks have come, one after the other. @throws FencedError (rejects) */
   #store(): Promise<void> {
-    const done = this.#storing.then(() => this.#storeNow());
-    this.#storing = done.catch(() => {});
-    return done;
+    return this.#storing.run(() => this.#storeNow());
   }
 
   async #storeNow(): Promise<void> {
@@ -475,18 +474,11 @@ export class Coordinator {
   }
 
   async #published(definition: Definition): Promise<Definition> {
-    const known = definition.id === this.#definition.id ? this.#definition : undefined;
-    return known ?? this.#options.versions.publish(definition);
+    if (definition.id === this.#definition.id) return this.#definition;
+    return this.#options.versions.publish(definition);
   }
 
   #insist<T>(ask: () => Promise<T>): Promise<T> {
     return insist(this.#options.broker, this.#isOver, ask);
-  }
-
-  #change<T>(act: () => Promise<T>): Promise<T> {
-    const done = this.#changes.then(act);
-    // The one who asked has the error. The next change begins whatever came of this one.
-    this.#changes = done.catch(() => {});
-    return done;
   }
 }
