@@ -1,6 +1,6 @@
 /**
- * What the workers of an application share, at a broker: streams of messages, keys that are changed by compare-and-set, and
- * objects. Every operation may fail while the broker is away, and then it is not known whether it was done.
+ * The part of a broker that the workers of an application share: streams of messages, keys that are changed by
+ * compare-and-set, and objects. Every operation may fail while the broker is away, and then it is not known whether it was done.
  */
 export interface Broker {
   /** The most bytes of a message. */
@@ -28,7 +28,7 @@ export interface Broker {
    */
   write(key: string, value: Uint8Array, revision: number): Promise<void>;
   forget(key: string): Promise<void>;
-  /** Tells of each key that there is, and then of each change, in order. Of a key that is forgotten it does not tell. */
+  /** Tells of each key that there is, and then of each change, in order. It does not tell of keys that are forgotten. */
   watch(changed: (key: string, entry: Entry) => void): Promise<{ close(): void }>;
   put(name: string, bytes: Uint8Array): Promise<void>;
   get(name: string): Promise<Uint8Array | undefined>;
@@ -66,6 +66,15 @@ export class ConflictError extends Error {}
 
 /** Another process has taken over what this one did. */
 export class FencedError extends Error {}
+
+/** Deletes the objects that begin with this, except one. It never rejects: the next call deletes those that are left. */
+export async function tidy(broker: Broker, prefix: string, kept: string | undefined): Promise<void> {
+  try {
+    for (const name of await broker.names(prefix)) if (name !== kept) await broker.delete(name);
+  } catch {
+    // The broker is away.
+  }
+}
 
 /** Gives messages as they come, from a sequence on, until `isOver` says that nobody waits any more. */
 export async function* messagesFrom(

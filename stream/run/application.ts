@@ -154,7 +154,7 @@ export class Application {
     this.#previous = previous;
     this.#definitions.set(definition.id, definition);
     this.#flow = new Flow({ ...checkpoint, version: versionOf(definition) });
-    // The one who runs the application hears of it; until then nobody has to.
+    // The one who runs the application waits for this later. Until then it must not count as unhandled.
     this.failed.catch(() => {});
   }
 
@@ -279,7 +279,7 @@ export class Application {
       if (log.end > from) this.#replays.set(source, log.end);
     }
     await this.#openSinks(this.#definition, marks);
-    // After a kill, what sinks had before the application began is none of its outputs, and all that comes after is.
+    // After a kill, these marks tell the outputs of this application from older contents of the sinks.
     if (isFirst) await this.#options.checkpoints.store({ ...checkpoint, marks: this.#marks() });
     for (const reader of this.#readers.values()) reader.wake();
     for (const source of Object.keys(sources)) await this.#openSource(source, cut.get(source) ?? 0);

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { deserialize, serialize } from 'node:v8';
 import type { Clock } from '../../link/machine/timer.js';
 import { invariant } from '../../proto/errors.js';
-import { type Broker, type Entry, FencedError, insist } from '../broker/broker.js';
+import { type Broker, type Entry, FencedError, insist, tidy } from '../broker/broker.js';
 import { Cell, valueIn } from '../broker/cell.js';
 import type { Definition } from '../definition/definition.js';
 import { planUpgrade, type UpgradePlan, type UpgradeWords } from '../definition/upgrade-plan.js';
@@ -72,7 +72,7 @@ interface Seen {
 
 /**
  * Coordinates the workers of an application: it has the sources and the sinks, says which worker has which partition, and
- * commits upgrades. What it knows is at the broker, so another one can take over at any moment.
+ * commits upgrades. All that it knows is at the broker, so another one can take over at any moment.
  */
 export class Coordinator {
   readonly #options: CoordinatorOptions;
@@ -138,7 +138,7 @@ export class Coordinator {
     this.#options = options;
     this.#lease = lease;
     this.#application = new Cell(options.broker, APPLICATION, this.#isOver);
-    // The one who runs it hears of it; until then nobody has to.
+    // The one who runs it waits for this later. Until then it must not count as unhandled.
     this.failed.catch(() => {});
     lease.lost.catch(this.#fail);
   }
@@ -264,6 +264,8 @@ export class Coordinator {
     );
     this.#deliveries.done.catch(this.#fail);
     await this.#store();
+    // Coordinators before may have left objects. Since this one has stored, none of them can name one any more.
+    await this.#storing.run(() => tidy(broker, 'front.', this.#front?.object));
     for (const source of Object.keys(this.#definition.sources)) await this.#openSource(source);
     this.#assignLater();
     const storeLater = (): void =>
@@ -320,6 +322,7 @@ export class Coordinator {
         throw new FencedError('another coordinator has taken over');
       return record?.object === object ? undefined : { coordinator, read, delivered, object };
     });
+    // One that stays is deleted by the next coordinator.
     if (before !== undefined) await broker.delete(before).catch(() => {});
   }
 
@@ -448,7 +451,7 @@ export class Coordinator {
       else {
         if (record.beat >= 0) log(`worker ${id} is silent: its partitions go to others`);
         this.#workers.delete(id);
-        // It says that it lives again, if it does.
+        // A worker that lives writes it again. One that stays is forgotten by the next coordinator.
         broker.forget(workerKey(id)).catch(() => {});
       }
     }

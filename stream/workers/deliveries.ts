@@ -37,8 +37,6 @@ export class Deliveries {
     this.#delivered = before?.delivered ?? 0;
     this.#marks = new Map(before?.marks);
     this.done = this.#deliverAll();
-    // The coordinator waits for it, too.
-    this.done.catch(() => {});
   }
 
   get state(): DeliveredState {

@@ -69,6 +69,7 @@ export class Lease {
     this.#cell = cell;
     this.term = term;
     this.#renewed = renewed;
+    // The coordinator waits for this as soon as it is made.
     this.lost.catch(() => {});
     options.clock.after(RENEW_MS, () => void this.#renew());
   }
@@ -83,6 +84,7 @@ export class Lease {
   /** Lets another coordinator begin at once. It never rejects. */
   async release(): Promise<void> {
     const cell = new Cell<CoordinatorRecord>(this.#options.broker, COORDINATOR, () => true);
+    // Where it fails, the next coordinator waits until the lease has lapsed.
     await cell
       .change((record) =>
         record?.term === this.term && record.beat >= 0 ? { ...record, beat: -1 } : undefined,

@@ -3,7 +3,7 @@ import { deserialize, serialize } from 'node:v8';
 import type { Clock } from '../../link/machine/timer.js';
 import { messageOf } from '../../proto/errors.js';
 import { Appender } from '../broker/appender.js';
-import { type Broker, FencedError, insist } from '../broker/broker.js';
+import { type Broker, FencedError, insist, tidy } from '../broker/broker.js';
 import { Cell } from '../broker/cell.js';
 import type { Definition } from '../definition/definition.js';
 import { Application, type StoredCheckpoint } from '../run/application.js';
@@ -110,7 +110,8 @@ export class Partition {
     const from = Math.min(...[...(checkpoint?.marks.values() ?? [])].map(Number));
     const since = Number.isFinite(from) ? from : 0;
     const outputs = await PartitionOutputs.open(broker, partition, this.#appender, since, this.#isOver);
-    await this.#tidy(name);
+    // Owners before may have left checkpoints.
+    await tidy(broker, `checkpoint.${partition}.`, name);
     const opened = await Application.open(
       {
         checkpoints: { latest: async () => checkpoint, store: (stored) => this.#store(stored) },
@@ -179,7 +180,7 @@ export class Partition {
     this.#isClosed = true;
     this.#upgrading?.decide?.(CLOSED);
     this.#upgrading?.stop.abort(CLOSED);
-    // What it still does there must not come after the next owner is chosen. Its error went to the one who opened it.
+    // An open that is under way must not write after the next owner is chosen. Its error went to the one who opened it.
     await this.#opening?.catch(() => {});
     this.#appender?.close();
     const application = this.#application;
@@ -215,17 +216,6 @@ export class Partition {
     return { ...stored, definition: await definition(stored.definition) };
   }
 
-  /** Deletes checkpoints that owners before have left. */
-  async #tidy(kept: string | undefined): Promise<void> {
-    const { broker, partition } = this.#options;
-    try {
-      const names = await broker.names(`checkpoint.${partition}.`);
-      for (const name of names) if (name !== kept) await broker.delete(name);
-    } catch {
-      // The next owner does it.
-    }
-  }
-
   /** Stores a checkpoint. @throws Error where another one owns the partition, or the upgrade is given up (rejects) */
   async #store(checkpoint: StoredCheckpoint): Promise<void> {
     const { broker, partition } = this.#options;
@@ -247,8 +237,9 @@ export class Partition {
     });
     if (upgrading) await this.#decision(upgrading);
     this.#checkpoint = name;
+    // One that stays is deleted by the next owner.
     if (before !== undefined) await broker.delete(before).catch(() => {});
-    // No later owner looks for outputs before the marks, and the sinks have what was delivered.
+    // No later owner looks for outputs before the marks, and the sinks have all that was delivered. The next checkpoint trims again.
     const done = Math.min(this.#options.front()?.delivered ?? 0, ...[...rest.marks.values()].map(Number));
     if (done > 0) await broker.trim(OUTPUTS, partition, done + 1).catch(() => {});
   }

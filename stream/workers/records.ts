@@ -28,7 +28,7 @@ export interface OpenUpgrade {
 export interface PartitionRecord {
   /** It grows with each owner. */
   readonly term: number;
-  /** Who owns it: a worker, and after a space what tells its terms apart. */
+  /** The name of the worker, a space, and an id of its own for each time that the worker takes the partition. */
   readonly owner: string;
   /** The name of the object with its last checkpoint. */
   readonly checkpoint?: string;
@@ -52,7 +52,7 @@ export interface CoordinatorRecord {
   readonly beat: number;
 }
 
-/** How far the coordinator has come: what lies before can be deleted. */
+/** How far the coordinator has come: all before can be deleted. */
 export interface FrontRecord {
   readonly coordinator: number;
   /** By source and partition, the sequence of the last record whose position is stored. */
@@ -63,7 +63,7 @@ export interface FrontRecord {
   readonly object: string;
 }
 
-/** What a worker says of itself, again and again. */
+/** The report of a worker on itself, which it writes again and again. */
 export interface WorkerRecord {
   readonly id: string;
   /** It grows. -1: the worker has ended. */

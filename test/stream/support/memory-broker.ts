@@ -15,7 +15,7 @@ interface Stream {
   readonly ever: Message[];
 }
 
-/** What a broker has on its disk. It is reached through `for`, by one process each. */
+/** The disk of a broker. Each process reaches it through `for`. */
 export class MemoryBroker {
   readonly #world: World;
   readonly streams = new Map<string, Stream>();
@@ -143,7 +143,7 @@ export class MemoryBroker {
   ): Following {
     let at = from;
     let seen = 0;
-    // What has arrived in the process.
+    // Messages up to `seen` have arrived in the process.
     const arrive = () =>
       void this.#world.later(process, () => {
         seen = this.#stream(name).last;
