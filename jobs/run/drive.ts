@@ -1,5 +1,5 @@
 import { monotonicNow } from '../../link/machine/clock.js';
-import { isSilence, readLog } from '../../pool/engines/engine.js';
+import { isSilence, onlySilent, readLog } from '../../pool/engines/engine.js';
 import { poolAddress } from '../../pool/file/pool-address.js';
 import { type Pool, readPool } from '../../pool/file/pool-file.js';
 import { FarlightError } from '../../proto/errors.js';
@@ -178,10 +178,4 @@ export class JobDriver {
     this.#seen.set(what, since);
     return now - since;
   }
-}
-
-/** Undefined where the engine does not answer: the next pass asks it again. */
-function onlySilent(error: unknown): undefined {
-  if (!isSilence(error)) throw error;
-  return undefined;
 }

@@ -148,6 +148,12 @@ export function isSilence(error: unknown): boolean {
   return error instanceof FarlightError && error.code === 'UNREACHABLE';
 }
 
+/** For a question that is asked again later: undefined where the engine does not answer. @throws any other error. */
+export function onlySilent(error: unknown): undefined {
+  if (!isSilence(error)) throw error;
+  return undefined;
+}
+
 /** The logs of an engine whose jobs write them to a file. */
 export async function readLog(log: string): Promise<string> {
   try {

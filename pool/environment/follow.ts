@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { monotonicNow } from '../../link/machine/clock.js';
 import { pause } from '../../link/machine/timer.js';
 import { codeOf, FarlightError } from '../../proto/errors.js';
-import { type Engine, isSilence, type JobStatus } from '../engines/engine.js';
+import { type Engine, type JobStatus, onlySilent } from '../engines/engine.js';
 import { type CommandEnd, readEnd } from './command-end.js';
 
 export type OutputName = 'stdout' | 'stderr';
@@ -50,7 +50,7 @@ export async function followCommand(options: FollowOptions): Promise<number> {
         await engine.cancel(id);
       }
       if (monotonicNow() >= askAt) {
-        const status = await statusOf(engine, id);
+        const status = await engine.status(id).catch(onlySilent);
         if (status?.phase === 'ended') return await ended(status, output, end ?? readEnd(exchange));
         const isEnding = end !== undefined || isCancelled;
         askAt = monotonicNow() + (isEnding ? ASK_MS.ending : engine.isHere ? ASK_MS.here : ASK_MS.elsewhere);
@@ -80,16 +80,6 @@ async function ended(
 
 function lost(why: string): FarlightError {
   return new FarlightError('DISCONNECTED', `the job of the command was over before the command: ${why}`);
-}
-
-/** Undefined where the engine does not answer now. */
-async function statusOf(engine: Engine, id: string): Promise<JobStatus | undefined> {
-  try {
-    return await engine.status(id);
-  } catch (error) {
-    if (!isSilence(error)) throw error;
-    return undefined;
-  }
 }
 
 /** The files with a command's output, read as they grow. */

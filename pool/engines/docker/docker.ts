@@ -11,6 +11,7 @@ import {
   type JobDescription,
   type JobStatus,
   type ListedJob,
+  onlySilent,
 } from '../engine.js';
 import { cancelInProcess } from '../run-command.js';
 import { type DockerAnswer, DockerApi, type DockerCall } from './docker-api.js';
@@ -61,9 +62,7 @@ export class DockerEngine implements Engine {
     const name = `${job.name}.${randomBytes(6).toString('hex')}`;
     const id = await patiently(() => this.#create(job, name));
     // From here on the job is submitted: whoever asks for its status has it start in its turn.
-    await this.#startInTurn(id, job.name).catch((error) => {
-      if (!isSilence(error)) throw error;
-    });
+    await this.#startInTurn(id, job.name).catch(onlySilent);
     return id;
   }
 
