@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, openSync, rmSync, symlinkSync } fro
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { killed } from '../machine/processes.js';
 import { CLI, REPOSITORY } from '../repository.js';
 import { whyCannot } from './why-cannot.js';
 
@@ -80,9 +81,7 @@ export class DockerSite {
   }
 
   async close(): Promise<void> {
-    const closed = new Promise((resolve) => this.#main.once('close', resolve));
-    this.#main.kill('SIGKILL');
-    await closed;
+    await killed(this.#main);
     rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 });
   }
 

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { freePort } from '../machine/free-port.js';
+import { killed } from '../machine/processes.js';
 import { CLI, REPOSITORY } from '../repository.js';
 import { emptyRoot, OWN_PROGRAMS } from './docker-site.js';
 import { whyCannot } from './why-cannot.js';
@@ -123,9 +124,7 @@ export class KubernetesCluster {
   }
 
   async close(): Promise<void> {
-    const closed = new Promise((resolve) => this.#main.once('close', resolve));
-    this.#main.kill('SIGKILL');
-    await closed;
+    await killed(this.#main);
     rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 });
   }
 }

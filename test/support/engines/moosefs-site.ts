@@ -2,6 +2,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { killed } from '../machine/processes.js';
 import { whyCannot } from './why-cannot.js';
 
 /** A real MooseFS needs these programs, FUSE, and root, to mount it. */
@@ -86,12 +87,7 @@ export class MooseFsSite {
 
   async close(): Promise<void> {
     for (const mount of this.mounts) execFileSync('umount', ['--lazy', mount]);
-    for (const child of [...this.#clients, this.#network]) {
-      if (child.exitCode !== null || child.signalCode !== null) continue;
-      const closed = new Promise((resolve) => child.once('close', resolve));
-      child.kill('SIGKILL');
-      await closed;
-    }
+    for (const child of [...this.#clients, this.#network]) await killed(child);
     rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 });
   }
 }

@@ -13,6 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from '../machine/free-port.js';
+import { killed } from '../machine/processes.js';
 import { whyCannot } from './why-cannot.js';
 
 /** A real Slurm needs these programs, and root, to give each node a name of its own. */
@@ -134,9 +135,7 @@ export class SlurmSite {
   }
 
   async close(): Promise<void> {
-    const closed = new Promise((resolve) => this.#main.once('close', resolve));
-    this.#main.kill('SIGKILL');
-    await closed;
+    await killed(this.#main);
     rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 });
   }
 }

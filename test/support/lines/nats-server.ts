@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { connect } from 'node:net';
 import { freePort } from '../machine/free-port.js';
+import { killed, listening } from '../machine/processes.js';
 
 /** Whether this machine has the server. */
 export const HAS_NATS = spawnSync('nats-server', ['--version']).status === 0;
@@ -31,25 +31,12 @@ export class NatsServer {
   async start(): Promise<void> {
     const args = ['-js', '-sd', this.#folder, '-a', '127.0.0.1', '-p', String(this.#port), ...this.#more];
     this.#process = spawn('nats-server', args, { stdio: 'ignore' });
-    while (!(await canConnect(this.#port))) await new Promise((resolve) => setTimeout(resolve, 20));
+    await listening(this.#process, this.#port);
   }
 
   async kill(): Promise<void> {
     const child = this.#process;
     this.#process = undefined;
-    if (!child || child.exitCode !== null) return;
-    const ended = new Promise((resolve) => child.once('exit', resolve));
-    child.kill('SIGKILL');
-    await ended;
+    if (child) await killed(child);
   }
-}
-
-function canConnect(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', () => resolve(false));
-  });
 }

@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
 import { join } from 'node:path';
 import { freePort } from '../machine/free-port.js';
+import { listening } from '../machine/processes.js';
 import type { Pair } from '../trust/trust.js';
 
 /** A proxy that people have in front of their servers, with the lines of configuration that docs/operations.md shows. */
@@ -116,9 +116,8 @@ export class RealProxy {
     const child = spawn(kind.program ?? '', kind.configure(folder, { port, ...setting }), {
       stdio: 'ignore',
     });
-    const proxy = new RealProxy(port, child);
-    await proxy.#listening();
-    return proxy;
+    await listening(child, port);
+    return new RealProxy(port, child);
   }
 
   private constructor(port: number, child: ChildProcess) {
@@ -135,18 +134,5 @@ export class RealProxy {
     if (this.#child.exitCode !== null) return;
     this.#child.kill('SIGTERM');
     await once(this.#child, 'exit');
-  }
-
-  async #listening(): Promise<void> {
-    for (;;) {
-      if (this.#child.exitCode !== null) throw new Error('the proxy ended');
-      const socket = connect(this.port, '127.0.0.1');
-      const there = await new Promise<boolean>((resolve) => {
-        socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
-      });
-      socket.destroy();
-      if (there) return;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
   }
 }
