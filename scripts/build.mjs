@@ -14,7 +14,7 @@ const require = createRequire(import.meta.url);
 const tsc = join(dirname(require.resolve('typescript/package.json')), 'bin', 'tsc');
 
 rmSync(join(root, 'dist'), { recursive: true, force: true });
-// What runs in pages is checked with a page's globals, and what both share is written anew without them.
+// The modules of pages are checked with a page's globals. Those that Node shares are written anew without these.
 for (const project of ['tsconfig.browser.json', 'tsconfig.json']) {
   const { status } = spawnSync(process.execPath, [tsc, '-p', project], { cwd: root, stdio: 'inherit' });
   if (status !== 0) process.exit(status ?? 1);
@@ -62,7 +62,7 @@ const chromium = dirname(dirname(require.resolve('@sparticuz/chromium')));
 const { version } = JSON.parse(readFileSync(join(chromium, 'package.json'), 'utf8'));
 const target = join(root, 'dist/server/swiftshader');
 cpSync(join(chromium, 'bin/swiftshader.tar.br'), join(target, `swiftshader-${version}.tar.br`));
-// What comes out of it is loaded into executors only where it is what it was here.
+// Executors load the files of this archive only where their hashes are the same as here.
 const { FILES } = await import('../dist/server/gpu/software-gpu.js');
 const { readTar } = await import('../dist/server/gpu/tar.js');
 const archive = brotliDecompressSync(readFileSync(join(chromium, 'bin/swiftshader.tar.br')));

@@ -85,7 +85,7 @@ const definitionsBeside = {
   },
 };
 
-/** What a package in a bundle is, with its licence. */
+/** The name and version of a package in a bundle, with its licence. */
 function notice(folder) {
   const { name, version, license } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
   const file = readdirSync(folder).find((each) => /^licen[cs]e/i.test(each));

@@ -182,7 +182,7 @@ const STRANGERS = [
   ...['client', 'link', 'proto', 'server'].map((room) => [room, 'testing']),
 ];
 
-/** What is a host's own. */
+/** The rooms of a host. */
 function ofHost() {
   const rooms = ['contents', 'daemon', 'executor', 'gpu', 'observatory', 'page', 'profiles'];
   return rooms.map((room) => `server/${room}`);
@@ -253,7 +253,7 @@ function isSource(path) {
   return ROOMS.includes(path.split('/')[0]) && /\.(ts|js)$/.test(path) && !path.startsWith('proto/gen/');
 }
 
-/** What a module imports from the rooms, with types, `export … from` and `import()`. */
+/** The imports of a module from the rooms, with types, `export … from` and `import()`. */
 function importsOf(path, files) {
   const found = new Set();
   for (const [, target] of files.get(path).matchAll(/(?:\bfrom|\bimport\(?)\s*'(\.{1,2}\/[^']+)'/g)) {

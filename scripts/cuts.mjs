@@ -9,7 +9,7 @@ const { values } = parseArgs({
   options: {
     count: { type: 'string', default: '500' },
     seed: { type: 'string', default: '1' },
-    // What the connections go through that are cut: nothing, or `nginx`, in front of that and behind it in turn.
+    // The proxy on the way: none, or `nginx`. Connections are cut in front of it and behind it in turn.
     through: { type: 'string', default: '' },
   },
 });

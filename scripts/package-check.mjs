@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const [keep] = process.argv.slice(2);
 const folder = keep ? resolve(keep) : mkdtempSync(join(tmpdir(), 'farlight-pack-'));
-/** What belongs to the repository alone. */
+/** The files that belong to the repository alone. */
 const UNWANTED =
   /^(test|bench|examples|scripts|client|server|cli|link|page|shard|testing|infer|pool|jobs|stream)\/|\.(test|spec)\.|\.map$/;
 const WANTED = [

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const lock = `${root}package-lock.json`;
 const installed = `${root}node_modules/.package-lock.json`;
-/** What scripts/build.mjs writes last. */
+/** The file that scripts/build.mjs writes last. */
 const built = `${root}dist/server/swiftshader/LICENSE-APACHE-2.0`;
 /** The folders that the build reads. */
 const SOURCES = [...JSON.parse(readFileSync(`${root}tsconfig.json`, 'utf8')).include, 'scripts'];

@@ -102,7 +102,7 @@ function programsAhead({ line, pool, held }: PoolView): { ahead: Ticket[]; why: 
   return { ahead, why: inLine(ahead.length) };
 }
 
-/** The programs ahead want more hosts than those that were started for them already. */
+/** A program's situation. The wants of the programs ahead are without the hosts that were started for them already. */
 function situationOf(view: PoolView, want: Want, ahead: readonly Ticket[]): Situation {
   const started = (id: string) =>
     view.slots.filter((slot) => view.allocation(slot).facts.claimedBy?.ticket === id).length;

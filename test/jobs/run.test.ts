@@ -417,7 +417,7 @@ describe.skipIf(whyNoDocker !== undefined)(`on a Docker${whyNoDocker ? ` (${whyN
       mounts: [...docker.mounts, '/etc', REPOSITORY],
     };
     const { XDG_CONFIG_HOME = '', XDG_STATE_HOME = '' } = process.env;
-    // What a program in a container needs to have others started.
+    // A program in a container needs these to have others started.
     const asks = [XDG_CONFIG_HOME, XDG_STATE_HOME, docker.socket];
     site.pool(
       'docker',

@@ -70,7 +70,7 @@ describe.skipIf(whyNoCluster !== undefined)(
       const site = new JobSite({});
       try {
         const { XDG_CONFIG_HOME = '', XDG_STATE_HOME = '' } = process.env;
-        // What a program in a Pod needs to have others started.
+        // A program in a Pod needs these variables to have others started.
         const cpu = `{ environment: { XDG_CONFIG_HOME: ${XDG_CONFIG_HOME}, XDG_STATE_HOME: ${XDG_STATE_HOME}, PATH: "/usr/bin:/bin", KUBECONFIG: ${cluster.kubeconfig} }, GPU }`;
         const asks = [XDG_CONFIG_HOME, XDG_STATE_HOME, cluster.kubeconfig];
         const yaml = cluster.pool(`cpu: ${cpu}\ngpu: { adapter: software, GPU }\n`);

@@ -6,13 +6,13 @@ import type { HostTrust } from '../host-trust.js';
 import type { LocalUser } from '../local-users.js';
 import type { Newcomers } from './newcomers.js';
 
-/** Who may use an HTTP server. */
+/** An HTTP server's rules for its clients. */
 export interface HttpTrust<Client> extends Pick<HostTrust, 'users' | 'tokens'> {
   /** @throws FarlightError UNAUTHORIZED, whose sentence is for the client. */
   admit(token: string | undefined, peer: Peer): Client;
 }
 
-/** The clients of an HTTP server, by their tokens, or where it asks for none by the users of this machine. */
+/** Knows the clients of an HTTP server by their tokens. Where it asks for none, they are users of this machine. */
 export class HttpClients<Client> {
   readonly #trust: HttpTrust<Client>;
   readonly #newcomers: Newcomers;

@@ -18,7 +18,7 @@ export interface CutHost {
   close(): Promise<void>;
 }
 
-/** What connections go through that are cut. */
+/** A line whose connections are cut. */
 export interface Cuttable {
   readonly name: string;
   readonly missing: boolean;

@@ -2,7 +2,7 @@
 export interface Block {
   /** `FILE:LINE` of its first line of text. */
   readonly where: string;
-  /** What stands behind the fence. */
+  /** The word behind the fence. */
   readonly language: string;
   readonly lines: readonly string[];
 }

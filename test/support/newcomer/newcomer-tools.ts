@@ -52,7 +52,7 @@ export class MachineElsewhere {
     return /ready: (\S+)/.exec(this.#printed.stdout)?.[1] ?? '';
   }
 
-  /** What tells the stand-in for ssh where its ports are. */
+  /** The variables by which the stand-in for ssh finds this machine's ports. */
   get variables(): NodeJS.ProcessEnv {
     const [, port] = /dashboard: http:\/\/127\.0\.0\.1:(\d+)/.exec(this.#printed.stdout) ?? [];
     const machine = { name: MachineElsewhere.NAME, ports: { 7071: Number(port) } };

@@ -39,7 +39,7 @@ const APP = `
   device.destroy();
 `;
 
-/** What shortens commands that would take minutes: one short file of tests, and few random programs. */
+/** The variables that shorten commands of minutes: one short file of tests, and few random programs. */
 const SHORTENED: readonly [RegExp, NodeJS.ProcessEnv][] = [
   [/^npm test\b/, { FARLIGHT_TESTS: 'test/wire/packet.test.ts' }],
   [/^npm run properties\b/, { FARLIGHT_PROPERTY_MOST: '4' }],
@@ -48,7 +48,7 @@ const SHORTENED: readonly [RegExp, NodeJS.ProcessEnv][] = [
 /** Commands that go on until the next one of them. */
 const SERVES = /^(farlight (serve|infer(?! check)|pool serve)|podman run)\b/;
 
-/** What a person would fill in. */
+/** The places that a person fills in. */
 const PLACEHOLDER = /\b(HOST|TOKEN|URL|NAME|FILE|FOLDER|ADDRESS|PATH|SIZE)\b(?!=)|\.\.\.(?!\/)|\b192\.0\.2\./;
 
 /**
@@ -62,7 +62,7 @@ export class Newcomer {
   readonly clone: string;
   readonly #port: number;
   readonly #suite: NodeJS.ProcessEnv;
-  /** What the clone had when it was installed. */
+  /** The paths in the clone when it was installed. */
   #made: ReadonlySet<string> = new Set();
   #server: ChildProcess | undefined;
   #tunnel: { readonly ssh: ChildProcess; readonly machine: MachineElsewhere } | undefined;
@@ -207,7 +207,7 @@ export class Newcomer {
   }
 
   async #run(command: string): Promise<string> {
-    // What security.md has somebody keep in a file.
+    // security.md has a person keep the address in this file.
     writeFileSync(join(this.#home, '.config/farlight/gpu-box'), this.#address);
     const script = `set -e; . "$HOME/variables"; cd "$(cat "$HOME/folder")"\n${command}\nexport -p > "$HOME/variables"; pwd > "$HOME/folder"`;
     const shortened = SHORTENED.filter(([which]) => which.test(command)).map(([, variables]) => variables);
@@ -219,7 +219,7 @@ export class Newcomer {
     return stdout;
   }
 
-  /** What is shown once is kept. */
+  /** Keeps the token, which is shown once. */
   #heard(text: string): void {
     this.#token = /flt_[\w-]{20,}/.exec(text)?.[0] ?? this.#token;
   }

@@ -17,7 +17,7 @@ export function isRecipe(command: string): boolean {
   return [...recipes.values()].some((section) => COMMAND.exec(section)?.[0].includes(`\n${command}\n`));
 }
 
-/** What a recipe has `farlight run` do with node. */
+/** The arguments of node in a recipe's `farlight run`. */
 export function recipeCommand(library: string): string[] {
   const [, args] = COMMAND.exec(recipes.get(library) ?? '') ?? [];
   if (!args) throw new Error(`docs/recipes.md has no command for ${library}`);
