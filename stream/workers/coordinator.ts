@@ -1,8 +1,6 @@
-import { randomUUID } from 'node:crypto';
-import { deserialize, serialize } from 'node:v8';
 import type { Clock } from '../../link/machine/timer.js';
 import { invariant } from '../../proto/errors.js';
-import { type Broker, type Entry, FencedError, insist, tidy } from '../broker/broker.js';
+import { type Broker, type Entry, FencedError, insist } from '../broker/broker.js';
 import { Cell, valueIn } from '../broker/cell.js';
 import type { Definition } from '../definition/definition.js';
 import { planUpgrade, type UpgradePlan, type UpgradeWords } from '../definition/upgrade-plan.js';
@@ -13,8 +11,9 @@ import type { Target } from '../sinks/open-sink.js';
 import type { Sink } from '../sinks/sink.js';
 import type { Feed, Source } from '../sources/source.js';
 import { assign } from './assignment.js';
-import { type DeliveredState, Deliveries } from './deliveries.js';
-import { Intake, type ReadState } from './intake.js';
+import { Deliveries } from './deliveries.js';
+import { FrontStore } from './front-store.js';
+import { Intake } from './intake.js';
 import { Lease } from './lease.js';
 import { withoutOpen } from './partition.js';
 import {
@@ -22,8 +21,6 @@ import {
   type ApplicationRecord,
   ASSIGNMENT,
   type AssignmentRecord,
-  FRONT,
-  type FrontRecord,
   OUTPUTS,
   type PartitionRecord,
   recordsOf,
@@ -48,11 +45,6 @@ export interface CoordinatorOptions {
   openSource(name: string, definition: Definition, feed: Feed): Promise<Source>;
   openSink(target: Target, mark: unknown): Promise<Sink>;
   log(message: string): void;
-}
-
-/** The object of a `FrontRecord`. */
-interface StoredFront extends DeliveredState {
-  readonly sources: ReadonlyMap<string, ReadState>;
 }
 
 /** A worker that says nothing for so long is taken for dead, in milliseconds. */
@@ -82,10 +74,8 @@ export class Coordinator {
   #definition!: Definition;
   readonly #intakes = new Map<string, Intake>();
   readonly #sources = new Map<string, Source>();
-  /** State of sources of the coordinator before, until they are opened. */
-  #before: StoredFront | undefined;
   #deliveries!: Deliveries;
-  #front: FrontRecord | undefined;
+  #front!: FrontStore;
   readonly #partitions: PartitionRecord[] = [];
   readonly #workers = new Map<string, Seen>();
   #assigned: readonly string[] = [];
@@ -94,7 +84,6 @@ export class Coordinator {
   #onChange: (() => void) | undefined;
   readonly #changes = new Serial();
   #upgrading: Upgrading | undefined;
-  readonly #storing = new Serial();
   #isClosed = false;
   #reject!: (error: unknown) => void;
   /** Rejects when this coordinator cannot go on. */
@@ -250,7 +239,7 @@ export class Coordinator {
     await this.#begin(first);
     this.#definition = await versions.read(this.#record.definition);
     this.#watching = await this.#insist(() => broker.watch((key, entry) => this.#changed(key, entry)));
-    await this.#loadFront();
+    this.#front = await FrontStore.load(broker, this.#lease.term, this.#isOver);
     for (const source of Object.keys(this.#definition.sources)) await this.#openIntake(source);
     this.#deliveries = new Deliveries(
       {
@@ -260,12 +249,11 @@ export class Coordinator {
         mayWrite: () => this.#lease.held(),
         isOver: this.#isOver,
       },
-      this.#before,
+      this.#front.before,
     );
     this.#deliveries.done.catch(this.#fail);
     await this.#store();
-    // Coordinators before may have left objects. Since this one has stored, none of them can name one any more.
-    await this.#storing.run(() => tidy(broker, 'front.', this.#front?.object));
+    await this.#front.tidy();
     for (const source of Object.keys(this.#definition.sources)) await this.#openSource(source);
     this.#assignLater();
     const storeLater = (): void =>
@@ -292,44 +280,18 @@ export class Coordinator {
     });
   }
 
-  async #loadFront(): Promise<void> {
-    const { broker } = this.#options;
-    const cell = new Cell<FrontRecord>(broker, FRONT, this.#isOver);
-    this.#front = await cell.read();
-    const { object } = this.#front ?? {};
-    const bytes = object && (await this.#insist(() => broker.get(object)));
-    if (bytes) this.#before = deserialize(bytes) as StoredFront;
-  }
-
-  /** Stores how far sources and sinks have come, one after the other. @throws FencedError (rejects) */
+  /** Stores how far sources and sinks have come. @throws FencedError (rejects) */
   #store(): Promise<void> {
-    return this.#storing.run(() => this.#storeNow());
-  }
-
-  async #storeNow(): Promise<void> {
-    const { broker } = this.#options;
-    const { term: coordinator } = this.#lease;
-    const sources = new Map([...this.#intakes].map(([name, intake]) => [name, intake.state]));
-    const { delivered, marks } = this.#deliveries.state;
-    const object = `front.${coordinator}.${randomUUID()}`;
-    const bytes = serialize({ sources, delivered, marks } satisfies StoredFront);
-    await this.#insist(() => broker.put(object, bytes));
-    const read = Object.fromEntries([...sources].map(([name, { read }]) => [name, read]));
-    const cell = new Cell<FrontRecord>(broker, FRONT, this.#isOver);
-    const before = this.#front?.object;
-    this.#front = await cell.change((record) => {
-      if (record && record.coordinator > coordinator)
-        throw new FencedError('another coordinator has taken over');
-      return record?.object === object ? undefined : { coordinator, read, delivered, object };
+    return this.#front.store(() => {
+      const sources = new Map([...this.#intakes].map(([name, intake]) => [name, intake.state]));
+      return { sources, ...this.#deliveries.state };
     });
-    // One that stays is deleted by the next coordinator.
-    if (before !== undefined) await broker.delete(before).catch(() => {});
   }
 
   async #openIntake(source: string): Promise<void> {
     if (this.#intakes.has(source)) return;
     const { partitions } = this.#record;
-    const before = this.#before?.sources.get(source);
+    const before = this.#front.before?.sources.get(source);
     const intake = await Intake.open(this.#options.broker, source, partitions, before, this.#isOver);
     this.#intakes.set(source, intake);
   }
