@@ -20,6 +20,7 @@ import { type TrustOptions, trustOptions } from '../options/trust-options.js';
 import { wholeStream } from './check.js';
 import { NatsAccess, type NatsStateFlags } from './nats-options.js';
 import { stateFolderOf } from './state-folder.js';
+import { stopped, stopSignal } from './stop-signal.js';
 import { type HostFlags, StreamHosts } from './stream-hosts.js';
 
 export interface StreamOptions extends LogOptions, TrustOptions, NatsStateFlags, HostFlags {
@@ -50,18 +51,11 @@ export async function runStream(file: string, options: StreamOptions): Promise<v
   leaveOnnxRuntimeUnoptimised();
   quietGrpc();
   const log = await openLog(options);
-  const stop = new AbortController();
-  const end = () => {
-    // A second signal: the person does not want to wait.
-    if (stop.signal.aborted) process.exit(1);
-    stop.abort();
-  };
-  process.on('SIGTERM', end);
-  process.on('SIGINT', end);
+  const stop = stopSignal();
   const hosts = new StreamHosts(options);
   const nats = new NatsAccess(options);
   try {
-    await serve(resolve(file), options, { hosts, nats, log, stop: stop.signal });
+    await serve(resolve(file), options, { hosts, nats, log, stop });
   } finally {
     await nats.close();
     await hosts.close();
@@ -209,13 +203,6 @@ function readyLines(
     ...(id === idOfFile ? [] : [differs]),
   ];
   return `${lines.join('\n')}\n`;
-}
-
-function stopped(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }
 
 async function loadApplication() {

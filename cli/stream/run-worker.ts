@@ -3,6 +3,7 @@ import { quietGrpc } from '../../link/grpc/grpc.js';
 import { leaveOnnxRuntimeUnoptimised } from '../infer/load-with.js';
 import { type LogOptions, openLog } from '../options/log-option.js';
 import { NatsAccess, type NatsStateFlags } from './nats-options.js';
+import { stopped, stopSignal } from './stop-signal.js';
 import { type HostFlags, StreamHosts } from './stream-hosts.js';
 
 export interface WorkerFlags extends LogOptions, NatsStateFlags, HostFlags {
@@ -16,17 +17,7 @@ export async function runWorker(application: string, options: WorkerFlags): Prom
   leaveOnnxRuntimeUnoptimised();
   quietGrpc();
   const log = await openLog(options);
-  const stopped = new Promise<void>((resolve) => {
-    let isStopping = false;
-    const end = () => {
-      // A second signal: the person does not want to wait.
-      if (isStopping) process.exit(1);
-      isStopping = true;
-      resolve();
-    };
-    process.on('SIGTERM', end);
-    process.on('SIGINT', end);
-  });
+  const stop = stopSignal();
   const hosts = new StreamHosts(options);
   const nats = new NatsAccess(options);
   try {
@@ -42,7 +33,7 @@ export async function runWorker(application: string, options: WorkerFlags): Prom
       log: (what) => log.info({ what }, 'stream'),
     });
     process.stdout.write(`farlight stream worker ready: ${application}\n`);
-    await stopped;
+    await stopped(stop);
     await close();
   } finally {
     await nats.close();
