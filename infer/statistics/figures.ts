@@ -1,8 +1,8 @@
+import { bucketsOf, buildInfo, type Figure, Histogram, single, type Value } from '../../page/figures.js';
 import { PARTS } from '../service/request-span.js';
 import type { IndexEntry, InferenceErrorCode, ModelStatistics } from '../service/service.js';
 import type { HostMemoryState, ServiceState } from '../service/state.js';
-import { Histogram, type ModelTotals } from './model-totals.js';
-import { bucketsOf, type Figure, type Value } from './read-metrics.js';
+import type { ModelTotals } from './model-totals.js';
 
 /** All that the figures are read from. */
 export interface Facts {
@@ -33,9 +33,8 @@ function ofModels(name: string, help: string, read: (of: ModelStatistics) => num
   };
 }
 
-function gauge(name: string, help: string, read: (facts: Facts) => number): InferenceFigure {
-  return { name, help, type: 'gauge', values: (facts) => [{ value: read(facts), labels: {} }] };
-}
+const gauge = (name: string, help: string, read: (facts: Facts) => number): InferenceFigure =>
+  single('gauge', name, help, read);
 
 /** A gauge of each model's and function's queue. */
 function ofQueues(
@@ -212,12 +211,7 @@ export const FIGURES: readonly InferenceFigure[] = [
     'Bytes of requests and answers over HTTP that are in memory.',
     ({ bodyBytes }) => bodyBytes,
   ),
-  {
-    name: 'farlight_build_info',
-    help: 'The version of farlight; always 1.',
-    type: 'gauge',
-    values: ({ version }) => [{ value: 1, labels: { version } }],
-  },
+  buildInfo(({ version }) => version),
 ];
 
 /** A figure of each GPU host's memory, by the names of Triton: a host stands for its GPU. */

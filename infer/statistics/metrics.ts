@@ -1,8 +1,8 @@
+import { FigureReader } from '../../page/figures.js';
 import type { InferenceService } from '../service/service.js';
 import type { AnswerCounts } from './answer-counts.js';
 import { type Facts, FIGURES, TRITON_FIGURES } from './figures.js';
 import type { Observatory } from './observatory.js';
-import { FigureReader } from './read-metrics.js';
 
 export interface MetricsOptions {
   readonly service: InferenceService;

@@ -1,12 +1,11 @@
-import { bucketsOf, type Figure, FigureReader } from '../../infer/statistics/read-metrics.js';
+import { bucketsOf, type Figure, FigureReader, single } from '../../page/figures.js';
 import type { NodeView } from './application-view.js';
 import type { Facts, Observatory } from './observatory.js';
 
 type Kind = NodeView['kind'];
 
-function gauge(name: string, help: string, read: (facts: Facts) => number): Figure<Facts> {
-  return { name, help, type: 'gauge', values: (facts) => [{ value: read(facts), labels: {} }] };
-}
+const gauge = (name: string, help: string, read: (facts: Facts) => number): Figure<Facts> =>
+  single('gauge', name, help, read);
 
 /** A figure of each source, step or sink, whose uid is its label. */
 function ofNodes<K extends Kind>(

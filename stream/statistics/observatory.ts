@@ -1,6 +1,6 @@
 import type { Tensor } from '../../infer/service/tensor.js';
-import { Histogram } from '../../infer/statistics/model-totals.js';
 import type { Trace, Tracing } from '../../infer/statistics/tracing.js';
+import { Histogram } from '../../page/figures.js';
 import type { Definition } from '../definition/definition.js';
 import type { Change, UpgradePlan } from '../definition/upgrade-plan.js';
 import { ERRORS } from '../flow/flow.js';

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { type Facts, FIGURES, TRITON_FIGURES } from '#farlight/infer/statistics/figures.js';
 import { ModelTotals } from '#farlight/infer/statistics/model-totals.js';
 import { noTimes } from '#farlight/infer/statistics/parts.js';
-import type { Figure } from '#farlight/infer/statistics/read-metrics.js';
+import type { Figure } from '#farlight/page/figures.js';
 import { REPOSITORY } from '../../support/repository.js';
 
 const NONE = { count: 0, ns: 0 };

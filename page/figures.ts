@@ -1,5 +1,4 @@
 import type { Metric, Registry } from 'prom-client';
-import type { Histogram } from './model-totals.js';
 
 export interface Value {
   readonly value: number;
@@ -14,6 +13,48 @@ export interface Figure<Facts> {
   readonly help: string;
   readonly type: 'counter' | 'gauge' | 'histogram';
   values(facts: Facts): Value[];
+}
+
+/** Counts of values up to each bound, as Prometheus has them. */
+export class Histogram {
+  readonly bounds: readonly number[];
+  /** Of each bound, the values that are no larger, and larger than the bound before. The last has the rest. */
+  readonly counts: number[];
+  sum = 0;
+  count = 0;
+
+  constructor(bounds: readonly number[]) {
+    this.bounds = bounds;
+    this.counts = [...bounds, 0].fill(0);
+  }
+
+  add(value: number, times = 1): void {
+    const index = this.bounds.findIndex((bound) => value <= bound);
+    const bucket = index < 0 ? this.bounds.length : index;
+    this.counts[bucket] = (this.counts[bucket] ?? 0) + times;
+    this.sum += value * times;
+    this.count += times;
+  }
+}
+
+/** A figure that has one value and no labels. */
+export function single<Facts>(
+  type: 'counter' | 'gauge',
+  name: string,
+  help: string,
+  read: (facts: Facts) => number,
+): Figure<Facts> {
+  return { name, help, type, values: (facts) => [{ value: read(facts), labels: {} }] };
+}
+
+/** The figure that names the version of a server. */
+export function buildInfo<Facts>(version: (facts: Facts) => string): Figure<Facts> {
+  return {
+    name: 'farlight_build_info',
+    help: 'The version of farlight; always 1.',
+    type: 'gauge',
+    values: (facts) => [{ value: 1, labels: { version: version(facts) } }],
+  };
 }
 
 /** The values of a histogram. */
