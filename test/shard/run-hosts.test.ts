@@ -99,10 +99,13 @@ describe('a GPT over GPUs', () => {
 describe.skipIf(!process.env.FARLIGHT_SHARD)('a text recognition over GPUs (npm run shard)', () => {
   test.each<[Route, number, Partial<ShardOptions>]>([
     ['direct', 2, { weights: [1, 2] }],
+    ['client', 2, {}],
     ['direct', 3, { weights: [1, 2, 3] }],
     ['client', 3, { weights: [1, 2, 3] }],
     ['direct', 4, {}],
     ['client', 4, {}],
+    ['direct', 4, { weights: [2, 1, 1, 2] }],
+    ['client', 4, { weights: [2, 1, 1, 2] }],
   ])(
     'reads (%s, %i hosts, %j) what it reads alone',
     async (route, count, options) => {
