@@ -49,8 +49,8 @@ export interface ExecutorChildEvents {
   onSpans?(spans: readonly Span[], left: number): void;
   /** The session is stored. */
   onParked?(parked: { bytes: number; channel: ParkedChannel }): void;
-  /** The session stays as it is. With `isAtWork` it had something to do. */
-  onNotParked?(why: { reason: string; isAtWork: boolean }): void;
+  /** The session stays as it is. With `isAtWork` it had something to do. With `wasRead` its contents were read in vain. */
+  onNotParked?(why: { reason: string; isAtWork: boolean; wasRead: boolean }): void;
   /** A parked session is back, or has ended because it cannot come back. */
   onUnparked?(isBack: boolean): void;
   /** The session has ended, and its client knows. */

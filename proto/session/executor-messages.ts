@@ -138,8 +138,8 @@ export type ExecutorReport =
   | { type: 'alive' }
   /** The session is stored, and this process does nothing more for it. */
   | { type: 'parked'; bytes: number; channel: ParkedChannel }
-  /** The session stays here. With `isAtWork` it had something to do. */
-  | { type: 'notParked'; reason: string; isAtWork: boolean }
+  /** The session stays here. With `isAtWork` it had something to do. With `wasRead` its contents were read in vain. */
+  | { type: 'notParked'; reason: string; isAtWork: boolean; wasRead: boolean }
   /** The parked session's file is not needed any more: the session is back, or it ends because it cannot come back. */
   | { type: 'unparked'; isBack: boolean }
   | ShareReport

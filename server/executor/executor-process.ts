@@ -185,7 +185,8 @@ class Executor {
     } catch (error) {
       // Every other failure is one of this process, and ends it.
       if (!(error instanceof Unparkable)) throw error;
-      report({ type: 'notParked', reason: error.message, isAtWork: error instanceof AtWork });
+      const { message: reason, wasRead } = error;
+      report({ type: 'notParked', reason, isAtWork: error instanceof AtWork, wasRead });
     }
   }
 

@@ -76,6 +76,11 @@ export class SessionLog {
     this.#log.info({ ...this.#facts, why: brief(why) }, 'session not parked');
   }
 
+  /** The program of the parked session goes on, and others have all places. */
+  waits(): void {
+    this.#log.info(this.#facts, 'parked session waits for a place');
+  }
+
   /** The parked session is back, so many milliseconds after its client asked. */
   unparked(adapter: string, ms: number): void {
     const parkedSeconds = Math.round(monotonicNow() - this.#parkedAt) / 1000;

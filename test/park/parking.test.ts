@@ -9,6 +9,7 @@ import { type ParkingSession, SessionParking } from '#farlight/server/daemon/ses
 import { parkSession } from '#farlight/server/executor/park/park.js';
 import type { SessionParts } from '#farlight/server/executor/park/session-state.js';
 import { Unparkable } from '#farlight/server/executor/wire/endpoint.js';
+import { until } from '../support/machine/processes.js';
 import { folders } from '../support/trust/trust.js';
 
 const temporary = folders();
@@ -55,6 +56,28 @@ describe('a session that an executor brings back', () => {
     await new Promise((resolve) => setTimeout(resolve, 60));
     expect(parking.lost()).toBe(false);
     parking.over({ code: 'EXECUTOR_LOST', message: 'the executor died' });
+  });
+});
+
+describe('a session that stays where it is', () => {
+  it.each([
+    ['waits twice as long each time where its contents were read in vain', true, [2, 4, 8]],
+    ['is looked at as often as before where nothing was read', false, [1, 1, 1]],
+  ])('%s', async (_what, wasRead, factors) => {
+    const idleMs = 20;
+    const times: number[] = [];
+    const store = new ParkedStore(join(temporary.make(), 'parked'));
+    const session = { log: { notParked: () => {} } } as unknown as ParkingSession;
+    const parking = new SessionParking({ store, idleMs, keepMs: 1000 }, session);
+    const park = () => {
+      times.push(performance.now());
+      parking.notParked({ reason: 'the store is full', isAtWork: false, wasRead });
+    };
+    parking.begun({ park } as unknown as ExecutorChild);
+    await until(() => times.length > factors.length);
+    parking.over({ code: 'DISCONNECTED', message: 'over' });
+    for (const [at, factor] of factors.entries())
+      expect((times[at + 1] as number) - (times[at] as number)).toBeGreaterThan(factor * idleMs - 2);
   });
 });
 

@@ -31,7 +31,10 @@ export interface ParkingSession {
   readonly resumeMs: number;
   /** The session has left its executor, which is not needed any more. */
   left(child: ExecutorChild): void;
-  /** Gets an executor for the session. Returns a function that gives it back, unless it has the connection. */
+  /**
+   * Gets an executor for the session, when there is a place for it. Returns a function that gives it back, unless it has
+   * the connection.
+   */
   start(request: SessionRequest, parked: Parked): () => void;
   /** Ends the session. Its client has been told, or is gone. `why` is for the log, if it is another reason. */
   end(end: SessionEnd, why?: SessionEnded): void;
@@ -41,6 +44,8 @@ export interface ParkingSession {
 const TURN_MS = 250;
 /** How often executors may die while they bring a session back. */
 const MOST_TRIES = 2;
+/** How often the time to the next attempt doubles at most. */
+const MOST_DOUBLINGS = 6;
 
 const GONE: SessionEnd = {
   code: 'DISCONNECTED',
@@ -53,11 +58,12 @@ const UNKNOWN_REPLIES: SessionEnd = {
 };
 
 /**
- * Parks one session when it is idle, and brings it back at its client's next frame.
+ * Parks one session when it is idle, and brings it back at its client's next frame. Where its contents were read in vain,
+ * it waits twice as long until the next attempt.
  *
  * States: *awake* (it has an executor) -> *storing* (the executor writes the file) -> *parked* (it has a file, and no
- * executor) -> *waking* (it waits for an executor, or that one makes the objects again) -> awake. storing -> awake where
- * it cannot be parked; waking -> parked where its client or the executor is gone. Each -> *over*.
+ * executor) -> *waking* (it waits for a place and an executor, or that one makes the objects again) -> awake.
+ * storing -> awake where it cannot be parked; waking -> parked where its client or the executor is gone. Each -> *over*.
  */
 export class SessionParking {
   readonly #options: ParkingOptions;
@@ -73,6 +79,8 @@ export class SessionParking {
   #askedAt = 0;
   #tries = 0;
   #workedAt = monotonicNow();
+  /** How often its contents were read in vain since it was parked last. */
+  #failures = 0;
   /** The reason that was logged last. */
   #why: string | undefined;
   /** For the next look, or the client's return. */
@@ -88,6 +96,11 @@ export class SessionParking {
   /** Whether the session has no executor. */
   get isParked(): boolean {
     return this.#state === 'parked' || this.#waking !== undefined;
+  }
+
+  /** Whether the session needs no executor now. */
+  get isAsleep(): boolean {
+    return this.#state === 'parked';
   }
 
   /** The session has begun on an executor. */
@@ -128,23 +141,21 @@ export class SessionParking {
     this.#child = undefined;
     this.#why = undefined;
     this.#tries = 0;
+    this.#failures = 0;
     const near = child.takeNear();
     this.#session.left(child);
     this.#session.log.parked(bytes);
-    const { keepMs } = this.#options;
-    const hours = Math.round(keepMs / 36_000) / 100;
-    const message = `the session was parked for ${hours} hours, the most that its host allows (--park-keep); start the program again`;
-    this.#isExpired = false;
-    this.#expiry = setTimeout(() => this.#expire({ code: 'DISCONNECTED', message }), keepMs).unref();
+    this.#keep();
     if (near) this.#leaveNear(near);
     else this.#awaitClient();
   }
 
   /** The session stays as it is. */
-  notParked({ reason, isAtWork }: { reason: string; isAtWork: boolean }): void {
+  notParked({ reason, isAtWork, wasRead }: { reason: string; isAtWork: boolean; wasRead: boolean }): void {
     if (this.#state !== 'storing') return;
     this.#discard();
     this.#state = 'awake';
+    if (wasRead) this.#failures = Math.min(this.#failures + 1, MOST_DOUBLINGS);
     if (!isAtWork && reason !== this.#why) {
       this.#why = reason;
       this.#session.log.notParked(reason);
@@ -251,7 +262,7 @@ export class SessionParking {
     const { idleMs } = this.#options;
     clearTimeout(this.#timer);
     if (idleMs === 0 || this.#state !== 'awake') return;
-    const left = this.#workedAt + idleMs - monotonicNow();
+    const left = this.#workedAt + idleMs * 2 ** this.#failures - monotonicNow();
     if (left <= 0) this.park();
     else this.#timer = setTimeout(() => this.#watch(), left).unref();
   }
@@ -277,6 +288,8 @@ export class SessionParking {
     if (!place || !channel) return;
     this.#state = 'waking';
     this.#connection = undefined;
+    // From now on its program waits, perhaps for a place.
+    this.#keep();
     this.#askedAt = monotonicNow();
     const { socket } = request;
     const waking = { request, giveUp: () => {} };
@@ -298,10 +311,22 @@ export class SessionParking {
     waking?.request.socket.destroy();
   }
 
+  /** From now on the session may stay without an executor for as long as the host allows. */
+  #keep(): void {
+    clearTimeout(this.#expiry);
+    this.#isExpired = false;
+    this.#expiry = setTimeout(() => this.#expire(), this.#options.keepMs).unref();
+  }
+
   /** A session that an executor is bringing back is not ended: the executor would go on with it alone. */
-  #expire(end: SessionEnd): void {
+  #expire(): void {
     this.#isExpired = true;
-    if (this.isParked) this.#finish(end);
+    const time = `${Math.round(this.#options.keepMs / 36_000) / 100} hours, the most that its host allows`;
+    const what = this.#waking
+      ? `the parked session waited ${time}, for a place among the host's sessions`
+      : `the session was parked for ${time}`;
+    const message = `${what} (--park-keep); start the program again`;
+    if (this.isParked) this.#finish({ code: 'DISCONNECTED', message });
   }
 
   #finish(end: SessionEnd, why?: SessionEnded): void {

@@ -10,12 +10,13 @@ export interface PlacesOptions {
 interface Waiting {
   readonly tenant: string;
   readonly start: () => void;
-  readonly timer: NodeJS.Timeout;
+  /** Undefined where it waits until it is told to stop. */
+  readonly timer: NodeJS.Timeout | undefined;
 }
 
 /**
- * Makes new sessions wait while processes of ended sessions still run. So a client that opens and closes sessions never
- * has more processes than it may have sessions.
+ * Makes new sessions wait while processes of ended sessions still run, and parked sessions while others have their places.
+ * So a client that opens and closes sessions never has more processes than it may have sessions.
  */
 export class Places {
   readonly #options: PlacesOptions;
@@ -27,15 +28,17 @@ export class Places {
   }
 
   /**
-   * Calls `start` once there is room, which may be now; or `late` when the time is up. Calls one of them, once.
+   * Calls `start` once there is room, which may be now; or `late`, if there is one, when the time is up. Calls one of them,
+   * once.
    *
    * @returns a function that stops waiting.
    */
-  want(tenant: string, start: () => void, late: () => void): () => void {
-    const timer = setTimeout(() => {
+  want(tenant: string, start: () => void, late?: () => void): () => void {
+    const stop = () => {
       this.#waiting.delete(waiting);
-      late();
-    }, this.#options.waitMs);
+      late?.();
+    };
+    const timer = late && setTimeout(stop, this.#options.waitMs);
     const waiting = { tenant, start, timer };
     this.#waiting.add(waiting);
     this.look();

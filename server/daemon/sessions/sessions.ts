@@ -95,9 +95,9 @@ export class Sessions {
     this.#places = new Places({ hasRoom, waitMs: PLACE_MS });
   }
 
-  /** The sessions that have an executor, or wait for their first one. */
+  /** The sessions that have an executor, or wait for one. */
   get size(): number {
-    return [...this.#sessions.values()].filter(({ parking }) => !parking?.isParked).length;
+    return [...this.#sessions.values()].filter(({ parking }) => !parking?.isAsleep).length;
   }
 
   /** Asks all sessions to park. @returns how many there are. */
@@ -305,7 +305,7 @@ export class Sessions {
     });
   }
 
-  /** Gets an executor for a parked session. @returns a function that gives it back. */
+  /** Gets an executor for a parked session, when there is a place for it. @returns a function that gives it back. */
   #wake(
     id: string,
     session: Session,
@@ -321,7 +321,9 @@ export class Sessions {
         onFailed: (end) => parking?.failed(end),
       });
     };
-    session.giveUp = this.#places.want(session.client.tenant, start, () => parking?.failed(NO_PLACE));
+    // The session ends before this wait does: see --park-keep.
+    session.giveUp = this.#places.want(session.client.tenant, start);
+    if (!session.child) session.log.waits();
     return () => {
       session.giveUp();
       if (session.child) this.#options.pool.giveBack(session.child);

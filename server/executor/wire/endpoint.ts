@@ -39,7 +39,10 @@ export interface SessionEndpoint<Inheritance = unknown> {
 }
 
 /** Why a session cannot be parked now. */
-export class Unparkable extends Error {}
+export class Unparkable extends Error {
+  /** Whether its contents were read in vain. */
+  wasRead = false;
+}
 
 /** The session is at work, so that parking it now is of no use. */
 export class AtWork extends Unparkable {

@@ -174,7 +174,7 @@ export class SessionChannel {
     if (!isAtRest()) {
       await rm(target.path, { force: true });
       this.#pause('parked', false);
-      throw new AtWork();
+      throw Object.assign(new AtWork(), { wasRead: true });
     }
     // The client sends again what it has sent meanwhile, when it resumes.
     this.#ended = true;
