@@ -4,7 +4,7 @@ import type { AnyOperation } from '../../proto/wire/operation.js';
 import type { Rejection } from '../../proto/wire/reply.js';
 import type { Context } from './handlers/context.js';
 import { HANDLERS } from './handlers/index.js';
-import { isSpendable } from './live/live-objects.js';
+import type { Made } from './live/live-objects.js';
 import { deviceOf, type Entry, ROOT } from './objects/object-table.js';
 import { createShared, createSharedAsync } from './reuse/create-shared.js';
 import type { SessionTracer } from './trace/session-tracer.js';
@@ -85,9 +85,9 @@ export class CommandRunner implements Runner<DecodedCommand> {
       operation.creates === undefined
         ? undefined
         : this.#context.objects.reserve(id, operation.creates, deviceOf(self));
-    this.#context.parkable?.live.note(command, operands, payloads, id);
+    const noted = this.#context.parkable?.live.note(command, operands, payloads, id);
     if (operation.fate === 'awaited') this.#request(command, self, made, this.#nextSerial++);
-    else this.#command(command, self, made);
+    else this.#command(command, self, made, noted);
     this.#context.memory.keepParts(self, command.objects, made);
     command.clear();
   }
@@ -100,7 +100,7 @@ export class CommandRunner implements Runner<DecodedCommand> {
       this.#context.parkable?.live.release(id, object);
       if (object && device) this.#context.devices.releaseObject(device, object);
       if (kind === 'GPUDevice') this.#context.releaseDevice(entry);
-      if (kind === 'GPUBuffer' || kind === 'GPUTexture') {
+      if (object && (kind === 'GPUBuffer' || kind === 'GPUTexture')) {
         this.#context.garbage.released(object as GPUBuffer | GPUTexture);
         this.#context.memory.released(object as GPUBuffer | GPUTexture);
       }
@@ -125,7 +125,13 @@ export class CommandRunner implements Runner<DecodedCommand> {
     return ROOT;
   }
 
-  #command(command: DecodedCommand, self: Entry, made: Entry | undefined): void {
+  /** `noted` is how the object is made, where the session may be parked and notes that. */
+  #command(
+    command: DecodedCommand,
+    self: Entry,
+    made: Entry | undefined,
+    noted: Made<DecodedCommand> | undefined,
+  ): void {
     const act = () => {
       const result = this.#tracer.compiles(command)
         ? this.#tracer.compile(command, () => this.#make(command, self, made))
@@ -133,18 +139,14 @@ export class CommandRunner implements Runner<DecodedCommand> {
       if (made) made.object = result as object;
     };
     const device = deviceOf(self);
-    if (device) this.#context.attempt(device, made ? () => this.#judged(device, made, act) : act);
+    if (device && noted) {
+      const opened = this.#context.devices.of(device);
+      this.#context.attempt(device, () => opened.makeJudged(act, noted));
+    } else if (device) this.#context.attempt(device, act);
     else act();
     if (!device || !made || made.object) return;
     made.object = this.#context.invalidObject(device, [made.kind]);
-    this.#context.parkable?.live.judged(made.id, false);
-  }
-
-  /** Notes whether the object is valid, where the session may be parked. */
-  #judged(device: Entry, made: Entry, act: () => void): void {
-    const live = isSpendable(made.kind) ? undefined : this.#context.parkable?.live;
-    if (live) this.#context.devices.of(device).makeJudged(act, (isValid) => live.judged(made.id, isValid));
-    else act();
+    if (noted) noted.isValid = false;
   }
 
   #make(command: DecodedCommand, self: Entry, made: Entry | undefined): unknown {
@@ -201,12 +203,15 @@ export class CommandRunner implements Runner<DecodedCommand> {
   }
 
   #call(command: DecodedCommand, asked: Entry, made: Entry | undefined): unknown {
-    const { parkable } = this.#context;
-    const self = parkable?.copyable.looksAt(command.operation) ? this.#refused(command, asked) : asked;
+    const { copyable } = this.#context.parkable ?? {};
+    const isLookedAt = copyable?.looksAt(command.operation) === true;
+    const self = isLookedAt ? this.#refused(command, asked) : asked;
     const handler = HANDLERS[command.operation.opcode];
     if (handler) return handler(this.#context, self, command.args as never, made, command);
     const object = self.object as object;
-    return command.method(object).apply(object, command.args);
+    const isView = isLookedAt && command.operation.member === 'createView';
+    const args = isView ? copyable.viewArgs(object, command.args) : command.args;
+    return command.method(object).apply(object, args);
   }
 
   /**

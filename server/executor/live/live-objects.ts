@@ -13,30 +13,44 @@ export interface Step<C> {
   readonly payloads: readonly Uint8Array[];
 }
 
-/** How a live object was made. */
-export interface Made<C> extends Step<C> {
+/** How a live object was made. One is kept for each object of a program, so that it is small. */
+export class Made<C> implements Step<C> {
   readonly id: number;
+  readonly command: C;
+  readonly operands: readonly number[];
+  readonly payloads: readonly Uint8Array[];
   /** Whether the client has a handle of it. Otherwise a live object is made of it. */
-  isNamed: boolean;
+  isNamed = true;
   /** The object, once the client has released its handle. Before that, the object table has it. */
-  object: object | undefined;
+  object: object | undefined = undefined;
   /** Whether the implementation found it valid; undefined where nobody knows. */
-  isValid: boolean | undefined;
+  isValid: boolean | undefined = undefined;
   /** The commands that were recorded into it, if it is the encoder of a render bundle, until it was finished. */
-  readonly recorded: Step<C>[];
-  isFinished: boolean;
+  recorded: readonly Step<C>[] = NOTHING;
+  isFinished = false;
   /** The program has destroyed it. */
-  isDestroyed: boolean;
+  isDestroyed = false;
   /** Of an adapter: it has given its one device. */
-  isSpent: boolean;
+  isSpent = false;
   /** The label that was set since. */
-  label: string | undefined;
+  label: string | undefined = undefined;
   /** How many live objects are made of it. */
-  uses: number;
+  uses = 0;
+
+  /** The lists may change afterwards. */
+  constructor(id: number, command: C, operands: readonly number[], payloads: readonly Uint8Array[]) {
+    this.id = id;
+    this.command = command;
+    this.operands = operands.slice();
+    this.payloads = copies(payloads);
+  }
 }
 
 /** An entry without the objects of its process. */
 export type Kept<C> = Omit<Made<C>, 'object' | 'uses'>;
+
+/** For the lists of most objects. */
+const NOTHING: readonly never[] = [];
 
 /** Objects of these interfaces record commands, and are of no use once they are finished, ended or submitted. */
 const SPENT: ReadonlySet<string | undefined> = new Set([
@@ -47,7 +61,7 @@ const SPENT: ReadonlySet<string | undefined> = new Set([
 ]);
 
 /** The part that a command plays here. */
-type Part = 'create' | 'begin' | 'end' | 'finish' | 'submit' | 'record' | 'destroy' | undefined;
+type Part = 'create' | 'begin' | 'end' | 'finish' | 'submit' | 'record' | 'destroy' | 'none';
 
 /** About the memory that an entry takes beside its payloads, in bytes. */
 const ENTRY_BYTES = 200;
@@ -66,7 +80,7 @@ export class LiveObjects<C extends LoggedCommand> {
   /** Query sets that a pass was given. Their results cannot be written into another query set. */
   readonly #written = new Set<number>();
   /** By opcode. */
-  readonly #parts: Part[] = [];
+  readonly #parts: (Part | undefined)[] = [];
   #bytes = 0;
   #isOver = false;
 
@@ -104,21 +118,34 @@ export class LiveObjects<C extends LoggedCommand> {
     return [...this.#made.values()].sort((a, b) => a.id - b.id);
   }
 
-  /** A command was carried out. `made` is the number of the object that it creates. The lists may change afterwards. */
-  note(command: C, operands: readonly number[], payloads: readonly Uint8Array[], made: number): void {
+  /**
+   * A command is carried out. `made` is the number of the object that it creates. The lists may change afterwards.
+   *
+   * @returns the entry of the new object, if there is one.
+   */
+  note(
+    command: C,
+    operands: readonly number[],
+    payloads: readonly Uint8Array[],
+    made: number,
+  ): Made<C> | undefined {
     const { opcode } = command.operation;
-    if (!(opcode in this.#parts)) this.#parts[opcode] = partOf(command.operation);
-    const part = this.#parts[opcode];
-    if (part === undefined || this.#isOver) return;
+    let part = this.#parts[opcode];
+    if (part === undefined) {
+      part = partOf(command.operation);
+      this.#parts[opcode] = part;
+    }
+    if (part === 'none' || this.#isOver) return undefined;
+    if (part === 'create') return this.#add(command, operands, payloads, made);
     const self = operands[0] as number;
-    if (part === 'create') {
-      this.#add(command, operands, payloads, made);
-    } else if (part === 'record') {
-      this.#record(self, { command, operands: [...operands], payloads: copies(payloads) });
+    if (part === 'record') {
+      this.#record(self, { command, operands: operands.slice(), payloads: copies(payloads) });
     } else if (part === 'begin') {
       this.#open.set(made, command.operation.creates as string);
-      for (const id of operands.slice(1))
+      for (let at = 1; at < operands.length; at += 1) {
+        const id = operands[at] as number;
         if (this.#made.get(id)?.command.operation.creates === 'GPUQuerySet') this.#written.add(id);
+      }
     } else if (part === 'finish') {
       this.#open.delete(self);
       this.#open.set(made, 'GPUCommandBuffer');
@@ -128,8 +155,9 @@ export class LiveObjects<C extends LoggedCommand> {
       const destroyed = this.#made.get(self);
       if (destroyed) destroyed.isDestroyed = true;
     } else {
-      for (const id of operands.slice(1)) this.#open.delete(id);
+      for (let at = 1; at < operands.length; at += 1) this.#open.delete(operands[at] as number);
     }
+    return undefined;
   }
 
   /** An awaited create has made its object. */
@@ -148,7 +176,7 @@ export class LiveObjects<C extends LoggedCommand> {
   }
 
   /** The implementation has found the object valid, or not. */
-  judged(id: number, isValid: boolean): void {
+  judged(id: number, isValid: boolean | undefined): void {
     const made = this.#made.get(id);
     if (made) made.isValid = isValid;
   }
@@ -176,7 +204,7 @@ export class LiveObjects<C extends LoggedCommand> {
 
   /** The client has released its handle. `object` is kept for as long as live objects are made of it. */
   release(id: number, object: object | undefined): void {
-    this.#open.delete(id);
+    if (this.#open.size > 0) this.#open.delete(id);
     const made = this.#made.get(id);
     if (!made?.isNamed) return;
     made.isNamed = false;
@@ -184,66 +212,57 @@ export class LiveObjects<C extends LoggedCommand> {
     if (made.uses === 0) this.#drop(made);
   }
 
-  #add(command: C, operands: readonly number[], payloads: readonly Uint8Array[], id: number): void {
-    const made: Made<C> = {
-      id,
-      command,
-      operands: [...operands],
-      payloads: copies(payloads),
-      isNamed: true,
-      object: undefined,
-      isValid: undefined,
-      recorded: [],
-      isFinished: false,
-      isDestroyed: false,
-      isSpent: false,
-      label: undefined,
-      uses: 0,
-    };
+  #add(command: C, operands: readonly number[], payloads: readonly Uint8Array[], id: number): Made<C> {
+    const made = new Made(id, command, operands, payloads);
     this.#made.set(id, made);
     this.#use(made, made);
-    const encoder = made.command.operation.member === 'finish' && this.#made.get(made.operands[0] as number);
+    const encoder = command.operation.member === 'finish' && this.#made.get(operands[0] as number);
     if (encoder) encoder.isFinished = true;
+    return made;
   }
 
   #record(encoder: number, step: Step<C>): void {
     const made = this.#made.get(encoder);
     if (!made || made.isFinished) return;
-    made.recorded.push(step);
+    if (made.recorded === NOTHING) made.recorded = [step];
+    else (made.recorded as Step<C>[]).push(step);
     this.#use(step, made);
   }
 
   /** `owner` needs the step. A step names its own encoder, which it does not keep. */
   #use(step: Step<C>, owner: Made<C>): void {
-    this.#count(step, 1);
+    this.#bytes += bytesOf(step);
     for (const id of step.operands) {
       const part = this.#made.get(id);
-      if (part && part !== owner) part.uses += 1;
+      if (part !== undefined && part !== owner) part.uses += 1;
     }
     if (this.#bytes > this.#mostBytes) this.#giveUp();
   }
 
   #drop(made: Made<C>): void {
-    // A loop: a long chain of parts would be a deep recursion.
-    const left: Made<C>[] = [made];
-    for (let next = left.pop(); next; next = left.pop()) {
+    // A list: a long chain of parts would be a deep recursion.
+    let left: Made<C>[] | undefined;
+    for (let next: Made<C> | undefined = made; next; next = left?.pop()) {
       this.#made.delete(next.id);
-      this.#written.delete(next.id);
-      for (const step of [next, ...next.recorded]) {
-        this.#count(step, -1);
-        for (const id of step.operands) {
-          const part = this.#made.get(id);
-          if (!part || part === next) continue;
-          part.uses -= 1;
-          if (part.uses === 0 && !part.isNamed) left.push(part);
-        }
-      }
+      if (this.#written.size > 0) this.#written.delete(next.id);
+      left = this.#unuse(next, next, left);
+      for (const step of next.recorded) left = this.#unuse(step, next, left);
     }
   }
 
-  #count({ operands, payloads }: Step<C>, sign: 1 | -1): void {
-    const bytes = payloads.reduce((sum, payload) => sum + payload.length, 8 * operands.length + ENTRY_BYTES);
-    this.#bytes += sign * bytes;
+  /** `owner` needs the step no more. Adds the objects to `left` that nothing needs any more. */
+  #unuse(step: Step<C>, owner: Made<C>, left: Made<C>[] | undefined): Made<C>[] | undefined {
+    let more = left;
+    this.#bytes -= bytesOf(step);
+    for (const id of step.operands) {
+      const part = this.#made.get(id);
+      if (part === undefined || part === owner) continue;
+      part.uses -= 1;
+      if (part.uses > 0 || part.isNamed) continue;
+      more ??= [];
+      more.push(part);
+    }
+    return more;
   }
 
   #giveUp(): void {
@@ -266,9 +285,16 @@ function partOf({ interface: name, member, creates }: AnyOperation): Part {
   if (name === 'GPURenderBundleEncoder') return 'record';
   if (name === 'GPUQueue' && member === 'submit') return 'submit';
   if (SPENT.has(name) && member === 'end') return 'end';
-  return member === 'destroy' ? 'destroy' : undefined;
+  return member === 'destroy' ? 'destroy' : 'none';
 }
 
-function copies(payloads: readonly Uint8Array[]): Uint8Array[] {
-  return payloads.map((payload) => payload.slice());
+function copies(payloads: readonly Uint8Array[]): readonly Uint8Array[] {
+  return payloads.length === 0 ? NOTHING : payloads.map((payload) => payload.slice());
+}
+
+/** About the memory that a step takes. */
+function bytesOf({ operands, payloads }: Step<unknown>): number {
+  let bytes = 8 * operands.length + ENTRY_BYTES;
+  for (const payload of payloads) bytes += payload.length;
+  return bytes;
 }

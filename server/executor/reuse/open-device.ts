@@ -91,12 +91,16 @@ export class OpenDevice {
     this.#notice(error);
   }
 
-  /** As `makeChecked`, and tells also of an object that is invalid. Where a scope catches its error, nothing is told. */
-  makeJudged<T>(make: () => T, judge: (isValid: boolean) => void): T {
+  /** Runs `make`, and notes whether its object is valid. Where a scope catches its error, nothing is noted. */
+  makeJudged(make: () => void, noted: { isValid: boolean | undefined }): void {
     const before = this.#uncaptured;
-    const object = this.makeChecked(make, () => judge(true));
-    if (this.#uncaptured !== before) judge(false);
-    return object;
+    make();
+    if (this.#uncaptured !== before) noted.isValid = false;
+    else if (this.scopes.count === 0) noted.isValid = true;
+    else
+      this.scopes.whenClean(() => {
+        noted.isValid = true;
+      });
   }
 
   /**
