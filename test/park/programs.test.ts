@@ -8,7 +8,7 @@ import { folders } from '../support/trust/trust.js';
 
 /** How often each program is parked. Compiling again takes seconds each time, so that this is a long form alone. */
 const PARKS = Number(process.env.FARLIGHT_PARKS ?? 0);
-const PROGRAMS = (process.env.FARLIGHT_PARKS_PROGRAMS ?? 'training,movenet,silero').split(',');
+const PROGRAMS = (process.env.FARLIGHT_PARKS_PROGRAMS ?? 'training,movenet,silero,three').split(',');
 const CHILD = fileURLToPath(new URL('./programs/steps.mjs', import.meta.url));
 const REGISTER = fileURLToPath(new URL('../../dist/client/register.js', import.meta.url));
 /** The longest time from one attempt to park to the next, in milliseconds. To come back, a program compiles again. */

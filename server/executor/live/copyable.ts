@@ -12,12 +12,19 @@ const TEXTURE_USAGES: number =
 
 /** To read a texture, and to fill it again. */
 const TEXTURE_COPIES: number = GPUTextureUsage.COPY_SRC | GPUTextureUsage.COPY_DST;
+/** The same by shaders. */
+const SHADER_ACCESS: number = GPUTextureUsage.TEXTURE_BINDING | GPUTextureUsage.RENDER_ATTACHMENT;
 
-/** A place in a command's arguments that names a resource, and the usage that WebGPU demands of it there. */
+/** The holder of a value among a command's arguments, and its key there. */
+interface Spot {
+  readonly holder: Record<string | number, unknown>;
+  readonly key: string | number;
+}
+
+/** Places in a command's arguments that may name a resource, and the usage that WebGPU demands of it there. */
 interface Place {
   readonly usage: number;
-  /** The resource's holder among the arguments, and its key. */
-  find(args: readonly unknown[]): { holder: Record<string | number, unknown>; key: string | number };
+  find(args: readonly unknown[]): readonly Spot[];
 }
 
 const BUFFER_SOURCE: number = GPUBufferUsage.COPY_SRC;
@@ -26,11 +33,11 @@ const TEXTURE_TARGET: number = GPUTextureUsage.COPY_DST;
 
 const argument = (usage: number, key: number): Place => ({
   usage,
-  find: (args) => ({ holder: args as unknown as Record<number, unknown>, key }),
+  find: (args) => [{ holder: args as unknown as Record<number, unknown>, key }],
 });
 const member = (usage: number, at: number, key: string): Place => ({
   usage,
-  find: (args) => ({ holder: args[at] as Record<string, unknown>, key }),
+  find: (args) => [{ holder: args[at] as Record<string, unknown>, key }],
 });
 
 /** By interface and member: the commands that read or write a resource by a copy. */
@@ -52,6 +59,40 @@ const PLACES: Readonly<Record<string, readonly Place[]>> = {
 };
 
 /**
+ * The commands that take a texture in place of its view, as the others that need usages for shaders do not. They are
+ * frequent, and few programs have textures that got such usages.
+ */
+const SHADER_PLACES: Readonly<Record<string, readonly Place[]>> = {
+  'GPUDevice.createBindGroup': [
+    {
+      usage: GPUTextureUsage.TEXTURE_BINDING,
+      find: ([descriptor]) =>
+        (descriptor as { entries: { resource: object }[] }).entries
+          .filter(({ resource }) => !('size' in resource))
+          .map((holder) => ({ holder, key: 'resource' })),
+    },
+  ],
+  'GPUCommandEncoder.beginRenderPass': [
+    {
+      usage: GPUTextureUsage.RENDER_ATTACHMENT,
+      find: ([descriptor]) => {
+        const { depthStencilAttachment: holder } = descriptor as { depthStencilAttachment?: Spot['holder'] };
+        return holder ? [{ holder, key: 'view' }] : [];
+      },
+    },
+  ],
+};
+
+/**
+ * Whether shaders read and fill a texture, because copies cannot: one with several samples, or one with depth. Stencil
+ * has copies, and with several samples nothing.
+ */
+export function needsShaders({ format, sampleCount = 1 }: { format: string; sampleCount?: number }): boolean {
+  if (sampleCount > 1) return !format.includes('stencil');
+  return format.startsWith('depth') && format !== 'depth16unorm';
+}
+
+/**
  * Makes resources that can be read and filled again. Where a program has left out the usages that this needs, they are
  * added. A command that WebGPU refuses for the lack of such a usage is still refused: it gets an invalid object in the
  * resource's place.
@@ -59,8 +100,10 @@ const PLACES: Readonly<Record<string, readonly Place[]>> = {
 export class Copyable {
   /** The usage that the program asked for, of each resource that has another. */
   readonly #asked = new WeakMap<object, number>();
+  /** Whether a texture has usages for shaders that the program has not asked for. */
+  #addsShaderAccess = false;
   /** By opcode. */
-  readonly #looks: (boolean | undefined)[] = [];
+  #looks: (boolean | undefined)[] = [];
   readonly #places: (readonly Place[] | undefined)[] = [];
 
   /** Makes a buffer from a descriptor of the program, with COPY_SRC where that is allowed. */
@@ -74,21 +117,30 @@ export class Copyable {
     );
   }
 
-  /** Makes a texture from a descriptor of the program, with COPY_SRC and COPY_DST where that is allowed. */
+  /** Makes a texture from a descriptor of the program, with the usages to read and fill it, where they are allowed. */
   texture(
     descriptor: GPUTextureDescriptor,
     make: (descriptor: GPUTextureDescriptor) => GPUTexture,
   ): GPUTexture {
-    const { usage } = descriptor;
+    const { usage, sampleCount = 1 } = descriptor;
     const isWrong = usage === 0 || (usage & ~TEXTURE_USAGES) !== 0;
-    return this.#make(descriptor, isWrong ? usage : usage | TEXTURE_COPIES, make);
+    // With several samples a texture without RENDER_ATTACHMENT is an error.
+    const forShaders = sampleCount > 1 ? GPUTextureUsage.TEXTURE_BINDING : SHADER_ACCESS;
+    const added = TEXTURE_COPIES | (needsShaders(descriptor) ? forShaders : 0);
+    if (!isWrong && (added & ~usage & SHADER_ACCESS) !== 0 && !this.#addsShaderAccess) {
+      this.#addsShaderAccess = true;
+      this.#looks = [];
+    }
+    return this.#make(descriptor, isWrong ? usage : usage | added, make);
   }
 
   /** Whether a command of this kind may be refused. Most are not: this is asked for each. */
   looksAt({ opcode, interface: name, member: method }: AnyOperation): boolean {
     const known = this.#looks[opcode];
     if (known !== undefined) return known;
-    this.#looks[opcode] = method === 'createView' || `${name}.${method}` in PLACES;
+    const key = `${name}.${method}`;
+    const looks = key in PLACES || (this.#addsShaderAccess && key in SHADER_PLACES);
+    this.#looks[opcode] = method === 'createView' || looks;
     return this.#looks[opcode] === true;
   }
 
@@ -101,13 +153,15 @@ export class Copyable {
     args: readonly unknown[],
     invalid: (kind: string) => object,
   ): void {
-    if (!(opcode in this.#places)) this.#places[opcode] = PLACES[`${name}.${method}`];
+    if (!(opcode in this.#places))
+      this.#places[opcode] = PLACES[`${name}.${method}`] ?? SHADER_PLACES[`${name}.${method}`];
     for (const { usage, find } of this.#places[opcode] ?? []) {
-      const { holder, key } = find(args);
-      const resource = holder[key] as Resource;
-      const asked = this.#asked.get(resource);
-      if (asked !== undefined && (asked & usage) === 0)
-        holder[key] = invalid('size' in resource ? 'GPUBuffer' : 'GPUTexture');
+      for (const { holder, key } of find(args)) {
+        const resource = holder[key] as Resource;
+        const asked = this.#asked.get(resource);
+        if (asked !== undefined && (asked & usage) === 0 && (resource.usage & usage) !== 0)
+          holder[key] = invalid('size' in resource ? 'GPUBuffer' : 'GPUTexture');
+      }
     }
   }
 
@@ -115,6 +169,14 @@ export class Copyable {
   refusesView(texture: object, { usage = 0 }: { usage?: number } = {}): boolean {
     const asked = this.#asked.get(texture);
     return asked !== undefined && (usage & ~asked) !== 0;
+  }
+
+  /** The arguments of a `createView`, with which the view has no usage for shaders that the program has not asked for. */
+  viewArgs(texture: object, args: unknown[]): unknown[] {
+    const asked = this.#asked.get(texture);
+    if (asked === undefined || ((texture as GPUTexture).usage & ~asked & SHADER_ACCESS) === 0) return args;
+    const [{ usage, ...descriptor } = {}] = args as [GPUTextureViewDescriptor?];
+    return [{ ...descriptor, usage: usage || asked }];
   }
 
   /** The usage that the program asked for. */

@@ -14,6 +14,8 @@ export interface Entry {
   /** The device that the object belongs to. Undefined for adapters and devices. */
   readonly device: Entry | undefined;
   object: object | undefined;
+  /** Makes the object when a command names it. Undefined for most objects, which their command makes. */
+  late?: (() => object) | undefined;
 }
 
 /** The receiver of the session's own commands. */
@@ -22,6 +24,13 @@ export const ROOT: Entry = { id: ROOT_ID, kind: 'GPU', device: undefined, object
 /** The device of an object, or the device itself. Undefined for adapters and the root. */
 export function deviceOf(entry: Entry): Entry | undefined {
   return entry.kind === 'GPUDevice' ? entry : entry.device;
+}
+
+/** The object of an entry. @throws ProtocolError where there is none yet. */
+export function objectIn(entry: Entry): object {
+  entry.object ??= entry.late?.();
+  if (!entry.object) throw new ProtocolError(`object ${entry.id} is used before it was made`);
+  return entry.object;
 }
 
 /** The session's objects by handle. Throws ProtocolError for a handle that the client must not name. */
@@ -38,7 +47,7 @@ export class ObjectTable {
   receiver(id: number, kind: string): Entry {
     const entry = this.get(id);
     if (entry.kind !== kind) throw new ProtocolError(`object ${id} is a ${entry.kind}, not a ${kind}`);
-    if (!entry.object) throw new ProtocolError(`object ${id} is used before it was made`);
+    objectIn(entry);
     return entry;
   }
 
@@ -49,15 +58,14 @@ export class ObjectTable {
     if (!kinds.includes(entry.kind)) {
       throw new ProtocolError(`object ${id} is a ${entry.kind}, where ${kinds.join(' or ')} is expected`);
     }
-    if (!entry.object) throw new ProtocolError(`object ${id} is used before it was made`);
-    return entry.object;
+    return objectIn(entry);
   }
 
   /** Adds an entry for a new object. Its command sets the entry's object. */
   reserve(id: number, kind: string, device: Entry | undefined): Entry {
     if (this.#entries.size >= LIMITS.objects)
       throw new ProtocolError(`there are more than ${LIMITS.objects} objects`);
-    const entry: Entry = { id, kind, device, object: undefined };
+    const entry: Entry = { id, kind, device, object: undefined, late: undefined };
     this.#entries.set(id, entry);
     return entry;
   }

@@ -1,9 +1,11 @@
 import type { Piece } from './pieces.js';
 import { writeTail } from './tail.js';
+import type { Texels } from './texels.js';
 
-/** Writes a part of a resource that copies can write. */
+/** Writes a part of a resource that copies or shaders can write. */
 export function writePiece(
   device: GPUDevice,
+  texels: Texels,
   resource: GPUBuffer | GPUTexture,
   piece: Piece,
   bytes: Uint8Array,
@@ -15,6 +17,10 @@ export function writePiece(
   }
   if (piece.kind === 'tail') {
     writeTail(device, resource as GPUBuffer, piece, data);
+    return;
+  }
+  if (piece.kind === 'shader') {
+    texels.write(resource as GPUTexture, piece, data);
     return;
   }
   const { aspect, mipLevel, origin, size, bytesPerRow, rowsPerImage } = piece;

@@ -1,17 +1,22 @@
 import { packageVersion } from '../../../link/machine/package-version.js';
 import { messageOf } from '../../../proto/errors.js';
 import type { FarlightDevice } from '../../../proto/gen/operations.js';
+import { GPUTextureUsage } from '../../../proto/gen/webgpu.js';
 import type { ParkTarget } from '../../../proto/session/executor-messages.js';
 import { describe } from '../handlers/adapters.js';
 import { isSpendable } from '../live/live-objects.js';
 import type { ErrorScopes } from '../objects/error-scopes.js';
 import type { DecodedCommand } from '../wire/decoded-command.js';
 import { AtWork, Unparkable } from '../wire/endpoint.js';
+import { checked } from './checked.js';
+import { writePiece } from './fill.js';
 import { judgeResources } from './judge.js';
 import { ParkedFileWriter } from './parked-file.js';
-import { readContents, type Wanted } from './read-contents.js';
-import { checkRest, type Resource, resourcesOf } from './rest.js';
+import type { ShaderPiece } from './pieces.js';
+import { hasTexels, readContents, type Wanted } from './read-contents.js';
+import { checkRest, named, type Resource, resourcesOf } from './rest.js';
 import type { DeviceState, SessionParts, SessionState } from './session-state.js';
+import { Texels } from './texels.js';
 
 const ZEROS = Buffer.alloc(64 << 10);
 
@@ -49,7 +54,9 @@ export async function parkSession(
     return file.bytes;
   } catch (error) {
     await file?.abandon();
-    throw error instanceof Unparkable ? error : new Unparkable(messageOf(error));
+    const refused = error instanceof Unparkable ? error : new Unparkable(messageOf(error));
+    refused.wasRead = file !== undefined;
+    throw refused;
   }
 }
 
@@ -64,12 +71,47 @@ async function storeContents(
       .filter((each) => each.device === id)
       .flatMap(({ id, object, pieces }) => pieces.map((piece) => ({ id, resource: object, piece })));
     if (wanted.length === 0) continue;
-    await readContents(device, wanted, async ({ id, piece }, bytes) => {
+    const texels = new Texels(device);
+    await readContents(device, texels, wanted, async ({ id, resource, piece }, bytes) => {
       // New resources are zero.
-      if (!isZero(bytes)) await file.write({ id, piece }, bytes);
+      if (isZero(bytes)) return !isAtWork();
+      await file.write({ id, piece }, bytes);
+      if (piece.kind === 'shader') await tryToWrite(device, texels, resource as GPUTexture, piece, bytes);
       return !isAtWork();
     });
   }
+}
+
+/**
+ * Writes texels into another texture, to see whether drawing them again is exact here: WebGPU does not say how
+ * depth24plus is stored.
+ */
+async function tryToWrite(
+  device: GPUDevice,
+  texels: Texels,
+  texture: GPUTexture,
+  piece: ShaderPiece,
+  bytes: Uint8Array,
+): Promise<void> {
+  const { format, sampleCount } = texture;
+  const { TEXTURE_BINDING, RENDER_ATTACHMENT } = GPUTextureUsage;
+  const size = { width: piece.width, height: piece.rows };
+  const first = { ...piece, mipLevel: 0, layer: 0, y: 0 };
+  const usage = TEXTURE_BINDING | RENDER_ATTACHMENT;
+  const { result: other, done } = checked(device, () => {
+    const made = device.createTexture({ label: 'parked contents', size, format, sampleCount, usage });
+    writePiece(device, texels, made, first, bytes);
+    return made;
+  });
+  try {
+    await done;
+    if (await hasTexels(device, texels, other, first, bytes)) return;
+  } finally {
+    other.destroy();
+  }
+  throw new Unparkable(
+    `the texels of the texture ${named(texture)} (${format}) cannot be drawn again exactly on this GPU`,
+  );
 }
 
 function stateOf(parts: SessionParts): SessionState {

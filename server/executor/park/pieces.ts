@@ -1,4 +1,6 @@
-import { blockOf } from '../../../proto/texture-size.js';
+import { blockOf, type TexelBlock } from '../../../proto/texture-size.js';
+import { needsShaders } from '../live/copyable.js';
+import { bytesOfTexel } from './texels.js';
 
 /** The most bytes that are read or written at once. */
 export const PIECE_BYTES: number = 8 << 20;
@@ -32,7 +34,18 @@ export interface TexturePiece {
   readonly bytes: number;
 }
 
-export type Piece = BufferPiece | TailPiece | TexturePiece;
+/** Some rows of one mip level and layer of a texture that shaders read and fill, with all samples. */
+export interface ShaderPiece {
+  readonly kind: 'shader';
+  readonly mipLevel: number;
+  readonly layer: number;
+  readonly y: number;
+  readonly width: number;
+  readonly rows: number;
+  readonly bytes: number;
+}
+
+export type Piece = BufferPiece | TailPiece | TexturePiece | ShaderPiece;
 
 /** The descriptor of a texture, as far as its texels depend on it. */
 export type TextureForm = Pick<
@@ -40,12 +53,13 @@ export type TextureForm = Pick<
   'format' | 'dimension' | 'width' | 'height' | 'depthOrArrayLayers' | 'mipLevelCount' | 'sampleCount'
 >;
 
-/** The aspects of a format that copies can read and write, with the bytes of a texel. Undefined where one cannot. */
-const DEPTH_STENCIL: Readonly<Record<string, readonly (readonly [GPUTextureAspect, number])[] | undefined>> =
-  {
-    stencil8: [['stencil-only', 1]],
-    depth16unorm: [['depth-only', 2]],
-  };
+/** The aspects of a format with depth or stencil that copies can read and write, with the bytes of a texel. */
+const DEPTH_STENCIL: Readonly<Record<string, readonly [GPUTextureAspect, number]>> = {
+  stencil8: ['stencil-only', 1],
+  depth16unorm: ['depth-only', 2],
+  'depth24plus-stencil8': ['stencil-only', 1],
+  'depth32float-stencil8': ['stencil-only', 1],
+};
 
 /** The pieces of a buffer. */
 export function piecesOfBuffer(size: number): (BufferPiece | TailPiece)[] {
@@ -57,40 +71,79 @@ export function piecesOfBuffer(size: number): (BufferPiece | TailPiece)[] {
   return pieces;
 }
 
-/** The pieces of a texture; undefined where copies cannot read or fill it. */
-export function piecesOfTexture(texture: TextureForm): TexturePiece[] | undefined {
-  const { format, dimension, width, height, depthOrArrayLayers, mipLevelCount, sampleCount } = texture;
-  if (sampleCount !== 1) return undefined;
-  const block = blockOf(format);
-  const aspects = block ? ([['all', block.bytes]] as const) : DEPTH_STENCIL[format];
-  if (!aspects) return undefined;
-  const { width: blockWidth, height: blockHeight } = block ?? { width: 1, height: 1 };
-  const pieces: TexturePiece[] = [];
-  for (const [aspect, blockBytes] of aspects) {
-    for (let mipLevel = 0; mipLevel < mipLevelCount; mipLevel += 1) {
-      const at = (size: number) => Math.max(1, size >> mipLevel);
-      // A copy covers whole blocks, also where the level ends within one.
-      const columns = Math.ceil(at(width) / blockWidth);
-      const rows = Math.ceil((dimension === '1d' ? 1 : at(height)) / blockHeight);
-      const layers = dimension === '3d' ? at(depthOrArrayLayers) : depthOrArrayLayers;
-      const bytesPerRow = Math.ceil((columns * blockBytes) / ROW_BYTES) * ROW_BYTES;
-      const most = Math.max(1, Math.floor(PIECE_BYTES / bytesPerRow));
-      for (let z = 0; z < layers; z += 1) {
-        for (let row = 0; row < rows; row += most) {
-          const count = Math.min(most, rows - row);
-          pieces.push({
-            kind: 'texture',
-            aspect,
-            mipLevel,
-            origin: { x: 0, y: row * blockHeight, z },
-            size: { width: columns * blockWidth, height: count * blockHeight, depthOrArrayLayers: 1 },
-            bytesPerRow,
-            rowsPerImage: count,
-            bytes: bytesPerRow * count,
-          });
-        }
-      }
-    }
+/** The pieces of a texture; undefined where neither copies nor shaders can read and fill it. */
+export function piecesOfTexture(texture: TextureForm): (TexturePiece | ShaderPiece)[] | undefined {
+  const { format, sampleCount } = texture;
+  const block = sampleCount === 1 ? blockOf(format) : undefined;
+  const [aspect, bytes] = (sampleCount === 1 && DEPTH_STENCIL[format]) || [];
+  const isDrawn = needsShaders(texture);
+  if (!block && !aspect && !isDrawn) return undefined;
+  return [...levelsOf(texture)].flatMap((level) => [
+    ...(isDrawn ? drawnPieces(level, format, sampleCount) : []),
+    ...(block ? copiedPieces(level, 'all', block) : []),
+    // Copies of depth and stencil are only allowed for a whole level.
+    ...(aspect && bytes ? copiedPieces(level, aspect, { width: 1, height: 1, bytes }, true) : []),
+  ]);
+}
+
+/** One mip level of one layer, or of one slice in depth. */
+interface Level {
+  readonly mipLevel: number;
+  readonly z: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+function* levelsOf(texture: TextureForm): Generator<Level> {
+  const { dimension, width, height, depthOrArrayLayers, mipLevelCount } = texture;
+  for (let mipLevel = 0; mipLevel < mipLevelCount; mipLevel += 1) {
+    const at = (size: number) => Math.max(1, size >> mipLevel);
+    const layers = dimension === '3d' ? at(depthOrArrayLayers) : depthOrArrayLayers;
+    for (let z = 0; z < layers; z += 1)
+      yield { mipLevel, z, width: at(width), height: dimension === '1d' ? 1 : at(height) };
   }
-  return pieces;
+}
+
+function copiedPieces(
+  { mipLevel, z, width, height }: Level,
+  aspect: GPUTextureAspect,
+  block: TexelBlock,
+  isWhole = false,
+): TexturePiece[] {
+  // A copy covers whole blocks, also where the level ends within one.
+  const columns = Math.ceil(width / block.width);
+  const bytesPerRow = Math.ceil((columns * block.bytes) / ROW_BYTES) * ROW_BYTES;
+  const all = Math.ceil(height / block.height);
+  return runsOf(all, isWhole ? all : Math.floor(PIECE_BYTES / bytesPerRow)).map(({ row, rows }) => ({
+    kind: 'texture',
+    aspect,
+    mipLevel,
+    origin: { x: 0, y: row * block.height, z },
+    size: { width: columns * block.width, height: rows * block.height, depthOrArrayLayers: 1 },
+    bytesPerRow,
+    rowsPerImage: rows,
+    bytes: bytesPerRow * rows,
+  }));
+}
+
+function drawnPieces({ mipLevel, z, width, height }: Level, format: string, samples: number): ShaderPiece[] {
+  const rowBytes = width * samples * bytesOfTexel(format);
+  return runsOf(height, Math.floor(PIECE_BYTES / rowBytes)).map(({ row, rows }) => ({
+    kind: 'shader',
+    mipLevel,
+    layer: z,
+    y: row,
+    width,
+    rows,
+    bytes: rowBytes * rows,
+  }));
+}
+
+/** Divides rows into runs of at most so many, and of one at least. */
+function runsOf(all: number, most: number): { row: number; rows: number }[] {
+  const length = Math.max(1, most);
+  return Array.from({ length: Math.ceil(all / length) }, (_, at) => ({
+    row: at * length,
+    rows: Math.min(length, all - at * length),
+  }));
 }

@@ -1,7 +1,8 @@
 import { GPUBufferUsage, GPUMapMode } from '../../../proto/gen/webgpu.js';
 import { checked } from './checked.js';
-import { type BufferPiece, PIECE_BYTES, type Piece } from './pieces.js';
+import { type BufferPiece, PIECE_BYTES, type Piece, type ShaderPiece } from './pieces.js';
 import { copyTail } from './tail.js';
+import type { Texels } from './texels.js';
 
 /** A part's place in the buffer is a multiple of this, as a copy of any format demands. */
 const PLACE_BYTES = 256;
@@ -22,12 +23,29 @@ export interface Wanted {
  */
 export async function readContents(
   device: GPUDevice,
+  texels: Texels,
   wanted: readonly Wanted[],
   take: (wanted: Wanted, bytes: Uint8Array) => Promise<boolean>,
 ): Promise<void> {
   const [mappable, others] = [wanted.filter(isMappable), wanted.filter((each) => !isMappable(each))];
   for (const each of mappable) if (!(await readMapped(each, take))) return;
-  await readCopies(device, others, take);
+  await readCopies(device, texels, others, take);
+}
+
+/** Whether a part of a texture has exactly these texels. */
+export async function hasTexels(
+  device: GPUDevice,
+  texels: Texels,
+  texture: GPUTexture,
+  piece: ShaderPiece,
+  bytes: Uint8Array,
+): Promise<boolean> {
+  let isSame = false;
+  await readContents(device, texels, [{ id: 0, resource: texture, piece }], async (_, found) => {
+    isSame = Buffer.compare(found, bytes) === 0;
+    return isSame;
+  });
+  return isSame;
 }
 
 /** Such a buffer cannot be copied from. */
@@ -52,21 +70,24 @@ async function readMapped(
 /** Copies parts aside, as many at a time as fit one buffer. */
 async function readCopies(
   device: GPUDevice,
+  texels: Texels,
   wanted: readonly Wanted[],
   take: (wanted: Wanted, bytes: Uint8Array) => Promise<boolean>,
 ): Promise<void> {
   if (wanted.length === 0) return;
   const { COPY_DST, MAP_READ } = GPUBufferUsage;
-  const descriptor = { label: 'parked contents', size: PIECE_BYTES, usage: COPY_DST | MAP_READ };
+  // A whole level of a texture with depth or stencil may be longer than the other pieces.
+  const size = wanted.reduce((most, { piece }) => Math.max(most, placeOf(piece)), PIECE_BYTES);
+  const descriptor = { label: 'parked contents', size, usage: COPY_DST | MAP_READ };
   const { result: buffer, done: made } = checked(device, () => device.createBuffer(descriptor));
   try {
     await made;
     for (const group of groupsOf(wanted)) {
       const { done: copied } = checked(device, () => {
         const encoder = device.createCommandEncoder();
-        const between = group.map(({ each, at }) => copy(device, encoder, each, buffer, at));
+        const between = group.flatMap(({ each, at }) => copy(device, texels, encoder, each, buffer, at));
         device.queue.submit([encoder.finish()]);
-        for (const texture of between) texture?.destroy();
+        for (const resource of between) resource.destroy();
       });
       await copied;
       await buffer.mapAsync(GPUMapMode.READ);
@@ -80,26 +101,33 @@ async function readCopies(
   }
 }
 
-/** @returns a texture to destroy after the submit, where the copy needs one. */
+/** @returns the resources that the copy needs, to destroy after the submit. */
 function copy(
   device: GPUDevice,
+  texels: Texels,
   encoder: GPUCommandEncoder,
   { resource, piece }: Wanted,
   buffer: GPUBuffer,
   offset: number,
-): GPUTexture | undefined {
+): (GPUBuffer | GPUTexture)[] {
   if (piece.kind === 'buffer') {
     encoder.copyBufferToBuffer(resource as GPUBuffer, piece.offset, buffer, offset, piece.bytes);
-    return undefined;
+    return [];
   }
-  if (piece.kind === 'tail') return copyTail(device, encoder, resource as GPUBuffer, piece, buffer, offset);
+  if (piece.kind === 'tail') return [copyTail(device, encoder, resource as GPUBuffer, piece, buffer, offset)];
+  if (piece.kind === 'shader') return texels.read(encoder, resource as GPUTexture, piece, buffer, offset);
   const { aspect, mipLevel, origin, size, bytesPerRow, rowsPerImage } = piece;
   encoder.copyTextureToBuffer(
     { texture: resource as GPUTexture, aspect, mipLevel, origin },
     { buffer, offset, bytesPerRow, rowsPerImage },
     size,
   );
-  return undefined;
+  return [];
+}
+
+/** The bytes that a part takes in the buffer. */
+function placeOf({ bytes }: Piece): number {
+  return Math.ceil(bytes / PLACE_BYTES) * PLACE_BYTES;
 }
 
 /** Parts that fit the buffer together, with their places there. */
@@ -113,7 +141,7 @@ function* groupsOf(wanted: readonly Wanted[]): Generator<{ each: Wanted; at: num
       end = 0;
     }
     group.push({ each, at: end });
-    end += Math.ceil(each.piece.bytes / PLACE_BYTES) * PLACE_BYTES;
+    end += placeOf(each.piece);
   }
   if (group.length > 0) yield group;
 }

@@ -4,10 +4,11 @@ import { textureBytes } from '../../../proto/texture-size.js';
 import { FOREIGN_ID, ROOT_ID } from '../../../proto/wire/handle.js';
 import { describe, requestAdapter, requestDevice } from '../handlers/adapters.js';
 import type { Kept, Step } from '../live/live-objects.js';
-import { deviceOf, type Entry, ROOT } from '../objects/object-table.js';
+import { deviceOf, type Entry, objectIn, ROOT } from '../objects/object-table.js';
 import type { DecodedCommand } from '../wire/decoded-command.js';
 import type { PendingReply } from '../wire/reply-writer.js';
 import { checked, scoped } from './checked.js';
+import { makeLate } from './late-objects.js';
 import { differs, offersLess } from './same-gpu.js';
 import type { DeviceState, SessionParts, SessionState } from './session-state.js';
 import { SpentObjects } from './spent-objects.js';
@@ -37,6 +38,8 @@ export class Rebuilding {
   /** Each rejects where an object that was valid cannot be made. */
   readonly #checks: Promise<void>[] = [];
   readonly #spent = new Map<Entry, SpentObjects>();
+  /** Destroyed buffers and textures, their views and bind groups. To make one takes memory, so that each is made late. */
+  readonly #late = new Set<number>();
 
   constructor(parts: SessionParts, state: SessionState, commands: readonly DecodedCommand[]) {
     this.#parts = parts;
@@ -101,6 +104,11 @@ export class Rebuilding {
     const owner = deviceOf(self);
     const entry = context.objects.reserve(made.id, creates, owner);
     this.#entries.set(made.id, entry);
+    if (this.#isLate(made)) {
+      this.#late.add(made.id);
+      makeLate(context, entry, made, (id) => this.#entry(id));
+      return;
+    }
     this.#fill(made, owner);
     if (creates === 'GPUAdapter') await this.#adapter(entry, made);
     else if (creates === 'GPUDevice') await this.#device(entry, made, self);
@@ -110,9 +118,17 @@ export class Rebuilding {
     if (entry.object) setLabel(entry.object, made);
   }
 
+  #isLate({ command, operands, isDestroyed, isValid }: Again): boolean {
+    const { creates } = command.operation;
+    if (isValid === false) return false;
+    if (creates === 'GPUBuffer' || creates === 'GPUTexture') return isDestroyed;
+    const isView = creates === 'GPUTextureView' || creates === 'GPUBindGroup';
+    return isView && operands.some((id) => this.#late.has(id));
+  }
+
   #fill({ command, operands, payloads }: Step<DecodedCommand>, owner: Entry | undefined): void {
     command.fill(operands, payloads, (id, kinds) => {
-      if (id !== FOREIGN_ID) return this.#entry(id).object as object;
+      if (id !== FOREIGN_ID) return objectIn(this.#entry(id));
       invariant(owner, 'an object of another session is named on a device');
       return this.#parts.context.invalidObject(owner, kinds);
     });
@@ -223,9 +239,10 @@ export class Rebuilding {
       );
     // A scope of the program may have caught the refusal, so that the view counts as neither valid nor invalid.
     const { parkable } = this.#parts.context;
-    if (entry.kind === 'GPUTextureView' && parkable.copyable.refusesView(receiver, command.args[0] as object))
-      return undefined;
-    const result = command.method(receiver).apply(receiver, command.args);
+    const isView = entry.kind === 'GPUTextureView';
+    if (isView && parkable.copyable.refusesView(receiver, command.args[0] as object)) return undefined;
+    const args = isView ? parkable.copyable.viewArgs(receiver, command.args) : command.args;
+    const result = command.method(receiver).apply(receiver, args);
     if (entry.kind === 'GPUQuerySet' && made.isDestroyed) (result as GPUQuerySet).destroy();
     if (entry.kind !== 'GPURenderBundleEncoder') return result;
     const encoder = result as GPURenderBundleEncoder;
@@ -234,14 +251,13 @@ export class Rebuilding {
     return encoder;
   }
 
-  #buffer(device: GPUDevice, { command, isDestroyed }: Again): GPUBuffer {
+  #buffer(device: GPUDevice, { command }: Again): GPUBuffer {
     const { memory, parkable } = this.#parts.context;
     const [descriptor] = command.args as [GPUBufferDescriptor];
     const { size, usage } = descriptor;
-    const mappedAtCreation = !isDestroyed && size % 4 === 0 && (usage & GPUBufferUsage.COPY_DST) === 0;
+    const mappedAtCreation = size % 4 === 0 && (usage & GPUBufferUsage.COPY_DST) === 0;
     const create = (as: GPUBufferDescriptor) => device.createBuffer(as);
     const make = () => parkable.copyable.buffer({ ...descriptor, mappedAtCreation }, create);
-    if (isDestroyed) return destroyed(make());
     const buffer = memory.allocate({
       operation: 'GPUDevice.createBuffer',
       bytes: size,
@@ -252,12 +268,11 @@ export class Rebuilding {
     return buffer;
   }
 
-  #texture(device: GPUDevice, { command, isDestroyed }: Again): GPUTexture {
+  #texture(device: GPUDevice, { command }: Again): GPUTexture {
     const { memory, parkable } = this.#parts.context;
     const [descriptor] = command.args as [GPUTextureDescriptor];
     const create = (as: GPUTextureDescriptor) => device.createTexture(as);
     const make = () => parkable.copyable.texture({ ...descriptor }, create);
-    if (isDestroyed) return destroyed(make());
     const bytes = textureBytes(descriptor);
     return memory.allocate({ operation: 'GPUDevice.createTexture', bytes, exceeds: () => false, make });
   }
@@ -307,9 +322,4 @@ async function settle({ promise, reply }: PendingReply): Promise<void> {
 
 function setLabel(object: object, { label }: Again): void {
   if (label !== undefined) (object as GPUObjectBase).label = label;
-}
-
-function destroyed<R extends Resource>(resource: R): R {
-  resource.destroy();
-  return resource;
 }

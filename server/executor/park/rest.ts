@@ -82,10 +82,11 @@ function texture(object: GPUTexture): Piece[] {
   if (pieces) return pieces;
   const { format, sampleCount } = object;
   const samples = sampleCount === 1 ? '' : `, ${sampleCount} samples`;
-  throw new Unparkable(`the texture ${named(object)} (${format}${samples}) cannot be copied`);
+  throw new Unparkable(`the texture ${named(object)} (${format}${samples}) cannot be read`);
 }
 
-function named(object: object): string {
+/** A resource's name in messages. */
+export function named(object: object): string {
   const { label = '' } = object as { label?: string };
   return label === '' ? 'without a label' : `'${label}'`;
 }

@@ -4,8 +4,10 @@ import { checked } from './checked.js';
 import { writeMappedPiece, writePiece } from './fill.js';
 import { readParkedFile } from './parked-file.js';
 import type { Piece } from './pieces.js';
+import { hasTexels } from './read-contents.js';
 import { Rebuilding } from './rebuilding.js';
 import type { SessionParts, SessionState } from './session-state.js';
+import { Texels } from './texels.js';
 
 /** After so many bytes of writes the GPU is waited for. */
 const STEP_BYTES = 32 << 20;
@@ -36,11 +38,19 @@ async function fill(
 ): Promise<void> {
   let under = 0;
   const written: Promise<void>[] = [];
+  const texelsOf = new Map<GPUDevice, Texels>();
   for await (const { value, bytes } of records) {
     const { id, piece } = value as { id: number; piece: Piece };
     const { device, object, isMapped } = rebuilding.resource(id);
+    const texels = texelsOf.get(device) ?? new Texels(device);
+    texelsOf.set(device, texels);
     if (isMapped) writeMappedPiece(object as GPUBuffer, piece, bytes);
-    else written.push(checked(device, () => writePiece(device, object, piece, bytes)).done);
+    else written.push(checked(device, () => writePiece(device, texels, object, piece, bytes)).done);
+    // Another GPU may store depths in another way.
+    if (piece.kind === 'shader' && !(await hasTexels(device, texels, object as GPUTexture, piece, bytes)))
+      throw new Error(
+        `the texels of a texture (${(object as GPUTexture).format}) cannot be drawn exactly here`,
+      );
     under += bytes.length;
     if (under < STEP_BYTES) continue;
     under = 0;

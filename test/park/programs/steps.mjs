@@ -1,11 +1,11 @@
 // A program that computes step by step. It sends what each step has computed to its parent, and waits to be told to go on.
 //
-//   node --import farlight/register steps.mjs training|movenet|silero STEPS
+//   node --import farlight/register steps.mjs training|movenet|silero|three STEPS
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 
 const [name, steps] = process.argv.slice(2);
-const programs = { training, movenet, silero };
+const programs = { training, movenet, silero, three };
 const step = await programs[name]();
 for (let at = 0; at < Number(steps); at += 1) {
   const values = await step(at);
@@ -68,6 +68,27 @@ async function silero() {
     const { output, stateN } = await session.run({ input, state, sr });
     state = stateN;
     return Float32Array.of(output.data[0], ...stateN.data);
+  };
+}
+
+/** The picture of a scene with shadows and multisampling, around which the camera moves. */
+async function three() {
+  const { canvasContext, install } = await import('farlight/canvas');
+  install();
+  const THREE = await import('three/webgpu');
+  const { createScene } = await import('../../../examples/three/scene.mjs');
+  const [width, height] = [160, 120];
+  const { canvas } = canvasContext({ width, height });
+  const renderer = new THREE.WebGPURenderer({ canvas, antialias: true });
+  renderer.toneMapping = THREE.ACESFilmicToneMapping;
+  renderer.shadowMap.enabled = true;
+  await renderer.init();
+  const { scene, camera } = createScene(width / height);
+  return async (at) => {
+    camera.position.set(Math.sin(at / 5) * 7, 2.6, Math.cos(at / 5) * 7);
+    camera.lookAt(0, 0.6, 0);
+    renderer.render(scene, camera);
+    return Uint8Array.from(await canvas.toPNG());
   };
 }
 
