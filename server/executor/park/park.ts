@@ -9,14 +9,14 @@ import type { ErrorScopes } from '../objects/error-scopes.js';
 import type { DecodedCommand } from '../wire/decoded-command.js';
 import { AtWork, Unparkable } from '../wire/endpoint.js';
 import { checked } from './checked.js';
-import { writePiece } from './fill.js';
+import { writePiece } from './contents/fill.js';
+import type { ShaderPiece } from './contents/pieces.js';
+import { hasTexels, readContents, type Wanted } from './contents/read-contents.js';
+import { Texels } from './contents/texels.js';
 import { judgeResources } from './judge.js';
 import { ParkedFileWriter } from './parked-file.js';
-import type { ShaderPiece } from './pieces.js';
-import { hasTexels, readContents, type Wanted } from './read-contents.js';
 import { checkRest, named, type Resource, resourcesOf } from './rest.js';
 import type { DeviceState, SessionParts, SessionState } from './session-state.js';
-import { Texels } from './texels.js';
 
 const ZEROS = Buffer.alloc(64 << 10);
 

@@ -2,7 +2,7 @@ import { GPUBufferUsage, GPUTextureUsage } from '../../../proto/gen/webgpu.js';
 import type { Made } from '../live/live-objects.js';
 import type { DecodedCommand } from '../wire/decoded-command.js';
 import { AtWork, Unparkable } from '../wire/endpoint.js';
-import { type Piece, piecesOfBuffer, piecesOfTexture } from './pieces.js';
+import { type Piece, piecesOfBuffer, piecesOfTexture } from './contents/pieces.js';
 import type { SessionParts } from './session-state.js';
 
 /** A resource with contents that are to be stored. */

@@ -1,13 +1,13 @@
 import { packageVersion } from '../../../link/machine/package-version.js';
 import { DecodedCommand } from '../wire/decoded-command.js';
 import { checked } from './checked.js';
-import { writeMappedPiece, writePiece } from './fill.js';
+import { writeMappedPiece, writePiece } from './contents/fill.js';
+import type { Piece } from './contents/pieces.js';
+import { hasTexels } from './contents/read-contents.js';
+import { Texels } from './contents/texels.js';
 import { readParkedFile } from './parked-file.js';
-import type { Piece } from './pieces.js';
-import { hasTexels } from './read-contents.js';
 import { Rebuilding } from './rebuilding.js';
 import type { SessionParts, SessionState } from './session-state.js';
-import { Texels } from './texels.js';
 
 /** After so many bytes of writes the GPU is waited for. */
 const STEP_BYTES = 32 << 20;

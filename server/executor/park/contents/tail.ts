@@ -1,4 +1,4 @@
-import { GPUTextureUsage } from '../../../proto/gen/webgpu.js';
+import { GPUTextureUsage } from '../../../../proto/gen/webgpu.js';
 import type { TailPiece } from './pieces.js';
 
 /** One byte for each texel. A copy of it may begin at any byte of a buffer. */

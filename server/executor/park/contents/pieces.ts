@@ -1,6 +1,6 @@
-import { blockOf, type TexelBlock } from '../../../proto/texture-size.js';
-import { needsShaders } from '../live/copyable.js';
-import { bytesOfTexel } from './texels.js';
+import { blockOf, type TexelBlock } from '../../../../proto/texture-size.js';
+import { needsShaders } from '../../live/copyable.js';
+import { bytesOfTexel } from './texel-words.js';
 
 /** The most bytes that are read or written at once. */
 export const PIECE_BYTES: number = 8 << 20;

@@ -1,5 +1,5 @@
-import { GPUBufferUsage, GPUMapMode } from '../../../proto/gen/webgpu.js';
-import { checked } from './checked.js';
+import { GPUBufferUsage, GPUMapMode } from '../../../../proto/gen/webgpu.js';
+import { checked } from '../checked.js';
 import { type BufferPiece, PIECE_BYTES, type Piece, type ShaderPiece } from './pieces.js';
 import { copyTail } from './tail.js';
 import type { Texels } from './texels.js';
