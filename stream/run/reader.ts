@@ -9,6 +9,8 @@ export class Reader {
   /** A record that was read and that the flow did not take yet. */
   #pending: LoggedRecord | undefined;
   #reading: Promise<void> | undefined;
+  /** There may be more since the log was looked at last: without it, a record that comes in that moment would wait. */
+  #isWoken = false;
   #isClosed = false;
 
   /** `admit` takes a record, or says that there is no room for it. `fail` is told that the log cannot be read. */
@@ -27,6 +29,7 @@ export class Reader {
   /** There are more records, or there is more room. */
   wake(): void {
     if (this.#isClosed) return;
+    this.#isWoken = true;
     this.#reading ??= this.#read();
   }
 
@@ -35,9 +38,11 @@ export class Reader {
     await undefined;
     try {
       while (!this.#isClosed) {
+        this.#isWoken = false;
         this.#pending ??= await this.#cursor.next();
-        if (!this.#pending || this.#isClosed || !this.#admit(this.#pending)) break;
-        this.#pending = undefined;
+        if (this.#isClosed) break;
+        if (this.#pending && this.#admit(this.#pending)) this.#pending = undefined;
+        else if (!this.#isWoken) break;
       }
     } catch (error) {
       this.#fail(error);

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { CheckpointStore } from '#farlight/stream/log/checkpoint-store.js';
-import { type NewRecord, RecordLog } from '#farlight/stream/log/record-log.js';
+import { type NewRecord, RecordLog, type SourceLog } from '#farlight/stream/log/record-log.js';
+import { Reader } from '#farlight/stream/run/reader.js';
 import { folders } from '../support/trust/trust.js';
 import { numberOf, tensorOf } from './support/numbers.js';
 
@@ -116,6 +117,34 @@ describe('the log of a source', () => {
     expect(readdirSync(folder).length).toBeLessThan(before);
     expect(await numbersFrom(log, 20)).toEqual(numbers(20, 40));
     await log.close();
+  });
+});
+
+describe('the reader of a log', () => {
+  it('takes a record that comes in the moment in which it finds no more', async () => {
+    const records = [0, 1].map((offset) => ({ offset, key: 'k', values: {} }));
+    let end = 1;
+    let at = 0;
+    const log = {
+      cursor: () => ({
+        next: async () => {
+          if (at < end) return records[at++];
+          // The cursor has looked, and its answer is on its way.
+          if (end === 1) {
+            end = 2;
+            reader.wake();
+          }
+          return undefined;
+        },
+        close: async () => {},
+      }),
+    } as unknown as SourceLog;
+    const taken: number[] = [];
+    const fail = (error: unknown) => expect(error).toBeUndefined();
+    const reader = new Reader(log, 0, ({ offset }) => taken.push(offset) > 0, fail);
+    reader.wake();
+    await expect.poll(() => taken).toEqual([0, 1]);
+    await reader.close();
   });
 });
 
