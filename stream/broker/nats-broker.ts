@@ -95,13 +95,14 @@ export class NatsBroker implements Broker {
     const { consumers } = this.#nats.jetstream;
     const ready: Message[] = [];
     let hasRoom = () => {};
-    let isClosed = false;
+    const closing = new AbortController();
+    const isClosed = () => closing.signal.aborted;
     let next = Math.max(1, from);
     const give = async (message: Message) => {
       ready.push(message);
       next = message.sequence + 1;
       wake();
-      while (ready.length >= MOST_AHEAD && !isClosed)
+      while (ready.length >= MOST_AHEAD && !isClosed())
         await new Promise<void>((resolve) => {
           hasRoom = resolve;
         });
@@ -115,18 +116,27 @@ export class NatsBroker implements Broker {
       return consumer.consume({ max_messages: MOST_AHEAD, expires: WAIT_MS });
     };
     const reading = await this.#read(consume, async ({ seq, subject, headers, data }: JsMsg) => {
+      // One that it gives again, since it was opened anew.
+      if (seq < next) return;
       // nats-server 2.9.10 moves a consumer of all partitions over messages when one partition is trimmed.
-      while (partition === undefined && next < seq && !isClosed) {
-        const skipped = await insist(
-          this,
-          () => isClosed,
-          () => this.#firstFrom(stream, next),
-        );
+      while (partition === undefined && next < seq && !isClosed()) {
+        const skipped = await insist(this, isClosed, () => this.#firstFrom(stream, next));
         if (!skipped || skipped.sequence >= seq) break;
         await give(skipped);
       }
-      if (!isClosed) await give(messageOf(subject, seq, headers, data));
+      if (!isClosed()) await give(messageOf(subject, seq, headers, data));
     });
+    // It may leave out the last messages: then no later one shows it.
+    const lookAgain = async () => {
+      while (!isClosed() && !this.#nats.connection.isClosed()) {
+        const before = next;
+        await pause(WAIT_MS, closing.signal);
+        if (next !== before || ready.length > 0 || isClosed()) continue;
+        const left = await this.#firstFrom(stream, before).catch(() => undefined);
+        if (left && next === before) reading.reopen();
+      }
+    };
+    if (partition === undefined) void lookAgain();
     return {
       next() {
         const message = ready.shift();
@@ -134,7 +144,7 @@ export class NatsBroker implements Broker {
         return message;
       },
       close() {
-        isClosed = true;
+        closing.abort();
         reading.close();
         ready.length = 0;
         hasRoom();
@@ -177,7 +187,8 @@ export class NatsBroker implements Broker {
   }
 
   forget(key: string): Promise<void> {
-    return this.#keys.purge(key);
+    // Not by `purge`: nats-server 2.9.10 moves those who watch all keys over changes that they have not seen.
+    return this.#keys.delete(key);
   }
 
   watch(changed: (key: string, entry: Entry) => void): Promise<{ close(): void }> {
@@ -193,7 +204,7 @@ export class NatsBroker implements Broker {
   async #read<T>(
     open: () => Promise<AsyncIterable<T> & { stop(): void }>,
     take: (item: T) => Promise<void> | void,
-  ): Promise<{ close(): void }> {
+  ): Promise<{ close(): void; reopen(): void }> {
     const { connection } = this.#nats;
     let items = await open();
     let isClosed = false;
@@ -217,6 +228,7 @@ export class NatsBroker implements Broker {
     // It rejects only where it is over: then nobody waits for an item.
     readAll().catch(() => {});
     return {
+      reopen: () => items.stop(),
       close() {
         isClosed = true;
         items.stop();
