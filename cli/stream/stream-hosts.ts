@@ -29,6 +29,8 @@ export class StreamHosts {
       urls = [this.#own.url];
     }
     const named = new NamedHosts({ lanes, log: (what) => log.info({ what }, 'pool') });
+    // Those of a try before that could not be had.
+    await this.#named?.close();
     this.#named = named;
     const hosts = await named.open(urls);
     return {

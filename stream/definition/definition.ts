@@ -50,6 +50,8 @@ export type SinkDefinition = (
   readonly values: Readonly<Record<string, string>>;
   /** A line for each row of this value, which all others have too; one line if left out. */
   readonly each?: string;
+  /** The value that is the key of an output; that of its record if left out. */
+  readonly key?: string;
   readonly source: string;
 };
 

@@ -112,11 +112,11 @@ function resolveSource(entry: SourceEntry, { folder }: StreamGraph, functions: F
 }
 
 function resolveSink(
-  { file, nats, page, http = '', values, each }: SinkEntry,
+  { file, nats, page, http = '', values, each, key }: SinkEntry,
   source: string,
   { folder }: StreamGraph,
 ): SinkDefinition {
-  const rest = { source, values, ...(each !== undefined && { each }) };
+  const rest = { source, values, ...(each !== undefined && { each }), ...(key !== undefined && { key }) };
   if (file !== undefined) return { kind: 'file', file: resolve(folder, file), ...rest };
   if (page !== undefined) return { kind: 'page', last: page, ...rest };
   return nats === undefined ? { kind: 'http', url: http, ...rest } : { kind: 'nats', subject: nats, ...rest };

@@ -46,6 +46,8 @@ export interface StepEntry {
   readonly constants?: Readonly<Record<string, { readonly type: string; readonly data: readonly unknown[] }>>;
   readonly state?: Readonly<Record<string, string | { readonly type: string; readonly next?: string }>>;
   readonly migrate?: string;
+  /** Not possible. */
+  readonly key?: unknown;
 }
 
 export interface SinkEntry {
@@ -55,6 +57,7 @@ export interface SinkEntry {
   readonly page?: number;
   readonly values: Readonly<Record<string, string>>;
   readonly each?: string;
+  readonly key?: string;
 }
 
 /** A checked file, and what follows from it. */
@@ -183,6 +186,7 @@ function* meaning(
       reference,
     ]);
     if (sink.each) references.push([['each'], sink.each]);
+    if (sink.key) references.push([['key'], sink.key]);
     for (const [at, reference] of references) {
       const message = known(reference);
       if (message) yield problem([...path, ...at], message);
@@ -246,6 +250,12 @@ function* stepProblems(
     },
     models: [...models.keys()],
   });
+  if (step.key !== undefined)
+    yield problem(
+      [...path, 'key'],
+      `Step "${name}" takes records by the key that the source gave: publish them to NATS by a sink with another "key", and read them by a second application.`,
+      'key',
+    );
   if (migrate !== undefined) {
     yield* moduleProblems(migrate, (message) => problem([...path, 'migrate'], message), {
       folder,
@@ -291,8 +301,9 @@ function* findSources(
     const found = find(['steps', name], name, Object.values((steps[name] as StepEntry).inputs));
     if (found) yield found;
   }
-  for (const [name, { values, each }] of Object.entries(sinks)) {
-    const found = find(['sinks', name], `sink ${name}`, [...Object.values(values), ...(each ? [each] : [])]);
+  for (const [name, { values, each, key }] of Object.entries(sinks)) {
+    const more = [each, key].flatMap((reference) => reference ?? []);
+    const found = find(['sinks', name], `sink ${name}`, [...Object.values(values), ...more]);
     if (found) yield found;
   }
 }

@@ -127,6 +127,9 @@ function stateOf(
   return 'reset';
 }
 
+/** The names that the flow has for the value whose rows are outputs by themselves, and for the one that is their key. */
+export const [EACH, KEY] = ['', '.'] as const;
+
 /** The new version, as a flow runs it after the old one. */
 export function versionOf(definition: Definition, plan?: UpgradePlan): Version {
   const carries = new Map(plan?.steps.map(({ uid, state }) => [uid, state]));
@@ -136,10 +139,14 @@ export function versionOf(definition: Definition, plan?: UpgradePlan): Version {
     const carry = state === 'migrated' ? 'migrate' : state === 'kept' ? 'keep' : 'reset';
     return { uid, name, source, inputs, does, hasState: hasState(step), carry };
   });
-  const sinks = Object.entries(definition.sinks).map(([name, { source, values, each }]) => ({
+  const sinks = Object.entries(definition.sinks).map(([name, { source, values, each, key }]) => ({
     name,
     source,
-    values: each === undefined ? values : { ...values, '': each },
+    values: {
+      ...values,
+      ...(each !== undefined && { [EACH]: each }),
+      ...(key !== undefined && { [KEY]: key }),
+    },
   }));
   return { id: definition.id, sources: Object.keys(definition.sources), steps, sinks };
 }

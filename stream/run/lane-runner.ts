@@ -166,8 +166,7 @@ export class LaneRunner implements StepRunner {
     symlinkSync(realpathSync(join(run.file, '..')), folder);
     if (run.maxBatch !== undefined)
       writeFileSync(join(this.#options.folder, name, 'config.yaml'), `maxBatch: ${run.maxBatch}\n`);
-    this.#engine ??= this.#open();
-    const engine = await this.#engine;
+    const engine = await this.#opened();
     await engine.loaded;
     const ready = engine.index().some((entry) => entry.name === name && entry.state === 'READY');
     if (!ready) await engine.load(name);
@@ -184,6 +183,17 @@ export class LaneRunner implements StepRunner {
     rmSync(join(this.#options.folder, name), { recursive: true, force: true });
     const engine = await this.#engine?.catch(() => undefined);
     if (engine?.index().some((entry) => entry.name === name)) await engine.unload(name);
+  }
+
+  /** Where no host can be reached now, the next version, or the next try, asks again. */
+  #opened(): Promise<Engine> {
+    if (this.#engine) return this.#engine;
+    const opening = this.#open();
+    this.#engine = opening;
+    opening.catch(() => {
+      this.#engine = undefined;
+    });
+    return opening;
   }
 
   async #open(): Promise<Engine> {
@@ -209,9 +219,9 @@ function modelsOf({ steps }: Definition): ModelRun[] {
 function outputsOf({ name, state }: StepDefinition, { steps, sinks }: Definition): string[] {
   const references = [
     ...steps.flatMap((step) => Object.values(step.inputs)),
-    ...Object.values(sinks).flatMap(({ values, each }) => [
+    ...Object.values(sinks).flatMap(({ values, each, key }) => [
       ...Object.values(values),
-      ...(each ? [each] : []),
+      ...[each, key].flatMap((reference) => reference ?? []),
     ]),
   ];
   const taken = references.filter((reference) => reference.startsWith(`${name}.`));

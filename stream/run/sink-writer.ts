@@ -1,10 +1,10 @@
 import { joinRows } from '../../infer/lanes/tensor-rows.js';
 import { rowsOf, type Tensor } from '../../infer/service/tensor.js';
+import { EACH, KEY } from '../definition/upgrade-plan.js';
 import { ERRORS, type WriteAction } from '../flow/flow.js';
+import { plainValues } from '../sinks/output-text.js';
 import type { Output, Sink } from '../sinks/sink.js';
 
-/** The name that the flow has for the value whose rows are outputs by themselves. */
-export const EACH = '';
 /** The most outputs of one write. */
 const MOST = 1000;
 
@@ -57,13 +57,20 @@ function outputsOf({ sink, record, values, error }: WriteAction<Tensor>): Output
   const output = { sink, source, offset, key };
   if (sink === ERRORS) return [{ ...output, index: 0, values: {}, ...(error && { error }) }];
   const { [EACH]: each, ...written } = values;
-  if (!each) return [{ ...output, index: 0, values: written }];
+  if (!each) return [keyed({ ...output, index: 0, values: written })];
   const names = Object.keys(written);
-  return Array.from({ length: rowsOf(each.shape) }, (_, index) => ({
-    ...output,
-    index,
-    values: Object.fromEntries(names.map((name) => [name, rowOf(written[name] as Tensor, index)])),
-  }));
+  return Array.from({ length: rowsOf(each.shape) }, (_, index) => {
+    const row = names.map((name) => [name, rowOf(written[name] as Tensor, index)]);
+    return keyed({ ...output, index, values: Object.fromEntries(row) });
+  });
+}
+
+/** The output with the key that its sink chooses. One that is no text is written as JSON. */
+function keyed(output: Output): Output {
+  const { [KEY]: key, ...values } = output.values;
+  if (!key) return output;
+  const { plain } = plainValues({ values: { plain: key } });
+  return { ...output, key: typeof plain === 'string' ? plain : JSON.stringify(plain), values };
 }
 
 /** One entry of the first dimension, without that dimension. */

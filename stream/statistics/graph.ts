@@ -52,7 +52,9 @@ function nodesOf({ sources, steps, sinks }: Definition): GraphNode[] {
     }),
     ...Object.entries(sinks).map(([name, sink]): GraphNode => {
       const common = { id: `sink ${name}`, kind: 'sink', name, uid: name } as const;
-      const from = fromOf([...Object.values(sink.values), ...(sink.each === undefined ? [] : [sink.each])]);
+      const from = fromOf(
+        [...Object.values(sink.values), sink.each, sink.key].flatMap((reference) => reference ?? []),
+      );
       return { ...common, what: sinkTitle(sink), from, hasState: false };
     }),
   ];

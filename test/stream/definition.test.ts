@@ -74,6 +74,12 @@ describe('a file of an application', () => {
       '6:3 These steps wait for each other: one, two, one.',
     ],
     [
+      'a step that chooses a key',
+      'uid: second',
+      'key: one.y',
+      '12:5 Step "two" takes records by the key that the source gave: publish them to NATS by a sink with another "key", and read them by a second application.',
+    ],
+    [
       'two steps with one uid',
       'uid: second',
       'uid: one',

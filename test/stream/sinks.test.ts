@@ -4,6 +4,8 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { Tensor } from '#farlight/infer/service/tensor.js';
+import { EACH, KEY } from '#farlight/stream/definition/upgrade-plan.js';
+import { SinkWriter } from '#farlight/stream/run/sink-writer.js';
 import { FileSink } from '#farlight/stream/sinks/file-sink.js';
 import { HttpSink } from '#farlight/stream/sinks/http-sink.js';
 import { outputText } from '#farlight/stream/sinks/output-text.js';
@@ -119,5 +121,43 @@ describe('a sink that is an address', () => {
     server.close();
     expect(asked).toEqual(['"app/s/0/0"', '"app/s/0/0"', '"app/s/0/0"', '"app/s/1/0"']);
     expect(said[0]).toMatch(/answers 503 to output s\/0\/0: it is posted again/);
+  });
+});
+
+describe('the outputs of a record', () => {
+  const record = { source: 's', offset: 4, key: 'mic-1', values: {} };
+  const version = { id: 'v', sources: [], steps: [], sinks: [] };
+  const text = (...texts: string[]): Tensor => {
+    return {
+      name: 't',
+      datatype: 'BYTES',
+      shape: [texts.length],
+      data: texts.map((each) => Buffer.from(each)),
+    };
+  };
+
+  it.each<[string, Record<string, Tensor>, string[]]>([
+    ['of their record', {}, ['mic-1']],
+    ['that their sink chooses', { [KEY]: text('hall') }, ['hall']],
+    ['that is no text, as JSON', { [KEY]: tensorOf(7) }, ['7']],
+    [
+      'of their row',
+      { [EACH]: text('a', 'b'), y: text('c', 'd'), [KEY]: text('one', 'two') },
+      ['one', 'two'],
+    ],
+  ])('have the key %s', async (_, values, keys) => {
+    const given: Output[] = [];
+    const sink = {
+      write: async (all: readonly Output[]) => void given.push(...all),
+      mark: () => 0,
+      close: async () => {},
+    };
+    await new Promise<void>((resolve, reject) => {
+      const writer = new SinkWriter(sink, () => resolve(), reject);
+      writer.write({ kind: 'write', sink: 'out', version, record, values: { y: tensorOf(1), ...values } });
+    });
+    expect(given.map(({ key }) => key)).toEqual(keys);
+    expect(given.map(({ values: written }) => Object.keys(written))).toEqual(keys.map(() => ['y']));
+    expect(given.map(({ offset, index }) => [offset, index])).toEqual(keys.map((_, index) => [4, index]));
   });
 });
