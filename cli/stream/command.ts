@@ -11,6 +11,8 @@ import type { WorkerFlags } from './run-worker.js';
 import { rollBack, type UpgradeOptions, upgrade } from './upgrade.js';
 
 const STATE_HELP = 'the folder of its logs and checkpoints (default: beside the file, NAME.state)';
+const OTLP_HELP =
+  'a collector of OpenTelemetry for spans of records: http://HOST:4318 (or OTEL_EXPORTER_OTLP_ENDPOINT)';
 
 export function streamCommand(): Command {
   const repeated = (text: string, given: string[] | undefined) => [...(given ?? []), text];
@@ -49,10 +51,7 @@ export function streamCommand(): Command {
       DEFAULT_STREAM_DASHBOARD,
     )
     .option('--no-dashboard', 'serve none')
-    .option(
-      '--otlp <url>',
-      'a collector of OpenTelemetry for spans of records: http://HOST:4318 (or OTEL_EXPORTER_OTLP_ENDPOINT)',
-    )
+    .option('--otlp <url>', OTLP_HELP)
     .option('--max-request <size>', 'the longest request', parseSize, 16 << 20)
     .option(
       '--workers',
@@ -86,7 +85,8 @@ export function streamCommand(): Command {
     )
     .option('--adapter <name>', `on this machine: ${ADAPTER_HELP} (or FARLIGHT_ADAPTER)`)
     .option('--lanes <count>', 'how many models run at a time on each host', Number, 2)
-    .option('--checkpoint <seconds>', 'the time between checkpoints', parseSeconds, 10);
+    .option('--checkpoint <seconds>', 'the time between checkpoints', parseSeconds, 10)
+    .option('--otlp <url>', OTLP_HELP);
   addNatsStateOptions(works)
     .addOption(logOption())
     .allowExcessArguments(false)

@@ -13,6 +13,7 @@ import { serveControls, type UpgradeAnswer, type UpgradeRequest } from '../../st
 import type { Front } from '../../stream/front/front.js';
 import { openDashboard } from '../../stream/page/dashboard.js';
 import type { Application } from '../../stream/run/application.js';
+import type { Tally } from '../../stream/statistics/tally.js';
 import { leaveOnnxRuntimeUnoptimised, loadWith } from '../infer/load-with.js';
 import { type LogOptions, openLog } from '../options/log-option.js';
 import { openPage } from '../options/open-page.js';
@@ -76,7 +77,7 @@ async function serve(
 ): Promise<void> {
   const { state, durable, checkpoint, maxRequest, otlp } = options;
   const folder = stateFolderOf(file, state);
-  const { openApplication, copiesIn, errorsIn, readStream, resolveStream, Front, Observatory, Metrics } =
+  const { openApplication, copiesIn, errorsIn, readStream, resolveStream, Front, statistics } =
     await loadApplication();
   const trust = trustOf(options, log);
   const tracing = openTracing({
@@ -98,14 +99,16 @@ async function serve(
       () => undefined,
     );
   let front: Front | undefined;
-  const observatory = new Observatory({
+  const tally = new statistics.Tally(steadyTime);
+  const observatory = new statistics.Observatory({
     application: () => application,
+    tally,
     version: packageVersion(),
     urls: () => (front ? [front.url] : []),
-    now: monotonicNow,
     time: steadyTime,
-    tracing,
   });
+  const recordObserver = (of: Tally) =>
+    new statistics.RecordObserver({ tally: of, now: monotonicNow, tracing });
   const shared = {
     folder,
     durable,
@@ -128,6 +131,9 @@ async function serve(
         partitions,
         works,
         errorsFile: errorsIn(folder),
+        coordinatorObserver: new statistics.ClusterObserver(tally, monotonicNow),
+        // The workers tell the coordinator of their counts: also the one in this process.
+        observer: recordObserver(new statistics.Tally(steadyTime)),
         stop,
       },
       first,
@@ -135,7 +141,7 @@ async function serve(
   };
   const { application, posted, close } = options.workers
     ? await coordinate()
-    : await openApplication({ ...shared, nats: () => nats.open(), observer: observatory }, first);
+    : await openApplication({ ...shared, nats: () => nats.open(), observer: recordObserver(tally) }, first);
   try {
     const upgrade = async (asked: UpgradeRequest, signal: AbortSignal): Promise<UpgradeAnswer> => {
       const definition = asked.file === undefined ? await application.previous : await define(asked.file);
@@ -147,7 +153,7 @@ async function serve(
     };
     const controls = await serveControls(folder, { status: () => application.status(), upgrade });
     const say = (message: string) => log.warn({ what: message }, 'stream');
-    const metrics = new Metrics(observatory);
+    const metrics = new statistics.Metrics(observatory);
     front = trust && new Front({ trust, observatory, metrics, posted, limit: maxRequest, log: say });
     const users = trust?.users ?? new LocalUsers(false);
     const page =
@@ -211,9 +217,14 @@ async function loadApplication() {
     const { readStream } = await import('../../stream/definition/stream-file.js');
     const { resolveStream } = await import('../../stream/definition/resolve.js');
     const { Front } = await import('../../stream/front/front.js');
-    const { Observatory } = await import('../../stream/statistics/observatory.js');
-    const { Metrics } = await import('../../stream/statistics/figures.js');
-    return { openApplication, copiesIn, errorsIn, readStream, resolveStream, Front, Observatory, Metrics };
+    const statistics = {
+      ...(await import('../../stream/statistics/tally.js')),
+      ...(await import('../../stream/statistics/observatory.js')),
+      ...(await import('../../stream/statistics/record-observer.js')),
+      ...(await import('../../stream/statistics/cluster-observer.js')),
+      ...(await import('../../stream/statistics/figures.js')),
+    };
+    return { openApplication, copiesIn, errorsIn, readStream, resolveStream, Front, statistics };
   };
   return loadWith('yaml ajv', load, 'stream');
 }

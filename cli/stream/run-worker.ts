@@ -1,5 +1,9 @@
 import { resolve } from 'node:path';
+import { registeredTelemetry } from '../../client/observers/open-telemetry.js';
+import { openTracing } from '../../infer/tracing/open-tracing.js';
 import { quietGrpc } from '../../link/grpc/grpc.js';
+import { monotonicNow, steadyTime } from '../../link/machine/clock.js';
+import { packageVersion } from '../../link/machine/package-version.js';
 import { leaveOnnxRuntimeUnoptimised } from '../infer/load-with.js';
 import { type LogOptions, openLog } from '../options/log-option.js';
 import { NatsAccess, type NatsStateFlags } from './nats-options.js';
@@ -10,6 +14,7 @@ export interface WorkerFlags extends LogOptions, NatsStateFlags, HostFlags {
   state?: string;
   /** Seconds. */
   checkpoint: number;
+  otlp?: string;
 }
 
 /** Works for an application until a signal. @throws FarlightError (rejects) */
@@ -20,8 +25,17 @@ export async function runWorker(application: string, options: WorkerFlags): Prom
   const stop = stopSignal();
   const hosts = new StreamHosts(options);
   const nats = new NatsAccess(options);
+  const tracing = openTracing({
+    address: options.otlp,
+    api: registeredTelemetry(),
+    env: process.env,
+    version: packageVersion(),
+    warn: (why) => log.warn({ why }, 'no spans'),
+  });
   try {
     const { openWorker } = await import('../../stream/workers/cluster.js');
+    const { RecordObserver } = await import('../../stream/statistics/record-observer.js');
+    const { Tally } = await import('../../stream/statistics/tally.js');
     const { state, checkpoint, natsReplicas: replicas } = options;
     const { close } = await openWorker({
       application,
@@ -30,6 +44,7 @@ export async function runWorker(application: string, options: WorkerFlags): Prom
       replicas,
       checkpointEvery: checkpoint * 1000,
       hosts: () => hosts.open(log),
+      observer: new RecordObserver({ tally: new Tally(steadyTime), now: monotonicNow, tracing }),
       log: (what) => log.info({ what }, 'stream'),
     });
     process.stdout.write(`farlight stream worker ready: ${application}\n`);
@@ -38,5 +53,6 @@ export async function runWorker(application: string, options: WorkerFlags): Prom
   } finally {
     await nats.close();
     await hosts.close();
+    await tracing?.close();
   }
 }

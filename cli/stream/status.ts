@@ -11,7 +11,7 @@ export async function showStatus(
     process.stdout.write(`${harmlessJson(JSON.stringify(status, null, 2))}\n`);
     return;
   }
-  const { name, version, epoch, passing, isUpgrading, sources, steps, sinks } = status;
+  const { name, version, epoch, passing, isUpgrading, sources, steps, sinks, workers } = status;
   const lines = [
     `${name}, version ${version}, epoch ${epoch}${isUpgrading ? ', being upgraded' : ''}: ${passing} records on their way`,
     ...sources.map((each) => `source ${each.name}: ${each.records} records, ${each.waiting} wait`),
@@ -20,6 +20,9 @@ export async function showStatus(
       return `step ${uid}: ${records} records, ${failed} failed, ${mean.toFixed(1)} ms each`;
     }),
     ...sinks.map((each) => `sink ${each.name}: ${each.outputs} outputs`),
+    ...(workers?.workers ?? []).map(({ id, partitions, passing }) => {
+      return `worker ${id}: partitions ${partitions.join(', ') || 'none'}, ${passing} records on their way`;
+    }),
   ];
   process.stdout.write(`${harmlessLines(lines.join('\n'))}\n`);
 }

@@ -10,7 +10,8 @@ const UPGRADES = 5;
 export function applicationLines(application: ApplicationView, size: TopSize, style: Style): string[] {
   const { all } = application;
   const parts = [summary(application)];
-  if (all) parts.push(stepsTable(all), endsTable(all), upgradesTable(all));
+  if (all)
+    parts.push(stepsTable(all), endsTable(all), workersTable(all), upgradesTable(all), partitionsTable(all));
   parts.push(postedTable(application));
   return fitted(parts, size, style);
 }
@@ -62,6 +63,34 @@ function endsTable({ nodes }: AllView): string[] {
       node.what,
     ]);
   return columns([['SOURCE OR SINK', 'RECORDS', 'RATE', 'WAITING', 'WHAT'], ...rows], [1, 2, 3]);
+}
+
+function workersTable({ workers }: AllView): string[] {
+  if (!workers) return [];
+  const rows = workers.workers.map(({ id, partitions, rate: each, passing, silent }) => [
+    id,
+    `${rate(each)}/s`,
+    count(passing),
+    duration(silent),
+    partitions.join(', ') || '-',
+  ]);
+  return columns([['WORKER', 'RATE', 'ON THEIR WAY', 'LAST HEARD', 'PARTITIONS'], ...rows], [1, 2, 3]);
+}
+
+function partitionsTable({ workers }: AllView): string[] {
+  if (!workers) return [];
+  const rows = workers.partitions.map((each) => [
+    String(each.partition),
+    `${rate(each.rate)}/s`,
+    count(each.waiting),
+    count(each.passing),
+    each.lag === undefined ? '-' : duration(each.lag),
+    count(each.epoch),
+    each.upgrade ?? '-',
+    each.worker || 'none',
+  ]);
+  const head = ['PARTITION', 'RATE', 'WAITING', 'ON THEIR WAY', 'TO SINK', 'EPOCH', 'UPGRADE', 'WORKER'];
+  return columns([head, ...rows], [1, 2, 3, 4, 5]);
 }
 
 function upgradesTable({ upgrades }: AllView): string[] {

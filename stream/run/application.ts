@@ -119,6 +119,8 @@ export class Application {
     this.#reject = reject;
   });
   readonly #steps = new Map<string, StepCounts>();
+  /** Records that have passed through. */
+  #passed = 0;
 
   /**
    * Goes on from the last checkpoint, or begins with `first` where there is none.
@@ -207,6 +209,7 @@ export class Application {
       version: id,
       epoch: this.epoch,
       passing: this.#flow.passing,
+      passed: this.#passed,
       isUpgrading: this.#upgrading !== undefined,
       sources,
       steps: [...this.#steps].map(([uid, counts]) => ({ uid, ...counts })),
@@ -373,6 +376,7 @@ export class Application {
     const checkpoint = cutting?.isStoring === false ? this.#flow.checkpoint() : undefined;
     for (const action of this.#flow.take()) this.#act(action);
     for (const record of this.#flow.takePassed()) {
+      this.#passed += 1;
       this.#passingBytes -= bytesOf(record);
       this.#options.observer?.passed(record, this.definition);
     }
@@ -437,6 +441,7 @@ export class Application {
     const { clock, runner, observer } = this.#options;
     const start = clock.now();
     let ended: ((end: StepEnd) => void) | undefined;
+    counts.running += 1;
     try {
       const definition = this.#definitionOf(version);
       ended = observer?.began(record, step.uid, definition);
@@ -459,6 +464,8 @@ export class Application {
       }
       counts.failed += 1;
       this.#flow.failed(action, error.message);
+    } finally {
+      counts.running -= 1;
     }
     this.#go();
   }
@@ -609,7 +616,7 @@ export class Application {
   #countsOf(uid: string): StepCounts {
     let counts = this.#steps.get(uid);
     if (!counts) {
-      counts = { records: 0, failed: 0, ms: 0 };
+      counts = { records: 0, failed: 0, ms: 0, running: 0 };
       this.#steps.set(uid, counts);
     }
     return counts;

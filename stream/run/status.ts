@@ -7,6 +7,8 @@ export interface StepCounts {
   failed: number;
   /** Milliseconds in all, with the waiting for a lane. */
   ms: number;
+  /** Records that it has begun with. */
+  running: number;
 }
 
 export interface ApplicationStatus {
@@ -15,6 +17,8 @@ export interface ApplicationStatus {
   readonly epoch: number;
   /** Records on their way. */
   readonly passing: number;
+  /** Records that have passed through since the start. */
+  readonly passed: number;
   readonly isUpgrading: boolean;
   readonly sources: readonly {
     readonly name: string;
@@ -25,6 +29,34 @@ export interface ApplicationStatus {
   }[];
   readonly steps: readonly (StepCounts & { readonly uid: string })[];
   readonly sinks: readonly { readonly name: string; readonly outputs: number }[];
+  /** Of an application whose work is shared. */
+  readonly workers?: {
+    readonly workers: readonly WorkerStatus[];
+    readonly partitions: readonly PartitionNow[];
+  };
+}
+
+export interface WorkerStatus {
+  readonly id: string;
+  /** The partitions that it runs. */
+  readonly partitions: readonly number[];
+  /** Records on their way. */
+  readonly passing: number;
+  /** Milliseconds since it said last that it lives. */
+  readonly silent: number;
+}
+
+export interface PartitionNow {
+  readonly partition: number;
+  /** The worker that runs it; '' for none. */
+  readonly worker: string;
+  readonly epoch: number;
+  /** Records on their way. */
+  readonly passing: number;
+  /** Records that were logged and have not begun. */
+  readonly waiting: number;
+  /** Its part in the upgrade that is under way; `prepared`: it waits until all partitions are. */
+  readonly upgrade?: Upgrading['phase'] | 'prepared';
 }
 
 /** An upgrade that is under way. */

@@ -1,4 +1,5 @@
 import type { JsMsg } from '@nats-io/jetstream';
+import { traceparentOf } from '../../infer/protocol/request.js';
 import { pause } from '../../link/machine/timer.js';
 import { messageOf } from '../../proto/errors.js';
 import type { Nats } from '../broker/nats-connection.js';
@@ -40,7 +41,13 @@ export async function followSubject(
       log(`message ${message.seq} of ${message.subject} is no record of source ${name}: ${messageOf(error)}`);
       return;
     }
-    await feed.ingest({ key: record.key, values: record.values, position: message.seq });
+    const traceparent = traceparentOf(message.headers?.get('traceparent'));
+    await feed.ingest({
+      key: record.key,
+      values: record.values,
+      position: message.seq,
+      ...(traceparent !== undefined && { traceparent }),
+    });
     last = message.seq;
   };
   while (!signal.aborted) {

@@ -1,6 +1,6 @@
 import type { Quantiles } from '../../infer/statistics/request-times.js';
 import type { Change, StepChange } from '../definition/upgrade-plan.js';
-import type { Upgrading } from '../run/status.js';
+import type { PartitionNow, Upgrading, WorkerStatus } from '../run/status.js';
 import type { SecondView } from './history.js';
 
 /** The state of an application, as its page and `farlight top` read it. A tenant is shown its own alone. */
@@ -39,6 +39,14 @@ export interface AllView {
   readonly upgrades: readonly EndedUpgradeView[];
   /** The last outputs of sinks to the page, the newest first; left out where there is no such sink. */
   readonly outputs?: readonly OutputView[];
+  /** Left out where this process does all the work. */
+  readonly workers?: WorkersView;
+}
+
+/** Who shares the work. Rates are of records that have passed, per second: the mean of the last whole seconds. */
+export interface WorkersView {
+  readonly workers: readonly (WorkerStatus & { readonly rate: number })[];
+  readonly partitions: readonly PartitionView[];
 }
 
 /** The milliseconds from the log to a sink, of the last outputs. */
@@ -97,6 +105,12 @@ export interface EndedUpgradeView {
   readonly epoch?: number;
   /** Why it was not committed. */
   readonly why?: string;
+}
+
+export interface PartitionView extends PartitionNow {
+  readonly rate: number;
+  /** The milliseconds from the log to a sink, of its last output. */
+  readonly lag?: number;
 }
 
 export interface PostedView {

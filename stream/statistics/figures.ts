@@ -1,5 +1,5 @@
 import { bucketsOf, type Figure, FigureReader, single } from '../../page/figures.js';
-import type { NodeView } from './application-view.js';
+import type { NodeView, PartitionView } from './application-view.js';
 import type { Facts, Observatory } from './observatory.js';
 
 type Kind = NodeView['kind'];
@@ -28,6 +28,24 @@ function ofNodes<K extends Kind>(
   };
 }
 
+/** A figure of each partition of an application whose work is shared. `read` returns false where there is none. */
+function ofPartitions(
+  name: string,
+  help: string,
+  read: (partition: PartitionView) => number | false,
+): Figure<Facts> {
+  return {
+    name,
+    help,
+    type: 'gauge',
+    values: ({ all }) =>
+      (all.workers?.partitions ?? []).flatMap((each) => {
+        const value = read(each);
+        return value === false ? [] : [{ value, labels: { partition: each.partition } }];
+      }),
+  };
+}
+
 export const FIGURES: readonly Figure<Facts>[] = [
   gauge(
     'farlight_stream_epoch',
@@ -38,6 +56,27 @@ export const FIGURES: readonly Figure<Facts>[] = [
     'farlight_stream_passing_records',
     'Records on their way through the steps.',
     ({ all }) => all.passing,
+  ),
+  {
+    name: 'farlight_stream_workers',
+    help: 'Workers that share the work; none where this process does it all.',
+    type: 'gauge',
+    values: ({ all }) => (all.workers ? [{ value: all.workers.workers.length, labels: {} }] : []),
+  },
+  ofPartitions(
+    'farlight_stream_partition_waiting_records',
+    'Records of a partition that were logged and have not begun.',
+    ({ waiting }) => waiting,
+  ),
+  ofPartitions(
+    'farlight_stream_partition_passing_records',
+    'Records of a partition that are on their way.',
+    ({ passing }) => passing,
+  ),
+  ofPartitions(
+    'farlight_stream_partition_lag_seconds',
+    'Time of the last output of a partition from the log of its source to its sink.',
+    ({ lag }) => lag !== undefined && lag / 1000,
   ),
   gauge('farlight_stream_upgrading', 'Whether an upgrade is under way.', ({ all }) =>
     Number(all.upgrade !== undefined),

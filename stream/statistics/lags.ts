@@ -13,12 +13,15 @@ interface Logged {
   stride: number;
 }
 
-/** How long outputs take from the log to their sink. Millions of records may wait in a log: few of their times are kept. */
+/** When records were logged that have not begun. Millions may wait in a log: few of their times are kept. */
 export class Lags {
   readonly #logged = new Map<string, Logged>();
-  readonly #samples: number[] = [];
-  /** Where the oldest sample is, when there are as many as there may be. */
-  #next = 0;
+  /** Records may be asked for behind this many later ones, at most. */
+  readonly #late: number;
+
+  constructor(late = 0) {
+    this.#late = late;
+  }
 
   logged(source: string, offset: number, at: number): void {
     let logged = this.#logged.get(source);
@@ -38,11 +41,20 @@ export class Lags {
     const logged = this.#logged.get(source);
     if (!logged) return undefined;
     const { times } = logged;
-    while ((times[1]?.offset ?? Number.POSITIVE_INFINITY) <= offset) times.shift();
-    if (times.length <= 1) logged.stride = 1;
-    const [first] = times;
-    return first && first.offset <= offset ? first.at : undefined;
+    let at = -1;
+    while ((times[at + 1]?.offset ?? Number.POSITIVE_INFINITY) <= offset) at += 1;
+    const found = times[at]?.at;
+    times.splice(0, at - this.#late);
+    if (times.length <= 1 + this.#late) logged.stride = 1;
+    return found;
   }
+}
+
+/** The times that the last outputs took from the log to their sink, in milliseconds. */
+export class Samples {
+  readonly #samples: number[] = [];
+  /** Where the oldest sample is, when there are as many as there may be. */
+  #next = 0;
 
   add(ms: number): void {
     this.#samples[this.#next] = ms;

@@ -13,10 +13,10 @@ import { openSink } from '../sinks/open-sink.js';
 import { lockFolder } from '../site.js';
 import { openSource } from '../sources/open-source.js';
 import type { PostedRecords } from '../sources/posted-records.js';
-import { Coordinator } from './coordinator.js';
+import { Coordinator, type CoordinatorObserver } from './coordinator.js';
 import { APPLICATION } from './records.js';
 import { Versions } from './versions.js';
-import { Worker } from './worker.js';
+import { Worker, type WorkerObserver } from './worker.js';
 
 export interface MachineOptions {
   /** A folder of this machine. Functions find packages from here. One process uses it at a time. */
@@ -27,6 +27,8 @@ export interface MachineOptions {
   /** Milliseconds from one checkpoint to the next, at least. */
   readonly checkpointEvery: number;
   hosts(): Promise<OpenHosts>;
+  /** Hears of the work of this process. */
+  readonly observer?: WorkerObserver;
   log(message: string): void;
 }
 
@@ -39,6 +41,7 @@ export interface CoordinatorSiteOptions extends MachineOptions {
   /** Whether this process works, too. */
   readonly works: boolean;
   readonly errorsFile: string;
+  readonly coordinatorObserver?: CoordinatorObserver;
   readonly stop: AbortSignal;
 }
 
@@ -85,6 +88,7 @@ export async function openCoordinator(
         versions,
         clock: PROCESS_CLOCK,
         storeEvery: checkpointEvery,
+        observer: options.coordinatorObserver,
         log,
         openSource: (name, definition, feed) =>
           openSource(name, definition, feed, { functions, posted, nats: async () => nats, log }),
@@ -129,6 +133,7 @@ export async function openWorker(
     runner,
     versions: new Versions(broker, folder, () => isClosed),
     clock: PROCESS_CLOCK,
+    observer: options.observer,
     checkpointEvery,
     log,
   });

@@ -1,32 +1,32 @@
 import type { Clock } from '../../link/machine/timer.js';
-import { invariant } from '../../proto/errors.js';
-import { type Broker, type Entry, FencedError, insist } from '../broker/broker.js';
+import { invariant, messageOf } from '../../proto/errors.js';
+import { type Broker, type Entry, insist } from '../broker/broker.js';
 import { Cell, valueIn } from '../broker/cell.js';
 import type { Definition } from '../definition/definition.js';
 import { planUpgrade, type UpgradePlan, type UpgradeWords } from '../definition/upgrade-plan.js';
 import type { NewRecord } from '../log/record-log.js';
+import type { UpgradeEnd } from '../run/observer.js';
 import { Serial } from '../run/serial.js';
 import type { ApplicationStatus, Upgrading } from '../run/status.js';
 import type { Target } from '../sinks/open-sink.js';
 import type { Sink } from '../sinks/sink.js';
 import type { Feed, Source } from '../sources/source.js';
-import { assign } from './assignment.js';
 import { Deliveries } from './deliveries.js';
 import { FrontStore } from './front-store.js';
 import { Intake } from './intake.js';
 import { Lease } from './lease.js';
 import { withoutOpen } from './partition.js';
+import type { Delivery } from './partition-outputs.js';
 import {
   APPLICATION,
   type ApplicationRecord,
-  ASSIGNMENT,
-  type AssignmentRecord,
   OUTPUTS,
   type PartitionRecord,
   recordsOf,
   type WorkerRecord,
-  workerKey,
 } from './records.js';
+import type { Progress } from './reports.js';
+import { Roster } from './roster.js';
 import { applicationStatus } from './status.js';
 import type { Versions } from './versions.js';
 
@@ -42,25 +42,29 @@ export interface CoordinatorOptions {
   readonly clock: Clock;
   /** Milliseconds from one stored state of sources and sinks to the next. */
   readonly storeEvery: number;
+  readonly observer?: CoordinatorObserver | undefined;
   openSource(name: string, definition: Definition, feed: Feed): Promise<Source>;
   openSink(target: Target, mark: unknown): Promise<Sink>;
   log(message: string): void;
 }
 
-/** A worker that says nothing for so long is taken for dead, in milliseconds. */
-const SILENT_MS = 5000;
+/** Hears what a coordinator learns of the records. Its methods return at once, and do not throw. */
+export interface CoordinatorObserver {
+  /** A record is in the log of its source. */
+  logged(source: string, partition: number, offset: number): void;
+  /** A sink has these outputs of a partition. */
+  delivered(partition: number, delivery: Delivery, definition: Definition): void;
+  /** A worker has told of its work. */
+  progressed(progress: Progress): void;
+  upgraded(upgrade: UpgradeEnd): void;
+}
+
 /** How often partitions are assigned anew, in milliseconds. */
 const ASSIGN_MS = 250;
 /** How long it may take at the end to store how far sources and sinks have come, in milliseconds. */
 const LAST_STORE_MS = 5000;
 
 const LOST = 'a partition has got another worker while the upgrade was under way: ask for it again';
-
-interface Seen {
-  record: WorkerRecord;
-  /** When its last beat came. */
-  at: number;
-}
 
 /**
  * Coordinates the workers of an application: it has the sources and the sinks, says which worker has which partition, and
@@ -77,8 +81,7 @@ export class Coordinator {
   #deliveries!: Deliveries;
   #front!: FrontStore;
   readonly #partitions: PartitionRecord[] = [];
-  readonly #workers = new Map<string, Seen>();
-  #assigned: readonly string[] = [];
+  #roster!: Roster;
   #watching: { close(): void } | undefined;
   /** Called when a partition or the version has changed. */
   #onChange: (() => void) | undefined;
@@ -161,17 +164,24 @@ export class Coordinator {
   async ingest(source: string, record: NewRecord): Promise<number> {
     const intake = this.#intakes.get(source);
     if (!intake || this.#isClosed) throw new Error(`source ${source} takes no records`);
-    return intake.ingest(record);
+    const { offset, partition } = await intake.ingest(record);
+    this.#options.observer?.logged(source, partition, offset);
+    return offset;
   }
 
   status(): ApplicationStatus {
+    const { partitions, upgrade, open } = this.#record;
     return applicationStatus({
       definition: this.#definition,
-      upgrade: this.#record.upgrade,
+      upgrade,
       isUpgrading: this.#upgrading !== undefined,
+      partitions,
+      isPrepared: (partition) =>
+        open !== undefined && this.#partitions[partition]?.prepared?.upgrade === open.upgrade,
       intakes: this.#intakes,
-      counts: this.#deliveries.counts,
-      workers: [...this.#workers.values()].map(({ record }) => record),
+      outputs: this.#deliveries.counts,
+      reports: this.#roster.reports,
+      workers: this.#roster.known,
     });
   }
 
@@ -192,10 +202,17 @@ export class Coordinator {
       const plan = planUpgrade(this.#definition, published, words);
       if (plan.refusals.length > 0) throw new Error(plan.refusals.join(' '));
       if (plan.isEmpty) return plan;
-      this.#upgrading = { definition: published, plan, phase: 'passing' };
+      this.#upgrading = { definition: published, plan, phase: 'compiling' };
+      const { observer, clock } = this.#options;
+      const [from, start] = [this.#definition.id, clock.now()];
+      const ended = () => ({ from, to: published.id, plan, ms: clock.now() - start });
       try {
         for (const { name, change } of plan.sources) if (change === 'added') await this.#openIntake(name);
         await this.#commit(published, words, signal);
+        observer?.upgraded({ ...ended(), epoch: this.epoch });
+      } catch (error) {
+        observer?.upgraded({ ...ended(), epoch: undefined, why: messageOf(error) });
+        throw error;
       } finally {
         this.#upgrading = undefined;
       }
@@ -234,10 +251,12 @@ export class Coordinator {
   };
 
   async #start(first: () => Promise<Definition>): Promise<void> {
-    const { broker, versions, clock, openSink } = this.#options;
+    const { broker, versions, clock, openSink, log } = this.#options;
     await this.#insist(() => broker.openStream(OUTPUTS));
     await this.#begin(first);
     this.#definition = await versions.read(this.#record.definition);
+    const [{ term }, { partitions }] = [this.#lease, this.#record];
+    this.#roster = new Roster({ broker, clock, term, partitions, isOver: this.#isOver, log });
     this.#watching = await this.#insist(() => broker.watch((key, entry) => this.#changed(key, entry)));
     this.#front = await FrontStore.load(broker, this.#lease.term, this.#isOver);
     for (const source of Object.keys(this.#definition.sources)) await this.#openIntake(source);
@@ -248,6 +267,8 @@ export class Coordinator {
         store: () => this.#store(),
         mayWrite: () => this.#lease.held(),
         isOver: this.#isOver,
+        delivered: (partition, delivery) =>
+          this.#options.observer?.delivered(partition, delivery, this.#definition),
       },
       this.#front.before,
     );
@@ -381,6 +402,12 @@ export class Coordinator {
     return true;
   }
 
+  /** An upgrade is as far as the last partition. */
+  #phase(): Upgrading['phase'] {
+    const phases = this.status().workers?.partitions.map(({ upgrade = 'compiling' }) => upgrade);
+    return (['compiling', 'replaying'] as const).find((phase) => phases?.includes(phase)) ?? 'passing';
+  }
+
   #changed(key: string, entry: Entry): void {
     if (this.#isClosed) return;
     if (key.startsWith('partition.')) {
@@ -388,7 +415,8 @@ export class Coordinator {
       this.#onChange?.();
     } else if (key.startsWith('worker.')) {
       const record = valueIn<WorkerRecord>(entry) as WorkerRecord;
-      this.#workers.set(record.id, { record, at: this.#options.clock.now() });
+      this.#options.observer?.progressed(this.#roster.heard(record));
+      if (this.#upgrading) this.#upgrading.phase = this.#phase();
       for (const { partition, next } of record.partitions)
         for (const [source, offset] of Object.entries(next))
           this.#intakes.get(source)?.begun(partition, offset);
@@ -402,40 +430,9 @@ export class Coordinator {
 
   #assignLater(): void {
     if (this.#isClosed) return;
-    this.#assign().then(() => this.#options.clock.after(ASSIGN_MS, () => this.#assignLater()), this.#fail);
-  }
-
-  async #assign(): Promise<void> {
-    const { broker, clock, log } = this.#options;
-    const living: string[] = [];
-    for (const [id, { record, at }] of this.#workers) {
-      if (record.beat >= 0 && clock.now() - at < SILENT_MS) living.push(id);
-      else {
-        if (record.beat >= 0) log(`worker ${id} is silent: its partitions go to others`);
-        this.#workers.delete(id);
-        // A worker that lives writes it again. One that stays is forgotten by the next coordinator.
-        broker.forget(workerKey(id)).catch(() => {});
-      }
-    }
-    const held = new Set([...this.#workers.values()].flatMap(({ record }) => record.holds));
-    const placed = Array.from({ length: this.#record.partitions }, (_, at) => ({
-      assigned: this.#assigned[at] ?? '',
-      isOwned: this.#assigned.length > 0 && held.has(at),
-    }));
-    const workers = assign(placed, living, !this.#upgrading);
-    if (this.#assigned.length > 0 && workers.every((worker, at) => worker === this.#assigned[at])) return;
-    const { term: coordinator } = this.#lease;
-    const cell = new Cell<AssignmentRecord>(broker, ASSIGNMENT, this.#isOver);
-    const record = await cell.change((value) => {
-      if (value && value.coordinator > coordinator)
-        throw new FencedError('another coordinator has taken over');
-      // A new coordinator leaves what it finds with those that live.
-      if (this.#assigned.length === 0 && value?.workers.every((worker) => living.includes(worker)))
-        return undefined;
-      const isSame = value?.coordinator === coordinator && value.workers.join() === workers.join();
-      return isSame ? undefined : { coordinator, workers };
-    });
-    this.#assigned = record.workers;
+    this.#roster
+      .assign(!this.#upgrading)
+      .then(() => this.#options.clock.after(ASSIGN_MS, () => this.#assignLater()), this.#fail);
   }
 
   async #published(definition: Definition): Promise<Definition> {

@@ -2,7 +2,7 @@ import { contentIn } from '../broker/appender.js';
 import { type Broker, messagesFrom } from '../broker/broker.js';
 import type { Target } from '../sinks/open-sink.js';
 import type { Sink } from '../sinks/sink.js';
-import { deliveryIn } from './partition-outputs.js';
+import { type Delivery, deliveryIn } from './partition-outputs.js';
 import { OUTPUTS } from './records.js';
 
 /** How far outputs were delivered: all messages up to a sequence, and where each sink stood then. */
@@ -20,6 +20,8 @@ export interface DeliveriesOptions {
   /** Resolves when this coordinator may write: it does not know of another one. */
   mayWrite(): Promise<void>;
   isOver(): boolean;
+  /** Called when a sink has these outputs of a partition. */
+  delivered(partition: number, delivery: Delivery): void;
 }
 
 /** Hands outputs of all partitions to the sinks, in the order of the stream. */
@@ -55,7 +57,7 @@ export class Deliveries {
   }
 
   async #deliverAll(): Promise<void> {
-    const { broker, isOver, mayWrite } = this.#options;
+    const { broker, isOver, mayWrite, delivered } = this.#options;
     try {
       for await (const message of messagesFrom(broker, OUTPUTS, undefined, this.#delivered + 1, isOver)) {
         const delivery = deliveryIn(contentIn(message));
@@ -68,6 +70,7 @@ export class Deliveries {
           this.#marks.set(JSON.stringify(delivery.target), sink.mark());
           const { sink: name, outputs } = delivery;
           this.#counts.set(name, (this.#counts.get(name) ?? 0) + outputs.length);
+          delivered(message.partition, delivery);
         }
         this.#delivered = message.sequence;
       }

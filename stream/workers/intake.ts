@@ -75,13 +75,18 @@ export class Intake {
     return this.#ahead.reduce((sum, { length }) => sum + length, 0);
   }
 
+  /** Those of one partition. */
+  aheadIn(partition: number): number {
+    return this.#ahead[partition]?.length ?? 0;
+  }
+
   /** The backlog for a source that can wait: it has none until it is far ahead. */
   get backlog(): number {
     return Math.max(0, this.ahead - MOST_AHEAD);
   }
 
-  /** Resolves with the record's offset once it is logged. @throws Error (rejects) */
-  async ingest(record: NewRecord): Promise<number> {
+  /** Resolves with the record's offset and partition once it is logged. @throws Error (rejects) */
+  async ingest(record: NewRecord): Promise<{ offset: number; partition: number }> {
     if (record.key.includes('\n')) throw new Error('a key has no line breaks');
     const partition = partitionOf(record.key, this.#appenders.length);
     const bytes = serialize(record);
@@ -93,7 +98,7 @@ export class Intake {
     this.#note(partition, sequence, record);
     this.#count += 1;
     this.#ahead[partition]?.push(sequence);
-    return sequence;
+    return { offset: sequence, partition };
   }
 
   /** A worker takes this offset next. */

@@ -7,6 +7,7 @@ import { type Broker, FencedError, insist, tidy } from '../broker/broker.js';
 import { Cell } from '../broker/cell.js';
 import type { Definition } from '../definition/definition.js';
 import { Application, type StoredCheckpoint } from '../run/application.js';
+import type { ApplicationObserver } from '../run/observer.js';
 import type { StepRunner } from '../run/step-runner.js';
 import { PartitionLog } from './partition-log.js';
 import { PartitionOutputs } from './partition-outputs.js';
@@ -33,6 +34,7 @@ export interface PartitionOptions {
   /** How far the coordinator has come. */
   front(): FrontRecord | undefined;
   readonly clock: Clock;
+  readonly observer?: ApplicationObserver | undefined;
   readonly checkpointEvery: number;
   readonly window: number;
   log(message: string): void;
@@ -65,6 +67,8 @@ export class Partition {
   readonly #options: PartitionOptions;
   readonly #owner: string;
   readonly #cell: Cell<PartitionRecord>;
+  /** Of this owner, once it has claimed the partition. */
+  #term = 0;
   #opening: Promise<void> | undefined;
   #application: Application | undefined;
   #appender: Appender | undefined;
@@ -100,8 +104,10 @@ export class Partition {
   }
 
   async #open(): Promise<void> {
-    const { broker, partition, definition, clock, checkpointEvery, window, log, runner } = this.#options;
+    const { broker, partition, definition, clock, observer, checkpointEvery, window, log, runner } =
+      this.#options;
     const record = await this.#claim();
+    this.#term = record.term;
     const application = await this.#settled();
     this.#appender = await Appender.open(broker, OUTPUTS, partition, this.#isOver);
     const name = checkpointOf(record, application);
@@ -117,6 +123,7 @@ export class Partition {
         checkpoints: { latest: async () => checkpoint, store: (stored) => this.#store(stored) },
         runner,
         clock,
+        observer,
         checkpointEvery,
         window,
         log: (message) => log(`partition ${partition}: ${message}`),
@@ -163,14 +170,17 @@ export class Partition {
   status(): PartitionStatus | undefined {
     const application = this.#application;
     if (!application) return undefined;
-    const { epoch, passing, steps, sinks } = application.status();
+    const { epoch, passing, passed, steps } = application.status();
+    const { upgrading } = application;
     return {
       partition: this.partition,
+      term: this.#term,
       epoch,
       passing,
+      passed,
+      ...(upgrading && { upgrade: upgrading.phase }),
       next: Object.fromEntries(application.next()),
       steps,
-      sinks,
     };
   }
 

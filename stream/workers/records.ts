@@ -1,4 +1,5 @@
 import type { UpgradeWords } from '../definition/upgrade-plan.js';
+import type { StepCounts, Upgrading } from '../run/status.js';
 
 /** The version that all partitions run. To change it is what commits an upgrade. */
 export interface ApplicationRecord {
@@ -71,21 +72,23 @@ export interface WorkerRecord {
   /** The partitions that it has, or opens, or closes. */
   readonly holds: readonly number[];
   readonly partitions: readonly PartitionStatus[];
+  /** By uid of a step that is a model, how many runs of it had so many items, since the worker began. */
+  readonly runs: ReadonlyMap<string, ReadonlyMap<number, number>>;
 }
 
+/** A partition, as its owner tells of it. It counts from the moment at which it took the partition. */
 export interface PartitionStatus {
   readonly partition: number;
+  /** That of `PartitionRecord`. */
+  readonly term: number;
   readonly epoch: number;
   readonly passing: number;
+  readonly passed: number;
+  /** How far it has come with the upgrade that is under way. */
+  readonly upgrade?: Upgrading['phase'];
   /** By source, the offset of the record that it takes next. */
   readonly next: Readonly<Record<string, number>>;
-  readonly steps: readonly {
-    readonly uid: string;
-    readonly records: number;
-    readonly failed: number;
-    readonly ms: number;
-  }[];
-  readonly sinks: readonly { readonly name: string; readonly outputs: number }[];
+  readonly steps: readonly (StepCounts & { readonly uid: string })[];
 }
 
 export const APPLICATION = 'application';

@@ -3,6 +3,7 @@ import type { Clock } from '../../link/machine/timer.js';
 import { messageOf } from '../../proto/errors.js';
 import { type Broker, type Entry, insist } from '../broker/broker.js';
 import { valueIn } from '../broker/cell.js';
+import type { ApplicationObserver } from '../run/observer.js';
 import { SharedRunner } from '../run/shared-runner.js';
 import type { StepRunner } from '../run/step-runner.js';
 import { Partition } from './partition.js';
@@ -26,8 +27,15 @@ export interface WorkerOptions {
   readonly runner: StepRunner;
   readonly versions: Pick<Versions, 'local'>;
   readonly clock: Clock;
+  readonly observer?: WorkerObserver | undefined;
   readonly checkpointEvery: number;
   log(message: string): void;
+}
+
+/** Hears what becomes of the records of all partitions here. */
+export interface WorkerObserver extends ApplicationObserver {
+  /** As in `WorkerRecord`. */
+  readonly runs: WorkerRecord['runs'];
 }
 
 /** How often a worker says that it lives, in milliseconds. */
@@ -35,7 +43,7 @@ const BEAT_MS = 250;
 /** How long a partition rests that could not be opened, in milliseconds. */
 const REST_MS = 1000;
 /** The most records on their way in a partition. */
-const WINDOW = 128;
+export const WINDOW = 128;
 
 /** Runs the partitions of an application that the coordinator assigns to it. */
 export class Worker {
@@ -107,7 +115,7 @@ export class Worker {
   }
 
   async #own(number: number): Promise<void> {
-    const { broker, id, versions, clock, checkpointEvery, log } = this.#options;
+    const { broker, id, versions, clock, observer, checkpointEvery, log } = this.#options;
     const partition = new Partition({
       broker,
       partition: number,
@@ -116,6 +124,7 @@ export class Worker {
       definition: (version) => versions.local(version),
       front: () => this.#front,
       clock,
+      observer,
       checkpointEvery,
       window: WINDOW,
       log,
@@ -154,7 +163,7 @@ export class Worker {
 
   /** It never rejects: the next beat says it again. */
   async #say(beat: number): Promise<void> {
-    const { broker, id } = this.#options;
+    const { broker, id, observer } = this.#options;
     const holds = [...this.#partitions.keys(), ...this.#closing.keys()];
     const partitions = [...this.#partitions.values()].flatMap((each): PartitionStatus[] => {
       const status = each.status();
@@ -162,7 +171,7 @@ export class Worker {
     });
     try {
       const { revision = 0 } = (await broker.read(workerKey(id))) ?? {};
-      const record: WorkerRecord = { id, beat, holds, partitions };
+      const record: WorkerRecord = { id, beat, holds, partitions, runs: observer?.runs ?? new Map() };
       await broker.write(workerKey(id), serialize(record), revision);
     } catch {}
   }

@@ -1,9 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { ClusterObserver } from '#farlight/stream/statistics/cluster-observer.js';
 import { FIGURES, Metrics } from '#farlight/stream/statistics/figures.js';
-import { Lags } from '#farlight/stream/statistics/lags.js';
+import { Lags, Samples } from '#farlight/stream/statistics/lags.js';
+import { Reports } from '#farlight/stream/workers/reports.js';
 import { REPOSITORY } from '../support/repository.js';
+import { tensorOf } from './support/numbers.js';
 import { ObservedApplication } from './support/observed.js';
 
 function stepIn(application: ObservedApplication, uid: string) {
@@ -112,6 +115,63 @@ describe('the observatory of an application', () => {
   });
 });
 
+describe('an application whose work is shared', () => {
+  const status = { partition: 0, epoch: 2, passing: 1, next: {} };
+  const step = { uid: 'detect', failed: 0, running: 1 };
+
+  it('has rates of workers, partitions and steps from their reports, and lags from both ends', () => {
+    const application = new ObservedApplication();
+    const observer = new ClusterObserver(application.tally, () => application.now);
+    const reports = new Reports();
+    const report = (id: string, term: number, records: number, runs: [number, number][]) =>
+      observer.progressed(
+        reports.take({
+          id,
+          beat: 1,
+          holds: [0],
+          partitions: [{ ...status, term, passed: records, steps: [{ ...step, records, ms: 10 * records }] }],
+          runs: new Map([['detect', new Map(runs)]]),
+        }),
+      );
+    // What was done before the first report is old, and no rate.
+    report('a', 1, 100, [[4, 25]]);
+    report('a', 1, 110, [
+      [4, 25],
+      [5, 2],
+    ]);
+    // Another worker takes the partition. What the first one says late counts for nothing.
+    report('b', 2, 0, []);
+    report('a', 1, 200, [[5, 2]]);
+    report('b', 2, 15, [[3, 5]]);
+    observer.logged('sound', 0, 7);
+    application.now += 250;
+    const output = {
+      sink: 'out',
+      source: 'sound',
+      offset: 7,
+      index: 0,
+      key: 'k',
+      values: { y: tensorOf(3) },
+    };
+    const target = { kind: 'page' } as const;
+    observer.delivered(0, { sink: 'shown', target, outputs: [output] }, application.definition);
+    application.workers = {
+      workers: [{ id: 'b', partitions: [0], passing: 1, silent: 40 }],
+      partitions: [{ partition: 0, worker: 'b', epoch: 2, passing: 1, waiting: 6 }],
+    };
+    application.now += 1000;
+    const { all } = application.observatory.view();
+    expect(all?.workers).toEqual({
+      workers: [{ id: 'b', partitions: [0], passing: 1, silent: 40, rate: 3 }],
+      partitions: [{ partition: 0, worker: 'b', epoch: 2, passing: 1, waiting: 6, rate: 5, lag: 250 }],
+    });
+    expect(stepIn(application, 'detect')).toMatchObject({ rate: 5, ms: 10, items: 25 / 7, largest: 5 });
+    expect(reports.steps.get('detect')).toEqual({ records: 125, failed: 0, ms: 1250 });
+    expect(all?.outputs).toMatchObject([{ sink: 'shown', id: 'sound/7/0', text: '{"y":3}' }]);
+    expect(all?.lag).toEqual({ outputs: 1, median: 250, p99: 250 });
+  });
+});
+
 describe('the times of records in a log', () => {
   it('are few where millions wait, and then those of a record shortly before', () => {
     const lags = new Lags();
@@ -122,13 +182,21 @@ describe('the times of records in a log', () => {
       expect(offset - at).toBeLessThan(100);
     }
     expect(lags.begun('other', 0)).toBeUndefined();
-    expect(new Lags().view()).toEqual({ outputs: 0, median: 0, p99: 0 });
+    expect(new Samples().view()).toEqual({ outputs: 0, median: 0, p99: 0 });
+  });
+
+  it('are known of a record whose output comes after those of later records', () => {
+    const lags = new Lags(2);
+    for (let offset = 0; offset < 10; offset += 1) lags.logged('s', offset, 100 + offset);
+    expect([5, 3, 4, 6].map((offset) => lags.begun('s', offset))).toEqual([105, 103, 104, 106]);
+    // It is too late.
+    expect(lags.begun('s', 1)).toBeUndefined();
   });
 
   it('have the longest time as the 99th of 100 where there are few', () => {
-    const lags = new Lags();
-    for (const ms of [10, 30, 20]) lags.add(ms);
-    expect(lags.view()).toEqual({ outputs: 3, median: 20, p99: 30 });
+    const samples = new Samples();
+    for (const ms of [10, 30, 20]) samples.add(ms);
+    expect(samples.view()).toEqual({ outputs: 3, median: 20, p99: 30 });
   });
 });
 
@@ -156,6 +224,20 @@ describe('the figures of an application for Prometheus', () => {
     ])
       expect(text).toContain(line);
     expect(text).not.toContain('alice');
+    expect(text).not.toMatch(/^farlight_stream_(workers|partition_)/m);
+    application.workers = {
+      workers: [{ id: 'b', partitions: [3], passing: 1, silent: 40 }],
+      partitions: [{ partition: 3, worker: 'b', epoch: 2, passing: 1, waiting: 6 }],
+    };
+    application.tally.partitionLags.set(3, 250);
+    const { text: shared } = await new Metrics(application.observatory).read();
+    for (const line of [
+      'farlight_stream_workers 1',
+      'farlight_stream_partition_waiting_records{partition="3"} 6',
+      'farlight_stream_partition_passing_records{partition="3"} 1',
+      'farlight_stream_partition_lag_seconds{partition="3"} 0.25',
+    ])
+      expect(shared).toContain(line);
   });
 
   it('are all in the table of docs/streams.md, and the table has no others', () => {

@@ -5,6 +5,7 @@ import { inferenceTrust } from '#farlight/infer/door/trust.js';
 import { TokenStore } from '#farlight/server/trust/token-store.js';
 import { Front } from '#farlight/stream/front/front.js';
 import { openDashboard } from '#farlight/stream/page/dashboard.js';
+import type { ApplicationStatus } from '#farlight/stream/run/status.js';
 import { Metrics } from '#farlight/stream/statistics/figures.js';
 import { expectAccessible } from '../support/pages/accessibility.js';
 import { openChromium } from '../support/pages/chromium.js';
@@ -58,6 +59,23 @@ async function rowsOf(page: Page, place: string): Promise<string[][]> {
   return Promise.all(rows.map((row) => row.locator('th, td').allTextContents()));
 }
 
+/** Two workers, and a partition that waits for one. */
+function sharedWork(): ApplicationStatus['workers'] {
+  const [here, there] = ['worker-here-1', 'worker-there-2'];
+  return {
+    workers: [
+      { id: here, partitions: [0, 2], passing: 5, silent: 40 },
+      { id: there, partitions: [1], passing: 1, silent: 180 },
+    ],
+    partitions: [
+      { partition: 0, worker: here, epoch: 4, passing: 2, waiting: 0, upgrade: 'prepared' },
+      { partition: 1, worker: there, epoch: 3, passing: 1, waiting: 1200, upgrade: 'compiling' },
+      { partition: 2, worker: here, epoch: 3, passing: 3, waiting: 3, upgrade: 'passing' },
+      { partition: 3, worker: '', epoch: 0, passing: 0, waiting: 9 },
+    ],
+  };
+}
+
 describe('the page of a stream application', { timeout: 90_000 }, () => {
   it('shows the graph, and which steps an upgrade changes while it is under way', async () => {
     const { application, url } = await serve();
@@ -90,8 +108,36 @@ describe('the page of a stream application', { timeout: 90_000 }, () => {
     expect(logged).toEqual([]);
   });
 
+  it('shows the workers and the partitions of an application whose work is shared', async () => {
+    const { application, url } = await serve();
+    const page = await open(url);
+    expect(await page.locator('#workers-section').isVisible()).toBe(false);
+    application.workers = sharedWork();
+    await page.locator('#workers-section').waitFor();
+    expect(await rowsOf(page, '#workers')).toEqual([
+      ['worker-here-1', '0, 2', '0/s', '5', '40 ms'],
+      ['worker-there-2', '1', '0/s', '1', '180 ms'],
+    ]);
+    expect(
+      (await rowsOf(page, '#partitions')).map(({ 0: partition, 1: worker, 3: waiting, 7: upgrade }) => [
+        partition,
+        worker,
+        waiting,
+        upgrade,
+      ]),
+    ).toEqual([
+      ['0', 'worker-here-1', '0', 'prepared'],
+      ['1', 'worker-there-2', '1,200', 'compiling'],
+      ['2', 'worker-here-1', '3', 'passing'],
+      ['3', 'none', '9', '-'],
+    ]);
+    expect(await page.locator('#now').textContent()).toContain('run 3 of 4 partitions');
+    expect(logged).toEqual([]);
+  });
+
   it('passes axe: light, dark, on a screen and on a phone', async () => {
     const { application, url } = await serve();
+    application.workers = sharedWork();
     for (const key of ['a', 'b', 'c']) application.pass(key, { run: 1 });
     application.upgrade();
     application.ended('the disk is full');

@@ -97,6 +97,33 @@ const sinks = new LiveTable(at('sinks'), {
   ],
 });
 
+const workers = new LiveTable(at('workers'), {
+  caption: 'Each runs the whole graph for its partitions',
+  none: 'No worker has come yet: start one with farlight stream worker.',
+  columns: [
+    { title: 'Worker', text: ({ id }) => id },
+    { title: 'Partitions', text: ({ partitions }) => partitions.join(', ') || '-' },
+    { title: 'Rate', number: true, text: perSecond },
+    { title: 'On their way', number: true, text: ({ passing }) => count(passing) },
+    { title: 'Last heard', number: true, text: ({ silent }) => duration(silent) },
+  ],
+});
+
+const partitions = new LiveTable(at('partitions'), {
+  caption: 'Each has the records of some keys',
+  none: 'There are no partitions.',
+  columns: [
+    { title: 'Partition', text: ({ partition }) => String(partition) },
+    { title: 'Worker', text: ({ worker }) => worker || 'none' },
+    { title: 'Rate', number: true, text: perSecond },
+    { title: 'Waiting', number: true, text: ({ waiting }) => count(waiting) },
+    { title: 'On their way', number: true, text: ({ passing }) => count(passing) },
+    { title: 'Log to sink', number: true, text: ({ lag }) => (lag === undefined ? '-' : duration(lag)) },
+    { title: 'Epoch', number: true, text: ({ epoch }) => count(epoch) },
+    { title: 'Upgrade', text: ({ upgrade }) => upgrade ?? '-' },
+  ],
+});
+
 const outputs = new LiveTable(at('outputs'), {
   caption: 'Of sinks to this page, the newest first',
   none: 'There is no output yet.',
@@ -170,6 +197,11 @@ function show({ application, seconds }) {
   steps.show(of('step'));
   sinks.show(of('sink'));
   upgrades.show(keyed(all.upgrades, (row) => row.at));
+  at('workers-section').hidden = !all.workers;
+  if (all.workers) {
+    workers.show(keyed(all.workers.workers, ({ id }) => id));
+    partitions.show(keyed(all.workers.partitions, ({ partition }) => partition));
+  }
   at('outputs-section').hidden = all.outputs === undefined;
   outputs.show(keyed(all.outputs ?? [], (row) => `${row.sink} ${row.id}`));
   history ??= new History(charts);
@@ -191,19 +223,32 @@ function showUpgrade({ upgrade, nodes }) {
   );
 }
 
-function figures({ rates, passing, waiting, lag, epoch, nodes }) {
+function ownedText({ partitions: all }) {
+  const owned = all.filter(({ worker }) => worker !== '').length;
+  return `run ${count(owned)} of ${count(all.length)} partitions`;
+}
+
+function figures({ rates, passing, waiting, lag, epoch, nodes, workers: shared }) {
   const largest = Math.max(0, ...nodes.map((node) => node.largest ?? 0));
   return [
     { name: 'Records', value: `${rate(rates.records)}/s`, about: `${rate(rates.failed)}/s failed` },
     { name: 'Outputs', value: `${rate(rates.outputs)}/s`, about: 'of all sinks' },
-    { name: 'On their way', value: count(passing), about: 'records, at most 1,000' },
+    {
+      name: 'On their way',
+      value: count(passing),
+      about: shared ? 'records of all workers' : 'records, at most 1,000',
+    },
     { name: 'In the log', value: count(waiting), about: 'records that wait' },
     { name: 'Log to sink', value: duration(lag.median), about: `${duration(lag.p99)} for 99 of 100` },
     {
       name: 'Epoch',
       value: count(epoch),
-      about: largest > 0 ? `batches of at most ${count(largest)}` : 'grows with each checkpoint',
+      about:
+        largest > 0
+          ? `batches of at most ${count(largest)}`
+          : `grows with each ${shared ? 'upgrade' : 'checkpoint'}`,
     },
+    ...(shared ? [{ name: 'Workers', value: count(shared.workers.length), about: ownedText(shared) }] : []),
   ];
 }
 

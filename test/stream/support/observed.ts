@@ -6,6 +6,8 @@ import type { FlowRecord } from '#farlight/stream/flow/version.js';
 import type { ApplicationStatus, Upgrading } from '#farlight/stream/run/status.js';
 import type { Output } from '#farlight/stream/sinks/sink.js';
 import { Observatory } from '#farlight/stream/statistics/observatory.js';
+import { RecordObserver } from '#farlight/stream/statistics/record-observer.js';
+import { Tally } from '#farlight/stream/statistics/tally.js';
 import { stepOf } from './arithmetic.js';
 import { tensorOf } from './numbers.js';
 
@@ -34,17 +36,27 @@ export class ObservedApplication {
   /** Milliseconds of the steady clock, which is this much behind the time since 1970. */
   now = 1_000_000;
   readonly trees: SpanTree[] = [];
+  /** Of an application whose work is shared. */
+  workers: ApplicationStatus['workers'];
+  readonly tally: Tally;
+  readonly observer: RecordObserver;
   readonly observatory: Observatory;
   #offset = 0;
 
   /** @param isReal whether time passes by itself, as a page's charts need it. */
   constructor(isReal = false) {
+    const time = () => (isReal ? Date.now() : this.now + 1_700_000_000_000);
+    this.tally = new Tally(time);
     this.observatory = new Observatory({
       application: () => this,
+      tally: this.tally,
       version: '1.2.3',
       urls: () => ['http://127.0.0.1:8010'],
+      time,
+    });
+    this.observer = new RecordObserver({
+      tally: this.tally,
       now: () => (isReal ? performance.now() : this.now),
-      time: () => (isReal ? Date.now() : this.now + 1_700_000_000_000),
       tracing: {
         begin: () => ({ end: (tree) => this.trees.push(tree) }),
         close: async () => {},
@@ -59,16 +71,18 @@ export class ObservedApplication {
       version: this.definition.id,
       epoch: 3,
       passing: 2,
+      passed: records,
       isUpgrading: this.upgrading !== undefined,
       sources: [{ name: 'sound', records, waiting: 7, bytes: 2048 }],
-      steps: [{ uid: 'detect', records, failed: 1, ms: 2500 }],
+      steps: [{ uid: 'detect', records, failed: 1, ms: 2500, running: 0 }],
       sinks: [{ name: 'out', outputs: records }],
+      ...(this.workers && { workers: this.workers }),
     };
   }
 
   /** Passes a record, in a batch of four, which takes so long in its step. */
   pass(key: string, { ms = 40, run = this.#offset, error = '' } = {}): void {
-    const { observatory } = this;
+    const { observer } = this;
     const record: FlowRecord<ReturnType<typeof tensorOf>> = {
       source: 'sound',
       offset: this.#offset,
@@ -76,10 +90,10 @@ export class ObservedApplication {
       values: { x: tensorOf(1) },
     };
     this.#offset += 1;
-    observatory.logged('sound', record.offset);
+    observer.logged('sound', record.offset);
     this.now += 5;
-    observatory.admitted(record, undefined);
-    const end = observatory.began(record, 'detect', this.definition);
+    observer.admitted(record, undefined);
+    const end = observer.began(record, 'detect', this.definition);
     const span: RequestSpan = {
       part: 'gpu',
       from: this.now,
@@ -99,10 +113,10 @@ export class ObservedApplication {
     };
     this.now += 5;
     if (error === '') {
-      observatory.wrote(record, 'out', [output], this.definition);
-      observatory.wrote(record, 'shown', [{ ...output, sink: 'shown' }], this.definition);
+      observer.wrote(record, 'out', [output], this.definition);
+      observer.wrote(record, 'shown', [{ ...output, sink: 'shown' }], this.definition);
     }
-    observatory.passed(record, this.definition);
+    observer.passed(record, this.definition);
   }
 
   /** An upgrade is under way that changes `detect` and adds `smooth`. */
@@ -117,9 +131,7 @@ export class ObservedApplication {
     if (!upgrading) throw new Error('no upgrade is under way');
     const { definition, plan } = upgrading;
     const ended = { from: this.definition.id, to: definition.id, plan, ms: 120 };
-    this.observatory.upgraded(
-      why === undefined ? { ...ended, epoch: 4 } : { ...ended, epoch: undefined, why },
-    );
+    this.observer.upgraded(why === undefined ? { ...ended, epoch: 4 } : { ...ended, epoch: undefined, why });
     this.upgrading = undefined;
     if (why === undefined) this.definition = definition;
   }
