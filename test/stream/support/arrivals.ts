@@ -1,0 +1,65 @@
+import { closeSync, openSync, readSync, statSync } from 'node:fs';
+import type { Line } from './cluster.js';
+
+/** When the lines of a file come, of records that versions have marked. */
+export class Arrivals {
+  readonly #file: string;
+  readonly #timer: NodeJS.Timeout;
+  #at = 0;
+  #rest = '';
+  /** By key, when its last line came. */
+  readonly #latest = new Map<string, number>();
+  #times: number[] = [];
+  #longest = 0;
+  #longestOfKey = 0;
+  /** By key, the mark of its last line. */
+  readonly marks = new Map<string, number>();
+  count = 0;
+
+  constructor(file: string) {
+    this.#file = file;
+    this.#timer = setInterval(() => this.#look(), 5);
+  }
+
+  /** Lines of each of the last five seconds. */
+  get perSecond(): number {
+    const from = performance.now() - 5000;
+    return this.#times.filter((time) => time >= from).length / 5;
+  }
+
+  get gaps(): string {
+    return `at most ${this.#longest.toFixed(0)} ms without an output, ${this.#longestOfKey.toFixed(0)} ms of one microphone`;
+  }
+
+  /** The gaps from now on count. */
+  forget(): void {
+    this.#longest = 0;
+    this.#longestOfKey = 0;
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  #look(): void {
+    const size = statSync(this.#file, { throwIfNoEntry: false })?.size ?? 0;
+    if (size === this.#at) return;
+    const file = openSync(this.#file, 'r');
+    const bytes = Buffer.alloc(size - this.#at);
+    this.#at += readSync(file, bytes, 0, bytes.length, this.#at);
+    closeSync(file);
+    const lines = (this.#rest + bytes.toString()).split('\n');
+    this.#rest = lines.pop() ?? '';
+    const now = performance.now();
+    for (const line of lines) {
+      const { key, values } = JSON.parse(line) as Line<{ mark: number }>;
+      this.#longest = Math.max(this.#longest, now - (this.#times.at(-1) ?? now));
+      this.#longestOfKey = Math.max(this.#longestOfKey, now - (this.#latest.get(key) ?? now));
+      this.#latest.set(key, now);
+      this.marks.set(key, values.mark);
+      this.#times.push(now);
+    }
+    this.count += lines.length;
+    this.#times = this.#times.slice(-10_000);
+  }
+}

@@ -1,0 +1,159 @@
+// The example of voices, with more that a test needs: versions that mark the records, and the truth.
+import { execFileSync } from 'node:child_process';
+import {
+  closeSync,
+  cpSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { fromBinary, toBinary } from '@bufbuild/protobuf';
+import { ModelProtoSchema } from 'onnx-buf';
+import * as ort from 'onnxruntime-web/wasm';
+import { REPOSITORY } from '../../support/repository.js';
+import type { Line } from './cluster.js';
+
+const SAMPLES = 512;
+const EXAMPLE = join(REPOSITORY, 'examples/voices');
+
+/** Each version of the application marks its records, and counts those of each key. */
+const MARKS = `
+const marked = (mark) => ({ probability, count }) => ({
+  count: { data: Int32Array.of(count.data[0] + 1) },
+  mark: { data: Int32Array.of(mark) },
+});
+${Array.from({ length: 11 }, (_, mark) => `export const mark${mark} = marked(${mark});`).join('\n')}
+export function smooth({ probability, last }) {
+  const data = Float32Array.of(Math.max(probability.data[0], last.data[0]));
+  return { smoothed: { shape: [1, 1], data }, last: { shape: [1, 1], data: probability.data.slice() } };
+}
+export function loudness({ samples }) {
+  return { loudness: { data: Float32Array.of(Math.sqrt(samples.data.reduce((sum, each) => sum + each * each, 0))) } };
+}
+`;
+
+export interface Version {
+  readonly mark: number;
+  readonly threshold: keyof typeof THRESHOLDS;
+  readonly model: 1 | 2;
+  readonly isLoud: boolean;
+  readonly isSmooth: boolean;
+}
+
+const THRESHOLDS = { decide: 0.5, decideClearly: 0.8 };
+const ENDS = 0.35;
+export const FIRST: Version = { mark: 0, threshold: 'decide', model: 1, isLoud: false, isSmooth: false };
+export interface Heard {
+  readonly probability: number;
+  readonly mark: number;
+  readonly count: number;
+}
+
+/** Models of two versions, whose files differ and whose results do not, and the sounds. */
+export function makeExample(
+  folder: string,
+  { microphones, seconds, maxBatch }: Record<'microphones' | 'seconds' | 'maxBatch', number>,
+): void {
+  execFileSync(process.execPath, [join(EXAMPLE, 'make.mjs'), `${microphones}`, `${seconds}`, folder]);
+  cpSync(join(EXAMPLE, 'voices.mjs'), join(folder, 'voices.mjs'));
+  writeFileSync(join(folder, 'marks.mjs'), MARKS);
+  const models = join(folder, 'models/silero');
+  const model = fromBinary(ModelProtoSchema, readFileSync(join(models, '1/model.onnx')));
+  mkdirSync(join(models, '2'));
+  writeFileSync(
+    join(models, '2/model.onnx'),
+    toBinary(ModelProtoSchema, { ...model, docString: 'version 2' }),
+  );
+  // A model is tried in each size of batch when it is loaded.
+  writeFileSync(join(models, 'config.yaml'), `maxBatch: ${maxBatch}\n`);
+}
+
+/** The example's file, with the steps of a version, and a sink that has each record. */
+export function fileText({ mark, threshold, model, isLoud, isSmooth }: Version, pace: string): string {
+  const text = readFileSync(join(EXAMPLE, 'voices.yaml'), 'utf8')
+    .replace('samples: 512', `samples: ${SAMPLES}, pace: ${pace}`)
+    .replace('model: silero', `model: silero\n    version: ${model}`)
+    .replace('voices.mjs#decide', `voices.mjs#${threshold}`)
+    .replace('probability: detect.output', `probability: ${isSmooth ? 'smooth.smoothed' : 'detect.output'}`);
+  const [steps = '', sinks = ''] = text.split('sinks:\n');
+  const loud = '  loud: { function: marks.mjs#loudness, inputs: { samples: sound.samples } }\n';
+  return `${steps}  mark:
+    function: marks.mjs#mark${mark}
+    inputs: { probability: detect.output }
+    state: { count: "INT32[1]" }
+${isLoud ? loud : ''}${isSmooth ? SMOOTH : ''}sinks:
+${sinks}  heard:
+    file: heard.jsonl
+    values: { probability: detect.output, mark: mark.mark, count: mark.count }
+${isLoud ? '  loud: { file: loud.jsonl, values: { loudness: loud.loudness } }\n' : ''}`;
+}
+
+const SMOOTH = `  smooth:
+    function: marks.mjs#smooth
+    inputs: { probability: detect.output }
+    state: { last: "FP32[1,1]" }
+`;
+
+/** The events of a microphone, and the offsets of records whose loudness is told, by the probabilities and the versions. */
+export function expected(heard: readonly Line<Heard>[], versions: readonly Version[]) {
+  const events: string[] = [];
+  const loud: number[] = [];
+  let isSpeaking = false;
+  let last: number | undefined;
+  for (const { offset, values } of heard) {
+    const { threshold, isLoud, isSmooth } = versions.find(({ mark }) => mark === values.mark) as Version;
+    const probability = isSmooth ? Math.max(values.probability, last ?? 0) : values.probability;
+    // A step that is taken out loses its state.
+    last = isSmooth ? values.probability : undefined;
+    const isNow: boolean = probability >= (isSpeaking ? ENDS : THRESHOLDS[threshold]);
+    if (isNow !== isSpeaking) events.push(`${offset} ${isNow ? 'begins' : 'ends'}`);
+    isSpeaking = isNow;
+    if (isLoud) loud.push(offset);
+  }
+  return { events, loud };
+}
+
+/** The probabilities of a microphone's first records, by ONNX Runtime's own kernels. */
+export async function probabilitiesOf(
+  model: ort.InferenceSession,
+  file: string,
+  records: number,
+): Promise<number[]> {
+  const bytes = readFileSync(file).subarray(HEADER_BYTES);
+  const sound = Float32Array.from(
+    { length: SAMPLES * records },
+    (_, at) => bytes.readInt16LE(2 * at) / 32768,
+  );
+  const sr = new ort.Tensor('int64', BigInt64Array.of(16_000n), []);
+  let state = new ort.Tensor('float32', new Float32Array(2 * 128), [2, 1, 128]) as ort.Tensor;
+  const probabilities: number[] = [];
+  for (let record = 0; record < records; record += 1) {
+    const framed = new Float32Array(TAIL + SAMPLES);
+    if (record === 0) framed.set(sound.subarray(0, SAMPLES), TAIL);
+    else framed.set(sound.subarray(record * SAMPLES - TAIL, (record + 1) * SAMPLES));
+    const input = new ort.Tensor('float32', framed, [1, framed.length]);
+    const { output, stateN } = await model.run({ input, state, sr });
+    state = stateN as ort.Tensor;
+    probabilities.push(Number((output as ort.Tensor).data[0]));
+  }
+  return probabilities;
+}
+
+/** The samples of the record before that the model needs. */
+const TAIL = 64;
+const HEADER_BYTES = 44;
+
+/** Lets each file play so many records each second. */
+export function setRate(folder: string, perSecond: number): void {
+  const rate = Buffer.alloc(4);
+  rate.writeUInt32LE(Math.max(1, Math.round(perSecond * SAMPLES)));
+  for (const name of readdirSync(folder)) {
+    const file = openSync(join(folder, name), 'r+');
+    writeSync(file, rate, 0, 4, 24);
+    closeSync(file);
+  }
+}
