@@ -64,7 +64,14 @@ const ASSIGN_MS = 250;
 /** How long it may take at the end to store how far sources and sinks have come, in milliseconds. */
 const LAST_STORE_MS = 5000;
 
-const LOST = 'a partition has got another worker while the upgrade was under way: ask for it again';
+/** How often an upgrade is tried whose partitions move meanwhile, as when workers have just come. */
+const MOST_TRIES = 5;
+
+class MovedError extends Error {
+  constructor() {
+    super('a partition has got another worker while the upgrade was under way: ask for it again');
+  }
+}
 
 /**
  * Coordinates the workers of an application: it has the sources and the sinks, says which worker has which partition, and
@@ -208,7 +215,7 @@ export class Coordinator {
       const ended = () => ({ from, to: published.id, plan, ms: clock.now() - start });
       try {
         for (const { name, change } of plan.sources) if (change === 'added') await this.#openIntake(name);
-        await this.#commit(published, words, signal);
+        await this.#tryCommit(published, words, signal);
         observer?.upgraded({ ...ended(), epoch: this.epoch });
       } catch (error) {
         observer?.upgraded({ ...ended(), epoch: undefined, why: messageOf(error) });
@@ -343,6 +350,21 @@ export class Coordinator {
     }
   }
 
+  /** Commits an upgrade, or tries again where partitions have moved. @throws Error that says why not (rejects) */
+  async #tryCommit(
+    definition: Definition,
+    words: UpgradeWords,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await this.#commit(definition, words, signal);
+      } catch (error) {
+        if (!(error instanceof MovedError) || tries === MOST_TRIES) throw error;
+      }
+    }
+  }
+
   async #commit(definition: Definition, words: UpgradeWords, signal: AbortSignal | undefined): Promise<void> {
     const { log } = this.#options;
     signal?.throwIfAborted();
@@ -361,7 +383,7 @@ export class Coordinator {
       while (!this.#isPrepared(upgrade)) {
         signal?.throwIfAborted();
         if (this.#isClosed) throw new Error('the coordinator was closed');
-        if (!isOpen(this.#record)) throw new Error(LOST);
+        if (!isOpen(this.#record)) throw new MovedError();
         const failed = this.#partitions.find((record) => record?.failed?.upgrade === upgrade)?.failed;
         if (failed) throw new Error(failed.message);
         await new Promise<void>((resolve) => {
@@ -374,7 +396,7 @@ export class Coordinator {
         const { definition: previous } = record;
         return { ...withoutOpen(record), definition: definition.id, previous, upgrade };
       });
-      if (this.#record.upgrade !== upgrade) throw new Error(LOST);
+      if (this.#record.upgrade !== upgrade) throw new MovedError();
     } catch (error) {
       await this.#abandon(upgrade);
       throw error;
@@ -415,7 +437,8 @@ export class Coordinator {
       this.#onChange?.();
     } else if (key.startsWith('worker.')) {
       const record = valueIn<WorkerRecord>(entry) as WorkerRecord;
-      this.#options.observer?.progressed(this.#roster.heard(record));
+      const progress = this.#roster.heard(record);
+      this.#options.observer?.progressed(progress);
       if (this.#upgrading) this.#upgrading.phase = this.#phase();
       for (const { partition, next } of record.partitions)
         for (const [source, offset] of Object.entries(next))

@@ -9,7 +9,7 @@ export class Arrivals {
   #rest = '';
   /** By key, when its last line came. */
   readonly #latest = new Map<string, number>();
-  #times: number[] = [];
+  #last: number | undefined;
   #longest = 0;
   #longestOfKey = 0;
   /** By key, the mark of its last line. */
@@ -19,12 +19,6 @@ export class Arrivals {
   constructor(file: string) {
     this.#file = file;
     this.#timer = setInterval(() => this.#look(), 5);
-  }
-
-  /** Lines of each of the last five seconds. */
-  get perSecond(): number {
-    const from = performance.now() - 5000;
-    return this.#times.filter((time) => time >= from).length / 5;
   }
 
   get gaps(): string {
@@ -53,13 +47,12 @@ export class Arrivals {
     const now = performance.now();
     for (const line of lines) {
       const { key, values } = JSON.parse(line) as Line<{ mark: number }>;
-      this.#longest = Math.max(this.#longest, now - (this.#times.at(-1) ?? now));
+      this.#longest = Math.max(this.#longest, now - (this.#last ?? now));
       this.#longestOfKey = Math.max(this.#longestOfKey, now - (this.#latest.get(key) ?? now));
       this.#latest.set(key, now);
       this.marks.set(key, values.mark);
-      this.#times.push(now);
+      this.#last = now;
     }
     this.count += lines.length;
-    this.#times = this.#times.slice(-10_000);
   }
 }

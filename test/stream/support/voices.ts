@@ -14,10 +14,15 @@ import { join } from 'node:path';
 import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import { ModelProtoSchema } from 'onnx-buf';
 import * as ort from 'onnxruntime-web/wasm';
+import { onnxBytes } from '../../infer/lanes/models.js';
 import { REPOSITORY } from '../../support/repository.js';
 import type { Line } from './cluster.js';
 
+ort.env.wasm.numThreads = 1;
+
 const SAMPLES = 512;
+/** The samples of the record before that the model needs. */
+const TAIL = 64;
 const EXAMPLE = join(REPOSITORY, 'examples/voices');
 
 /** Each version of the application marks its records, and counts those of each key. */
@@ -53,15 +58,39 @@ export interface Heard {
   readonly count: number;
 }
 
+/** With the inputs and outputs of Silero, and eight times the loudest sample as the probability: one that a busy machine can run. */
+export const LOUDEST = onnxBytes({
+  inputs: [
+    { name: 'input', type: 'FP32', shape: ['items', TAIL + SAMPLES] },
+    { name: 'state', type: 'FP32', shape: [2, 'items', 128] },
+    { name: 'sr', type: 'INT64', shape: [] },
+  ],
+  outputs: [
+    { name: 'output', type: 'FP32', shape: ['items', 1] },
+    { name: 'stateN', type: 'FP32', shape: [2, 'items', 128] },
+  ],
+  nodes: [
+    { operator: 'ReduceMax', inputs: ['input'], outputs: ['peak'], attributes: { axes: [1], keepdims: 1 } },
+    { operator: 'Mul', inputs: ['peak', 'eight'], outputs: ['output'] },
+    { operator: 'Add', inputs: ['state', 'one'], outputs: ['stateN'] },
+  ],
+  weights: {
+    one: { shape: [1], values: Float32Array.of(1) },
+    eight: { shape: [1], values: Float32Array.of(8) },
+  },
+});
+
 /** Models of two versions, whose files differ and whose results do not, and the sounds. */
 export function makeExample(
   folder: string,
   { microphones, seconds, maxBatch }: Record<'microphones' | 'seconds' | 'maxBatch', number>,
+  network: 'silero' | 'loudest',
 ): void {
   execFileSync(process.execPath, [join(EXAMPLE, 'make.mjs'), `${microphones}`, `${seconds}`, folder]);
   cpSync(join(EXAMPLE, 'voices.mjs'), join(folder, 'voices.mjs'));
   writeFileSync(join(folder, 'marks.mjs'), MARKS);
   const models = join(folder, 'models/silero');
+  if (network === 'loudest') writeFileSync(join(models, '1/model.onnx'), LOUDEST);
   const model = fromBinary(ModelProtoSchema, readFileSync(join(models, '1/model.onnx')));
   mkdirSync(join(models, '2'));
   writeFileSync(
@@ -143,17 +172,17 @@ export async function probabilitiesOf(
   return probabilities;
 }
 
-/** The samples of the record before that the model needs. */
-const TAIL = 64;
 const HEADER_BYTES = 44;
 
-/** Lets each file play so many records each second. */
-export function setRate(folder: string, perSecond: number): void {
-  const rate = Buffer.alloc(4);
+/** Lets each file play so many records each second, and no more than so many in all. */
+export function setRate(folder: string, perSecond: number, records: number): void {
+  const [rate, length] = [Buffer.alloc(4), Buffer.alloc(4)];
   rate.writeUInt32LE(Math.max(1, Math.round(perSecond * SAMPLES)));
+  length.writeUInt32LE(2 * SAMPLES * records);
   for (const name of readdirSync(folder)) {
     const file = openSync(join(folder, name), 'r+');
     writeSync(file, rate, 0, 4, 24);
+    writeSync(file, length, 0, 4, 40);
     closeSync(file);
   }
 }
