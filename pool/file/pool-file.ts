@@ -184,12 +184,14 @@ function poolIn({ path, called }: FileOfPool, { value, problem, name }: ReadFile
     const why = `these are settings of the engine ${other}, and the engine is ${engine}; leave them out`;
     throw new FarlightError('BAD_OPTION', problemText(problem([other], why, 'key')));
   }
-  const pool = poolOf(value, {
-    name,
-    key: `${name}.${file}`,
-    address: called === undefined ? `pool:${path}` : `pool://${called}`,
-    folder: dirname(path),
-  });
+  const pool = guarded(problem, [engine in value ? engine : 'engine'], () =>
+    poolOf(value, {
+      name,
+      key: `${name}.${file}`,
+      address: called === undefined ? `pool:${path}` : `pool://${called}`,
+      folder: dirname(path),
+    }),
+  );
   for (const side of ['cpu', 'gpu'] as const) {
     if (side === 'cpu' && !value.cpu) continue;
     guarded(problem, [side, 'limits'], () => checkLimits(pool.engine, pool[side].limits));
@@ -201,12 +203,12 @@ function poolIn({ path, called }: FileOfPool, { value, problem, name }: ReadFile
 }
 
 /** The engines that have settings in a pool's file, under their names. */
-const SETTINGS = ['docker', 'kubernetes'] satisfies (keyof EngineSettings)[];
+const SETTINGS = ['docker', 'kubernetes', 'slurm'] satisfies (keyof EngineSettings)[];
 
 /** Says of an error where in the file it is. */
-function guarded(problem: CheckedFile<PoolFile>['problem'], path: Path, check: () => void): void {
+function guarded<T>(problem: CheckedFile<PoolFile>['problem'], path: Path, act: () => T): T {
   try {
-    check();
+    return act();
   } catch (error) {
     throw new FarlightError('BAD_OPTION', problemText(problem(path, (error as Error).message, 'key')));
   }
@@ -226,6 +228,7 @@ function poolOf(file: PoolFile, { name, key, address, folder }: Place): Pool {
   const settings: EngineSettings = {
     ...(file.docker && { docker: file.docker }),
     ...(file.kubernetes && { kubernetes: file.kubernetes }),
+    ...(file.slurm && { slurm: file.slurm }),
   };
   return {
     name,

@@ -86,6 +86,11 @@ describe('a pool file', () => {
       'docker: { network: host }\nengine: local',
       /lab\.yaml:1:1: these are settings of the engine docker, and the engine is local; leave them out/,
     ],
+    [
+      'engine: slurm\nslurm: { rest: "http://slurm.example:6820", version: v0.0.38 }',
+      /lab\.yaml:2:1: http:\/\/slurm\.example:6820 is plaintext, and others could read this user's token there; name an address with https$/,
+    ],
+    ['engine: slurm\nslurm: { rest: "unix:/s" }', /lab\.yaml:2:8: .*"version"/],
     ['engine: [', /lab\.yaml:1:/],
   ])('%j is refused, with its line and column', (text, problem) => {
     expect(() => readPool(`pool:${file(text)}`)).toThrow(problem);

@@ -13,8 +13,9 @@ import {
   type ListedJob,
   onlySilent,
 } from '../engine.js';
+import type { HttpAnswer } from '../http-call.js';
 import { cancelInProcess } from '../run-command.js';
-import { type DockerAnswer, DockerApi, type DockerCall } from './docker-api.js';
+import { DockerApi, type DockerCall } from './docker-api.js';
 import { CANCELLED, type Container, containerOf, LABELS, statusOf, textOfLog } from './docker-text.js';
 
 /** The settings of a pool for this engine. */
@@ -192,7 +193,7 @@ export class DockerEngine implements Engine {
     await this.#change(id, 'start');
   }
 
-  #change(id: string, verb: string, query: DockerCall['query'] = {}): Promise<DockerAnswer> {
+  #change(id: string, verb: string, query: DockerCall['query'] = {}): Promise<HttpAnswer> {
     return this.#api.call('POST', `/containers/${encodeURIComponent(id)}/${verb}`, { query });
   }
 
@@ -240,11 +241,11 @@ function user(): string {
   return String(process.getuid?.() ?? userInfo().username);
 }
 
-function contentOf<T>({ body }: DockerAnswer): T {
+function contentOf<T>({ body }: HttpAnswer): T {
   return JSON.parse(body.toString('utf8'));
 }
 
-function saidBy(answer: DockerAnswer): string {
+function saidBy(answer: HttpAnswer): string {
   try {
     return contentOf<{ message: string }>(answer).message;
   } catch {

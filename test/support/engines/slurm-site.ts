@@ -10,10 +10,12 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { RestVersion } from '#farlight/pool/engines/slurm/rest-text.js';
 import { freePort } from '../machine/free-port.js';
-import { killed } from '../machine/processes.js';
+import { killed, until } from '../machine/processes.js';
 import { whyCannot } from './why-cannot.js';
 
 /** A real Slurm needs these programs, and root, to give each node a name of its own. */
@@ -25,6 +27,17 @@ export const whyNoSlurm: string | undefined = whyCannot(
   PROGRAMS,
   'slurmctld slurmd slurm-client munge',
 );
+
+/** slurmrestd, and the plugin by which it admits users by tokens. */
+const RESTD = '/usr/sbin/slurmrestd';
+const TOKENS = '/usr/lib/x86_64-linux-gnu/slurm-wlm/auth_jwt.so';
+
+/** Why it cannot be asked by HTTP on this machine; undefined where it can. */
+export const whyNoRest: string | undefined =
+  whyNoSlurm ??
+  (existsSync(RESTD) && existsSync(TOKENS)
+    ? undefined
+    : 'slurmrestd is not installed: apt install slurmrestd slurm-wlm-jwt-plugin');
 
 /** The nodes with GPUs, which are powered down until a job needs them. */
 const NODES = [1, 2] as const;
@@ -38,6 +51,7 @@ export class SlurmSite {
   readonly conf: string;
   readonly #folder: string;
   readonly #main: ChildProcess;
+  readonly #rests: ChildProcess[] = [];
 
   private constructor(folder: string, conf: string, main: ChildProcess) {
     this.#folder = folder;
@@ -65,7 +79,8 @@ export class SlurmSite {
     );
     writeFileSync(join(folder, 'oci.conf'), containers(folder));
     execFileSync('mknod', [`${folder}/gpu/card`, 'c', '1', '3']);
-    writeFileSync(join(folder, 'munge.key'), randomBytes(128), { mode: 0o400 });
+    for (const name of ['munge.key', 'jwt.key'])
+      writeFileSync(join(folder, name), randomBytes(128), { mode: 0o400 });
     for (const [name, text] of Object.entries(scripts(folder, conf, mounts)))
       writeFileSync(join(folder, name), `#!/bin/bash\nexport SLURM_CONF=${conf}\n${text}`, { mode: 0o755 });
     const inside = ['--pid', '--fork', '--mount-proc', '--uts', '--kill-child', join(folder, 'site.sh')];
@@ -77,6 +92,34 @@ export class SlurmSite {
       main.once('close', () => reject(new Error(`Slurm did not start; its logs are in ${folder}/log`)));
     });
     return new SlurmSite(folder, conf, main);
+  }
+
+  /**
+   * Starts slurmrestd: on a socket, where it knows the user, and on a port, where it asks for a token. Resolves to their
+   * addresses when it answers.
+   */
+  async rest(): Promise<{ socket: string; port: string; version: RestVersion }> {
+    const path = join(this.#folder, 'rest.sock');
+    const port = await freePort();
+    this.#startRest('rest_auth/local', `unix:${path}`, {});
+    // The daemon's own word for itself: the token of each request is the user's.
+    this.#startRest('rest_auth/jwt', `127.0.0.1:${port}`, { SLURM_JWT: 'daemon' });
+    await until(() => existsSync(path));
+    while (!(await isOpen(port))) await new Promise((resolve) => setTimeout(resolve, 20));
+    return { socket: `unix:${path}`, port: `http://127.0.0.1:${port}`, version: restVersion().version };
+  }
+
+  #startRest(auth: string, listen: string, more: NodeJS.ProcessEnv): void {
+    const log = openSync(join(this.#folder, 'log', 'rest'), 'a');
+    const program = ['--pdeathsig', 'KILL', RESTD, ...restVersion().options, '-a', auth, listen];
+    // It would not run as root, as which all runs here.
+    const env = { ...this.env, SLURMRESTD_SECURITY: 'disable_user_check', ...more };
+    this.#rests.push(spawn('setpriv', program, { env, stdio: ['ignore', log, log] }));
+  }
+
+  /** A token for this user, as `scontrol token` prints it. */
+  token(): string {
+    return this.#ask('scontrol', 'token').trim();
   }
 
   /** Stops the controller, and starts it again with what it had written down. */
@@ -135,9 +178,27 @@ export class SlurmSite {
   }
 
   async close(): Promise<void> {
+    for (const rest of this.#rests) await killed(rest);
     await killed(this.#main);
     rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 });
   }
+}
+
+/** The version of slurmrestd's interface to ask for, and the options by which that is loaded: Debian's two Slurms share none. */
+function restVersion(): { version: RestVersion; options: string[] } {
+  const [, release = '0'] = /^slurm (\d+)/.exec(execFileSync(RESTD, ['-V'], { encoding: 'utf8' })) ?? [];
+  return Number(release) < 23
+    ? { version: 'v0.0.38', options: ['-s', 'openapi/v0.0.38'] }
+    : { version: 'v0.0.41', options: ['-s', 'slurmctld', '-d', 'v0.0.41'] };
+}
+
+function isOpen(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => {
+      socket.destroy();
+      resolve(true);
+    }).once('error', () => resolve(false));
+  });
 }
 
 /** Folders of this machine that a container sees, and links into them. */
@@ -164,6 +225,7 @@ SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
 AuthInfo=socket=${folder}/munge.sock
+${existsSync(TOKENS) ? `AuthAltTypes=auth/jwt\nAuthAltParameters=jwt_key=${folder}/jwt.key` : ''}
 MpiDefault=none
 MailProg=/bin/true
 PrivateData=cloud
