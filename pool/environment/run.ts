@@ -47,6 +47,7 @@ export async function runOnCpuSide(
   let host: HostOfTerm | undefined;
   try {
     signal.throwIfAborted();
+    journal.noteEngine({ engine: engine.name, settings: pool.settings });
     const id = await engine.submit(commandJob(pool, cpu, asked, { name, term: 1, log }));
     const cancel = () => engine.cancelNow(id);
     process.on('exit', cancel);

@@ -33,7 +33,7 @@ export async function jobsEverywhere(): Promise<Everywhere> {
   const jobs = new Map<string, FoundJob>();
   const engines: Engine[] = [];
   const silent: string[] = [];
-  for (const make of enginesEverywhere()) {
+  for (const { make, wasUsed } of enginesEverywhere()) {
     try {
       const engine = make();
       // Two pools may name one site in two ways.
@@ -42,8 +42,8 @@ export async function jobsEverywhere(): Promise<Everywhere> {
       engines.push(engine);
     } catch (error) {
       if (!(error instanceof FarlightError)) throw error;
-      // A site without that engine has no jobs in it.
-      if (error.code !== 'BAD_OPTION') silent.push(error.message);
+      // A site without that engine has no jobs in it. Where a pool was used, only the engine knows what is left.
+      if (wasUsed || error.code !== 'BAD_OPTION') silent.push(error.message);
     }
   }
   return { jobs: [...jobs.values()], engines, silent };
@@ -53,11 +53,15 @@ export async function jobsEverywhere(): Promise<Everywhere> {
  * The engines as the environment names them, and as the pools name them that were used. A cluster is asked only where a
  * pool has used it: it may ask for a password.
  */
-function enginesEverywhere(): (() => Engine)[] {
-  const found = new Map(Object.entries<() => Engine>(ENGINES).map(([name, make]) => [`${name} {}`, make]));
+function enginesEverywhere(): { make: () => Engine; wasUsed: boolean }[] {
+  const found = new Map(
+    Object.entries<() => Engine>(ENGINES).map(([name, make]) => [`${name} {}`, { make, wasUsed: false }]),
+  );
   found.delete('kubernetes {}');
-  for (const { engine, settings } of allJournals().flatMap((journal) => journal.engines()))
-    found.set(`${engine} ${JSON.stringify(settings)}`, () => ENGINES[engine as Engine['name']](settings));
+  for (const { engine, settings } of allJournals().flatMap((journal) => journal.engines())) {
+    const make = () => ENGINES[engine as Engine['name']](settings);
+    found.set(`${engine} ${JSON.stringify(settings)}`, { make, wasUsed: true });
+  }
   return [...found.values()];
 }
 

@@ -3,8 +3,9 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { LocalEngine } from '#farlight/pool/engines/local.js';
+import { Journal } from '#farlight/pool/journal/journal.js';
 import { DockerSite, whyNoDocker } from '../support/engines/docker-site.js';
-import { SlurmSite, whyNoSlurm } from '../support/engines/slurm-site.js';
+import { SlurmSite, whyNoRest, whyNoSlurm } from '../support/engines/slurm-site.js';
 import { outputOf } from '../support/hosts/farlight-command.js';
 import { PoolFolder, REGISTER } from '../support/pools/pool-folder.js';
 
@@ -218,6 +219,16 @@ describe('a program whose host is of a pool', () => {
     expect((await pool.farlight('pool', 'down', pool.file)).stdout).toBe('ended 1 host\n');
     expect(await pool.hosts()).toEqual([]);
     expect((await pool.farlight('pool', 'down', '--all')).stdout).toBe('ended 0 hosts\n');
+    // An engine that a pool was used on, and that cannot be asked now, may have hosts.
+    new Journal(join(pool.state, 'pools', 'other')).noteEngine({
+      engine: 'docker',
+      settings: { docker: { socket: '/nowhere' } },
+    });
+    expect(await pool.farlight('pool', 'down', '--all')).toMatchObject({
+      code: 1,
+      stdout: 'ended 0 hosts\n',
+      stderr: expect.stringContaining('Docker does not run here: there is no /nowhere'),
+    });
   }, 60_000);
 });
 
@@ -257,6 +268,25 @@ describe.skipIf(whyNoSlurm !== undefined)(
       program.child.kill('SIGKILL');
       await gone();
     }, 120_000);
+
+    it.skipIf(whyNoRest !== undefined)(
+      `gets its host by slurmrestd where Slurm's commands find no site${whyNoRest ? ` (${whyNoRest})` : ''}`,
+      async () => {
+        const { port, version } = await site.rest();
+        const SLURM_JWT = site.token().replace('SLURM_JWT=', '');
+        const yaml = `engine: slurm\nslurm: { rest: "${port}", version: ${version} }\n${FAST}`;
+        pool = new PoolFolder(yaml, { SLURM_JWT });
+        const program = pool.program();
+        expect(await program.tell('compute')).toBe('0 0 0 0');
+        const [host] = await pool.hosts();
+        expect(host).toMatchObject({ term: 1, status: { phase: 'running' } });
+        const shown = [site.describe(), site.script(host?.id ?? ''), ...pool.journal().values()].join('\n');
+        expect(shown).toContain('farlight-term-1');
+        expect(shown).not.toContain(SLURM_JWT);
+        expect((await pool.farlight('pool', 'down', '--all')).stdout).toBe('ended 1 host\n');
+      },
+      120_000,
+    );
   },
   300_000,
 );

@@ -245,6 +245,10 @@ cpu: ${side.replace(pool.folder, `${pool.folder}", "${dirname(site.socket)}`)}
 gpu: ${side}
 `,
       );
+      // A pool that had commands alone, and no host, leaves no container either.
+      expect((await run('true').done).code).toBe(0);
+      expect((await pool.farlight('pool', 'down', '--all')).code).toBe(0);
+      expect(site.docker('ps', '--all', '--quiet')).toBe('');
       const { stdout, stderr, code } = await run(
         `cat input; ${offload('echo made > output; exit 7')}; echo $?; cat output`,
       ).done;
