@@ -40,6 +40,8 @@ export async function connect({ context, namespace }: KubernetesSettings): Promi
 
 /** How long the API server may take to answer, in milliseconds. */
 const TIMEOUT_MS = 30_000;
+/** The code of an API server that has too many requests at the moment. */
+const TOO_MANY = 429;
 
 /** @throws FarlightError BAD_OPTION where Kubernetes refuses; UNREACHABLE where it does not answer (rejects). */
 export async function asked<T>(ask: () => Promise<T>): Promise<T> {
@@ -51,7 +53,7 @@ export async function asked<T>(ask: () => Promise<T>): Promise<T> {
     return await Promise.race([ask(), late]);
   } catch (error) {
     const { code, body } = error as { code?: unknown; body?: unknown };
-    if (typeof code !== 'number' || code >= 500) {
+    if (typeof code !== 'number' || code >= 500 || code === TOO_MANY) {
       const why = `Kubernetes does not answer (${messageOf(error).split('\n')[0]}); see that its API server can be reached`;
       throw new FarlightError('UNREACHABLE', why, { cause: error });
     }
