@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { KubernetesCluster, whyNoCluster } from '../support/engines/kubernetes-cluster.js';
 import { JobSite } from '../support/jobs/job-site.js';
+import { InferenceServer } from '../support/pools/inference-server.js';
 import { PoolFolder } from '../support/pools/pool-folder.js';
+import { book, PortalProcess, past } from '../support/pools/portal-process.js';
 import { REPOSITORY } from '../support/repository.js';
 
 const RIGHT = '3 6 9 12';
@@ -42,6 +44,44 @@ describe.skipIf(whyNoCluster !== undefined)(
       const left = () => cluster.kubectl('get', 'pods,leases', '-o', 'name');
       await expect.poll(left, { timeout: MINUTES, interval: 500 }).toBe('');
       await pool.close();
+    });
+
+    it('a portal has Pods started for two tenants, tells their reasons, and an inference server runs on one', async () => {
+      const yaml = cluster.pool('max: 2\nidle: 1\nlease: 10\nsessions: 1\ngpu: { adapter: software, GPU }');
+      const pool = new PoolFolder(yaml, { KUBECONFIG: cluster.kubeconfig });
+      let portal = await PortalProcess.start(pool, '--listen', 'https://127.0.0.1:0');
+      const { port } = new URL(portal.url);
+      try {
+        const [alice, bob] = [pool.addToken('alice'), pool.addToken('bob')];
+        const starting = InferenceServer.start(pool, portal.address(alice));
+        const other = portal.client(bob);
+        const heard = new Set<string>();
+        const asked = await book(other, 'test', { seconds: 3600 });
+        const given = await past(other, asked, 'waiting', (why) => heard.add(why));
+        expect([...heard].join('\n')).toMatch(/^(queued|starting): /m);
+        const program = pool.program(given.addresses[0]);
+        expect(await program.tell('compute')).toBe(RIGHT);
+        await program.tell('close');
+        const server = await starting;
+        expect(await server.negated([1, 2, 3, 4])).toEqual([-1, -2, -3, -4]);
+        const { pools } = await portal.view(bob);
+        expect(pools[0]?.hosts.map(({ phase }) => phase)).toEqual(['ready', 'ready']);
+        const shown = cluster.kubectl('get', 'pods,leases,events', '-o', 'yaml') + portal.log;
+        for (const secret of [alice, bob, /flt_[^@]+/.exec(given.addresses[0] ?? '')?.[0] ?? 'flt_'])
+          expect(shown).not.toContain(secret);
+        // The Pods of a portal that is killed stay, and it goes on with them.
+        await portal.kill();
+        portal = await PortalProcess.start(pool, '--listen', `https://127.0.0.1:${port}`);
+        expect(await server.negated([5, 6, 7, 8])).toEqual([-5, -6, -7, -8]);
+        await expect.poll(async () => (await portal.view(alice)).pools[0]?.bookings.length).toBe(1);
+        expect(await server.end()).toBe(0);
+        await other.ask('DELETE', `/v1/bookings/${given.id}`);
+        other.close();
+        await expect.poll(() => pool.hosts(), { timeout: MINUTES, interval: 500 }).toEqual([]);
+      } finally {
+        await portal.kill();
+        await pool.close();
+      }
     });
 
     it('commands of both sides run in Pods, which see the same files', async () => {

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { SlurmSite, whyNoSlurm } from '../../support/engines/slurm-site.js';
+import { InferenceServer } from '../../support/pools/inference-server.js';
 import { PoolFolder } from '../../support/pools/pool-folder.js';
 import { book, PortalProcess, past } from '../../support/pools/portal-process.js';
 
@@ -145,6 +146,21 @@ describe('a program whose host is a portal’s', { timeout: 240_000 }, () => {
       /^2 2 1000\nthe portal \S+ says: the pool test has at most 2 hosts at a time, and 3 are asked for; ask for fewer\n$/,
     );
     expect((await portal.view()).ends).toMatchObject([{ hosts: 2, places: [{ slot: 1 }, { slot: 2 }] }]);
+    await gone();
+  });
+
+  it('is an inference server, which answers on it and gives it back at its end', async () => {
+    await start(
+      ONE_HOST.replace('"null"', 'software').replace('lease: 4', 'lease: 20'),
+      '--listen',
+      'https://127.0.0.1:0',
+    );
+    const token = tokenOf('alice');
+    const server = await InferenceServer.start(pool, portal.address(token));
+    expect(await server.negated([1, 2, 3, 4])).toEqual([-1, -2, -3, -4]);
+    expect((await portal.view(token)).pools[0]?.bookings).toMatchObject([{ phase: 'ready', hosts: 1 }]);
+    expect(await server.end()).toBe(0);
+    expect((await portal.view(token)).pools[0]?.bookings).toEqual([]);
     await gone();
   });
 
