@@ -104,6 +104,25 @@ describe('a parked session', () => {
     expect((await device.popErrorScope())?.message).toMatch(/destroyed/);
   });
 
+  it('keeps a buffer mapped that the program reads', async () => {
+    const { device, park, errors } = await start();
+    const source = device.createBuffer({ size: 16, usage: COPY_SRC | COPY_DST });
+    const mapped = device.createBuffer({ size: 16, usage: MAP_READ | COPY_DST });
+    device.queue.writeBuffer(mapped, 0, Uint32Array.of(5, 6, 7, 8));
+    await mapped.mapAsync(GPUMapMode.READ, 8, 8);
+    await park();
+    device.pushErrorScope('validation');
+    const encoder = device.createCommandEncoder();
+    encoder.copyBufferToBuffer(source, 0, mapped, 0, 16);
+    device.queue.submit([encoder.finish()]);
+    expect((await device.popErrorScope())?.message).toMatch(/mapped/);
+    expect([...new Uint32Array(mapped.getMappedRange(8, 8))]).toEqual([7, 8]);
+    mapped.unmap();
+    await mapped.mapAsync(GPUMapMode.READ);
+    expect([...new Uint32Array(mapped.getMappedRange())]).toEqual([5, 6, 7, 8]);
+    expect(errors).toEqual([]);
+  });
+
   it('keeps the last bytes of a buffer whose size is no multiple of 4', async () => {
     const { device, park, errors } = await start();
     const usage = GPUTextureUsage.COPY_SRC | GPUTextureUsage.COPY_DST;

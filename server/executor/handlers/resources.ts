@@ -20,6 +20,7 @@ export function mapAsync(
   const promise = buffer.mapAsync(mode, offset, size);
   invariant(self.device, 'a buffer has a device');
   context.devices.of(self.device).mappings.add(promise);
+  if (mode === GPUMapMode.READ) context.parkable?.mapped.set(buffer, { offset, size: length });
   return { promise, reply };
 }
 

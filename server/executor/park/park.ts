@@ -1,10 +1,11 @@
 import { packageVersion } from '../../../link/machine/package-version.js';
 import { messageOf } from '../../../proto/errors.js';
 import type { FarlightDevice } from '../../../proto/gen/operations.js';
-import { GPUTextureUsage } from '../../../proto/gen/webgpu.js';
+import { GPUMapMode, GPUTextureUsage } from '../../../proto/gen/webgpu.js';
 import type { ParkTarget } from '../../../proto/session/executor-messages.js';
 import { describe } from '../handlers/adapters.js';
 import { isSpendable } from '../live/live-objects.js';
+import type { MappedRange } from '../live/parkable.js';
 import type { ErrorScopes } from '../objects/error-scopes.js';
 import type { DecodedCommand } from '../wire/decoded-command.js';
 import { AtWork, Unparkable } from '../wire/endpoint.js';
@@ -15,7 +16,7 @@ import { hasTexels, readContents, type Wanted } from './contents/read-contents.j
 import { Texels } from './contents/texels.js';
 import { judgeResources } from './judge.js';
 import { ParkedFileWriter } from './parked-file.js';
-import { checkRest, named, type Resource, resourcesOf } from './rest.js';
+import { checkRest, named, objectOf, type Resource, resourcesOf } from './rest.js';
 import type { DeviceState, SessionParts, SessionState } from './session-state.js';
 
 const ZEROS = Buffer.alloc(64 << 10);
@@ -33,6 +34,8 @@ export async function parkSession(
   isAtWork: () => boolean,
 ): Promise<number> {
   let file: ParkedFileWriter | undefined;
+  /** The buffers that the program has mapped for reading. They are read like others. */
+  const unmapped: GPUBuffer[] = [];
   try {
     checkRest(parts);
     // Errors and losses of earlier work are known when the work is done. A rejection means a lost device, which is stored as
@@ -48,16 +51,26 @@ export async function parkSession(
     const state = stateOf(parts);
     file = await ParkedFileWriter.create(path, key, mostBytes);
     await file.write(state);
+    for (const { object } of resources)
+      if ('size' in object && object.mapState === 'mapped') unmapped.push(object);
+    for (const buffer of unmapped) buffer.unmap();
     await storeContents(parts, resources, file, isAtWork);
     if (isAtWork()) throw new AtWork();
     await file.end();
     return file.bytes;
   } catch (error) {
     await file?.abandon();
+    await Promise.all(unmapped.map((buffer) => mapAgain(parts, buffer)));
     const refused = error instanceof Unparkable ? error : new Unparkable(messageOf(error));
     refused.wasRead = file !== undefined;
     throw refused;
   }
+}
+
+/** Where this fails, the device is lost, and the program hears of that. */
+async function mapAgain({ context }: SessionParts, buffer: GPUBuffer): Promise<void> {
+  const { offset, size } = context.parkable.mapped.get(buffer) as MappedRange;
+  await buffer.mapAsync(GPUMapMode.READ, offset, size).catch(() => {});
 }
 
 async function storeContents(
@@ -152,6 +165,7 @@ function stateOf(parts: SessionParts): SessionState {
     }),
     described,
     written: [...live.written],
+    mapped: mappedOf(parts),
     unmade: all.filter((entry) => context.uploads.unmade.has(entry)).map(({ id }) => id),
     runner: runner.counts,
     tracer: tracer.counts,
@@ -167,6 +181,16 @@ function stateOf(parts: SessionParts): SessionState {
     // Last: the list is complete when all others have their positions.
     commands: commands.map(({ shape, mayShare }) => ({ shape, mayShare })),
   };
+}
+
+/** The buffers that are mapped for reading. */
+function mappedOf({ context }: SessionParts): SessionState['mapped'] {
+  const { live, mapped } = context.parkable;
+  return live.entries().flatMap((made) => {
+    const object = objectOf(context, made) as GPUBuffer | undefined;
+    const range = object && mapped.get(object);
+    return range && object.mapState === 'mapped' ? [{ id: made.id, ...range }] : [];
+  });
 }
 
 /** The devices that are not lost. */

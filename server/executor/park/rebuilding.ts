@@ -1,5 +1,5 @@
 import { invariant } from '../../../proto/errors.js';
-import { GPUBufferUsage } from '../../../proto/gen/webgpu.js';
+import { GPUBufferUsage, GPUMapMode } from '../../../proto/gen/webgpu.js';
 import { textureBytes } from '../../../proto/texture-size.js';
 import { FOREIGN_ID, ROOT_ID } from '../../../proto/wire/handle.js';
 import { describe, requestAdapter, requestDevice } from '../handlers/adapters.js';
@@ -85,6 +85,14 @@ export class Rebuilding {
     const { objects, uploads, parkable } = context;
     const state = this.#state;
     for (const buffer of this.#mapped) buffer.unmap();
+    for (const { id, offset, size } of state.mapped) {
+      const buffer = this.#entry(id).object as GPUBuffer;
+      parkable.mapped.set(buffer, { offset, size });
+      const mapped = buffer.mapAsync(GPUMapMode.READ, offset, size);
+      // Awaited below, with all checks.
+      mapped.catch(() => {});
+      this.#checks.push(mapped);
+    }
     for (const { id, kind, device } of state.spent)
       objects.reserve(id, kind, this.#entry(device)).object = this.#spentObject(this.#entry(device), kind);
     for (const id of state.unmade) uploads.unmade.add(objects.get(id));

@@ -1,5 +1,6 @@
 import { GPUBufferUsage, GPUTextureUsage } from '../../../proto/gen/webgpu.js';
 import type { Made } from '../live/live-objects.js';
+import type { MappedRange } from '../live/parkable.js';
 import type { DecodedCommand } from '../wire/decoded-command.js';
 import { AtWork, Unparkable } from '../wire/endpoint.js';
 import { type Piece, piecesOfBuffer, piecesOfTexture } from './contents/pieces.js';
@@ -49,7 +50,12 @@ export function resourcesOf({ context }: SessionParts): Resource[] {
     if (creates === 'GPUQuerySet' && live.written.has(id))
       throw new Unparkable(`the query set ${named(object)} has results, which cannot be written again`);
     if (creates === 'GPUBuffer')
-      resources.push({ id, device, object: object as GPUBuffer, pieces: buffer(object as GPUBuffer, made) });
+      resources.push({
+        id,
+        device,
+        object: object as GPUBuffer,
+        pieces: buffer(object as GPUBuffer, made, context.parkable.mapped),
+      });
     else if (creates === 'GPUTexture')
       resources.push({ id, device, object: object as GPUTexture, pieces: texture(object as GPUTexture) });
   }
@@ -64,8 +70,14 @@ export function objectOf(
   return isNamed ? objects.get(id).object : object;
 }
 
-function buffer(object: GPUBuffer, { command }: Made<DecodedCommand>): Piece[] {
-  if (object.mapState !== 'unmapped') throw new Unparkable(`the buffer ${named(object)} is mapped`);
+function buffer(
+  object: GPUBuffer,
+  { command }: Made<DecodedCommand>,
+  mapped: WeakMap<GPUBuffer, MappedRange>,
+): Piece[] {
+  // The program cannot change what it has mapped for reading.
+  const isFixed = object.mapState === 'unmapped' || (object.mapState === 'mapped' && mapped.has(object));
+  if (!isFixed) throw new Unparkable(`the buffer ${named(object)} is mapped`);
   const { usage } = (command.args[0] ?? {}) as GPUBufferDescriptor;
   // Others are filled while they are mapped at their creation, which needs a multiple of 4.
   if (object.size % 4 !== 0 && (usage & GPUBufferUsage.COPY_DST) === 0)

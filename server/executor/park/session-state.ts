@@ -4,7 +4,7 @@ import type { FlushAssembler } from '../../../proto/wire/flush.js';
 import type { CommandRunner, RunnerCounts } from '../command-runner.js';
 import type { Context } from '../handlers/context.js';
 import type { Kept } from '../live/live-objects.js';
-import type { Parkable } from '../live/parkable.js';
+import type { MappedRange, Parkable } from '../live/parkable.js';
 import type { ScopeState } from '../objects/error-scopes.js';
 import type { SessionTracer, TracerCounts } from '../trace/session-tracer.js';
 import type { CommandDecoder, DecoderState } from '../wire/command-decoder.js';
@@ -52,6 +52,8 @@ export interface SessionState {
   readonly described: ReadonlyMap<number, FarlightDevice<never>>;
   /** Query sets that a pass was given. */
   readonly written: readonly number[];
+  /** Buffers that are mapped for reading, and their ranges. */
+  readonly mapped: readonly ({ readonly id: number } & MappedRange)[];
   /** Buffers that could not be made. */
   readonly unmade: readonly number[];
   readonly runner: RunnerCounts;
