@@ -31,12 +31,16 @@ export interface PageServerOptions {
   address: string;
   /** Whether the user at the other end of a connection may read the pages. Never rejects. */
   mayLook(socket: Socket): Promise<boolean>;
+  /** Whether that user may change something, too. Default: nobody may. Never rejects. */
+  mayAct?(socket: Socket): Promise<boolean>;
   /** A handler failed. That is a bug, for the log. */
   onError(error: unknown): void;
 }
 
 /** The most connections; an open page takes one or two. */
 const MAX_CONNECTIONS = 128;
+
+const NOT_OWNER = 'Only the user who runs this server may do this.';
 
 const OTHERS =
   'This page is only for the user who runs this server. Run farlight top as that user, or start the server with --allow-local-users.';
@@ -79,6 +83,9 @@ export class PageServer {
   readonly #mayLook: (socket: Socket) => Promise<boolean>;
   readonly #server: Server;
   readonly #routes = new Map<string, PageHandler>();
+  /** Routes of requests that change something. */
+  readonly #actions = new Map<string, PageHandler>();
+  readonly #mayAct: ((socket: Socket) => Promise<boolean>) | undefined;
   readonly #upgrades = new Map<string, UpgradeRoute>();
   /** All connections, upgraded ones included. */
   readonly #sockets = new Set<Duplex>();
@@ -86,12 +93,13 @@ export class PageServer {
   readonly #readers = new WeakMap<Socket, Promise<boolean>>();
 
   /** @throws FarlightError BAD_OPTION where the address is not on loopback. */
-  constructor({ address, mayLook, onError }: PageServerOptions) {
+  constructor({ address, mayLook, mayAct, onError }: PageServerOptions) {
     const { host, port } = parsePageAddress(address);
     this.#host = host;
     this.#port = port;
     this.#onError = onError;
     this.#mayLook = mayLook;
+    this.#mayAct = mayAct;
     this.#server = createServer((request, response) => this.#receive(request, response));
     this.#server.maxConnections = MAX_CONNECTIONS;
     this.#server.on('connection', (socket) => {
@@ -110,6 +118,11 @@ export class PageServer {
   /** @param path for example `/metrics`. */
   on(path: string, handler: PageHandler): void {
     this.#routes.set(path, handler);
+  }
+
+  /** Adds a route for POST. Its parameters are in the URL, and no body is read. */
+  onPost(path: string, handler: PageHandler): void {
+    this.#actions.set(path, handler);
   }
 
   /** Adds a route for connections that ask for another protocol, such as WebSocket. */
@@ -146,21 +159,28 @@ export class PageServer {
   #receive(request: IncomingMessage, response: ServerResponse): void {
     for (const [name, value] of Object.entries(PAGE_HEADERS)) response.setHeader(name, value);
     const url = parseTarget(request.url);
-    const handler = url && this.#routes.get(url.pathname);
+    const page = url && this.#routes.get(url.pathname);
+    const action = url && this.#actions.get(url.pathname);
+    const { method } = request;
     if (!isForThisMachine(request)) {
       answer(response, 421, 'This page is only for this machine: open it as http://127.0.0.1:PORT.');
     } else if (!mayRead(request)) {
       answer(response, 403, 'Other web pages may not read this one.');
-    } else if (!url || !handler) {
+    } else if (!url || !(page || action)) {
       answer(response, 404, 'There is no page here.');
-    } else if (request.method !== 'GET' && request.method !== 'HEAD') {
-      response.setHeader('allow', 'GET, HEAD');
-      answer(response, 405, 'This page accepts only GET and HEAD.');
-    } else {
+    } else if (action && method === 'POST') {
       void this.#handle(async () => {
-        if (await this.#isReader(request.socket)) await handler(request, response, url);
+        if (await this.#mayAct?.(request.socket)) await action(request, response, url);
+        else answer(response, 403, NOT_OWNER);
+      }, response);
+    } else if (page && (method === 'GET' || method === 'HEAD')) {
+      void this.#handle(async () => {
+        if (await this.#isReader(request.socket)) await page(request, response, url);
         else answer(response, 403, OTHERS);
       }, response);
+    } else {
+      response.setHeader('allow', page ? 'GET, HEAD' : 'POST');
+      answer(response, 405, `This page accepts only ${page ? 'GET and HEAD' : 'POST'}.`);
     }
   }
 

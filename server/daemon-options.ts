@@ -75,6 +75,16 @@ export interface DaemonOptions extends HostTrustOptions {
   peers?: readonly string[] | undefined;
   /** Parks idle sessions: stores them and ends their executors until their programs go on. Default: never. */
   parking?: ParkingSettings | undefined;
+  /**
+   * The addresses of hosts to which sessions may move, with tokens of theirs: when somebody asks for it, or when this host
+   * drains. Needs `parking`. Default: none.
+   */
+  moveTo?: readonly string[] | undefined;
+  /**
+   * Takes sessions from other hosts, which show a token of this tenant; where no token is required, `default` are this
+   * user's hosts. Needs `parking`. Default: takes none.
+   */
+  moveFrom?: string | undefined;
   /** Serve even while no GPU can be opened, say so, and keep trying. Default false. */
   withoutGpu?: boolean | undefined;
   /** The executor's program. Default: Farlight's; a test may give another. */

@@ -1,18 +1,21 @@
 import { hasNear } from '../link/address/near-address.js';
-import { steadyTime } from '../link/machine/clock.js';
+import { monotonicNow, steadyTime } from '../link/machine/clock.js';
 import { deferred } from '../link/machine/deferred.js';
 import { packageVersion } from '../link/machine/package-version.js';
-import { type FarlightError, invariant, messageOf } from '../proto/errors.js';
+import { FarlightError, invariant, messageOf } from '../proto/errors.js';
 import type { AdapterDescription, HostDescription, VersionRange } from '../proto/session/handshake.js';
 import type { SessionEnd } from '../proto/session/session-end.js';
 import { PROTOCOL } from '../proto/session/version.js';
 import { openLine } from './daemon/door/grpc-lines.js';
+import { openMove } from './daemon/door/grpc-moves.js';
 import { GrpcServer } from './daemon/door/grpc-server.js';
 import { Listeners } from './daemon/door/listeners.js';
 import { ExecutorGroup } from './daemon/executors/executor-group.js';
 import { ExecutorPool } from './daemon/executors/executor-pool.js';
 import { type MemoryBounds, memoryBounds } from './daemon/executors/memory-bounds.js';
 import { processMemory } from './daemon/executors/process-memory.js';
+import { Arrivals } from './daemon/sessions/arrivals.js';
+import { Departures, parseMoveHosts } from './daemon/sessions/departures.js';
 import { type LineEnd, Lines, parsePeers } from './daemon/sessions/lines.js';
 import { ParkedStore } from './daemon/sessions/parked-store.js';
 import { Sessions } from './daemon/sessions/sessions.js';
@@ -32,6 +35,9 @@ import { DEFAULT_TENANT, type TokenStore } from './trust/token-store.js';
 
 /** When the host stops: how long clients may take to receive the reason, in milliseconds. */
 const SHUTDOWN_GRACE_MS = 1000;
+
+/** How long a session that its host's owner wants to park or to move may take to be at rest, in milliseconds. */
+const CONTROL_MS = 10_000;
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
@@ -121,6 +127,21 @@ export class Daemon {
       peers.length > 0
         ? new Lines({ peers, bridges, mostBytes: (tenant) => quotas.of(tenant).inFlight, open: openLine })
         : undefined;
+    const { parking, moveTo = [], moveFrom } = options;
+    if (!parking && (moveTo.length > 0 || moveFrom !== undefined))
+      throw new FarlightError('BAD_OPTION', 'only a host that can park sessions moves them');
+    this.#parked = parking && new ParkedStore(parking.root, parking.maxBytes);
+    const hosts = parseMoveHosts(moveTo, this.#trust.tls !== undefined);
+    const arrivals =
+      this.#parked && moveFrom !== undefined
+        ? new Arrivals({
+            from: moveFrom,
+            admission,
+            store: this.#parked,
+            refusal: (offer) => this.#sessions.refuseArrival(offer),
+            begin: (offer, host, place) => this.#sessions.arrive(offer, host, place),
+          })
+        : undefined;
     this.#grpc = new GrpcServer({
       version: this.#versions.version,
       describe: () => this.describe(),
@@ -143,6 +164,11 @@ export class Daemon {
         },
         onLine: (line, end) => lines.accept(line, end as LineEnd),
       },
+      moves: arrivals && {
+        admit: (token, peer) => arrivals.admit(token, peer),
+        onMove: (stream, host) => void arrivals.receive(stream, host),
+        isSession: (token) => this.#sessions.isMoved(token),
+      },
     });
     const { dashboard: address, allowOrigins = [], certificateCheckMs = DAY_MS } = options;
     const dashboard =
@@ -153,6 +179,12 @@ export class Daemon {
             observatory,
             contents: this.#contents,
             log: this.#log,
+            control: {
+              park: async (session) => this.#sessions.parkOne(this.#sessions.find(session), CONTROL_MS),
+              move: async (session, to) =>
+                this.#sessions.moveOne(this.#sessions.find(session), to, CONTROL_MS),
+            },
+            mayAct: async (socket) => users.owns(await users.of(socket)),
             mayLook: async (socket) => users.admits(await users.of(socket)),
           });
     this.#listeners = new Listeners({
@@ -199,8 +231,6 @@ export class Daemon {
       onFound: () => this.#shares.look(),
     });
     this.#shares = new Shares(quotas, this.#capacity);
-    const { parking } = options;
-    this.#parked = parking && new ParkedStore(parking.root, parking.maxBytes);
     this.#sessions = new Sessions({
       versions: this.#versions,
       pool: this.#pool,
@@ -215,6 +245,7 @@ export class Daemon {
         idleMs: options.parking?.idleMs ?? 0,
         keepMs: options.parking?.keepMs ?? DAY_MS,
       },
+      departures: hosts.length > 0 ? new Departures({ hosts, open: openMove }) : undefined,
       silence: options.silence,
       gpuMs: options.gpuMs ?? 120_000,
       manyTenants: this.#manyTenants,
@@ -224,6 +255,7 @@ export class Daemon {
       log: this.#log,
       observatory,
       refusals,
+      knowsTenant: (tenant) => this.tokens?.tenants().includes(tenant) ?? tenant === DEFAULT_TENANT,
       refusal: () => this.#refusal(),
     });
   }
@@ -268,6 +300,15 @@ export class Daemon {
     return this.#sessions.park();
   }
 
+  /**
+   * Moves the sessions to the hosts that the owner has named. Resolves when each has moved, or stays.
+   *
+   * @param withinMs how long a session may take to be at rest.
+   */
+  move(withinMs: number): Promise<void> {
+    return this.#sessions.moveAll(withinMs);
+  }
+
   /** Ends every session, tells its client why, and leaves no process, socket or timer behind. */
   close(): Promise<void> {
     if (!this.#stopping) this.#stop(0);
@@ -275,10 +316,17 @@ export class Daemon {
     return this.#closing;
   }
 
-  /** Accepts no more sessions, lets the open ones continue for at most so many milliseconds, and closes. */
+  /**
+   * Accepts no more sessions, moves the open ones to the hosts that the owner has named, lets the others continue for at
+   * most so many milliseconds, and closes.
+   */
   async drain(ms: number): Promise<void> {
     if (!this.#stopping) this.#stop(ms);
-    await this.#sessions.none(ms);
+    const until = monotonicNow() + ms;
+    const left = () => Math.max(0, until - monotonicNow());
+    if (ms > 0 && this.#options.moveTo?.length) await this.move(ms);
+    await this.#sessions.none(left());
+    await this.#sessions.told(left());
     return this.close();
   }
 

@@ -19,7 +19,7 @@ import {
   type CompressionRequest,
   grantedCompression,
 } from '../../proto/session/compression.js';
-import type { Resume, Silence, Welcome } from '../../proto/session/handshake.js';
+import type { Moved, Resume, Silence, Welcome } from '../../proto/session/handshake.js';
 import { SESSION_END_CODES } from '../../proto/session/session-end.js';
 import { LIMITS } from '../../proto/wire/limits.js';
 import { decodeCount, decodeObject, NOTHING, objectBody, PACKET } from '../../proto/wire/packet.js';
@@ -64,6 +64,12 @@ export interface Dialer {
   hungUp(why: Error | undefined): Promise<FarlightError>;
   /** The form of frames that the host's Welcome allows. Absent if they always travel unchanged. */
   form?(welcome: Welcome): FrameForm | undefined;
+  /**
+   * Makes connections to the host to which this one has moved the session. Absent if the link stays at its host.
+   *
+   * @throws FarlightError if the address is not one, or is less protected than this host's.
+   */
+  follow?(moved: Moved): Dialer;
 }
 
 export interface LinkOptions {
@@ -88,7 +94,8 @@ export interface HostOptions extends LinkOptions {
  * tries once more if the host gave no sign at all, since a reset also destroys bytes that arrived and were not read.
  */
 export class HostLink implements Link, TurnedLink {
-  readonly #dialer: Dialer;
+  /** Of the host that has the session. */
+  #dialer: Dialer;
   readonly #silence: Silence;
   readonly #connectMs: number;
   readonly #events: LinkEvents;
@@ -126,7 +133,7 @@ export class HostLink implements Link, TurnedLink {
     this.#silence = silence ?? SILENCE;
     this.#connectMs = connectMs ?? CONNECT_TIMEOUT_MS;
     this.#events = events;
-    this.#hello = { ...hello, key: randomKey(), parks: true };
+    this.#hello = { ...hello, key: randomKey(), parks: true, moves: dialer.follow !== undefined };
     this.#channel = new Channel({
       onFrame: events.onFrame,
       onTaken: events.onTaken,
@@ -255,6 +262,8 @@ export class HostLink implements Link, TurnedLink {
     } else if (kind === PACKET.resumed && this.#welcome) {
       this.#goOn();
       this.#channel.attach(connection, decodeCount(body));
+    } else if (kind === PACKET.moved && this.#welcome && this.#dialer.follow) {
+      this.#follow(connection, this.#welcome, decodeMoved(body));
     } else if (kind === PACKET.end) {
       this.#fail(decodeEnd(body));
     } else {
@@ -267,6 +276,30 @@ export class HostLink implements Link, TurnedLink {
     if (this.#state !== 'closing') this.#state = 'open';
     this.#deadline = 0;
     this.#retryMs = RETRY_MS.first;
+  }
+
+  /** Another host has the session. It gets the frames that this one has not taken. */
+  #follow(connection: Connection, welcome: Welcome, moved: Moved): void {
+    // First: the channel reads placed frames back from the connection's shared memory.
+    this.#channel.detach();
+    connection.release();
+    this.#connection = undefined;
+    this.#alarm?.cancel();
+    if (this.#isLeaving) {
+      this.#fail(undefined);
+      return;
+    }
+    try {
+      this.#dialer = this.#dialer.follow?.(moved) ?? this.#dialer;
+    } catch (error) {
+      const why = `its host moved it to another one, which cannot be used: ${messageOf(error)}`;
+      this.#fail(new FarlightError('DISCONNECTED', `the session cannot go on, since ${why}`));
+      return;
+    }
+    this.#welcome = { ...welcome, sessionId: moved.sessionId };
+    this.#deadline = 0;
+    this.#retryMs = RETRY_MS.first;
+    this.#comeBack(undefined);
   }
 
   #lost(why: Error | undefined): void {
@@ -380,6 +413,14 @@ function decodeWelcome(body: Uint8Array, asked: CompressionRequest | undefined):
     throw new ProtocolError('Welcome is incomplete');
   }
   return { ...welcome, contents: { ...contents, filter: bytesOfBase64(contents.filter) } };
+}
+
+/** @throws ProtocolError where it is none. */
+function decodeMoved(body: Uint8Array): Moved {
+  const { address, sessionId } = decodeObject(body);
+  if (typeof address !== 'string' || typeof sessionId !== 'string')
+    throw new ProtocolError('Moved is incomplete');
+  return { address, sessionId };
 }
 
 function decodeEnd(body: Uint8Array): FarlightError {

@@ -11,6 +11,7 @@ import { nearCarrier } from '../../link/near/near-carrier.js';
 import { SharedFrames } from '../../link/near/shared-frames.js';
 import { FarlightError } from '../../proto/errors.js';
 import type { CompressionMode } from '../../proto/session/compression.js';
+import type { Moved } from '../../proto/session/handshake.js';
 import { type Dialer, HostLink, type HostOptions, type LinkOptions } from './host-link.js';
 import { NearLink } from './near-link.js';
 import { privateHost } from './private-host.js';
@@ -147,10 +148,24 @@ export function nearHost(
     connect: async (how) => nearCarrier(await openNear(address, find(), how), { greets: true }),
     hungUp: async () => noHost(address, 'what listens there hung up without a word'),
     form: ({ sharedFile }) => (sharedFile ? SharedFrames.offering() : undefined),
+    follow: (moved) => farDialer(moved, address),
   };
   return {
     target: address.url,
     open: (hello, events) => new NearLink((inner) => new HostLink(dialer, options, hello, inner), events),
+  };
+}
+
+/** The host to which a near one has moved the session. Only then is gRPC loaded. */
+function farDialer(moved: Moved, from: HostAddress): Dialer {
+  const { url, scheme } = parseHostAddress(moved.address, { tls: true });
+  const certificate = scheme === 'grpcs' ? clientCertificate(process.env) : undefined;
+  const far = async () => (await import('./network-host.js')).movedDialer(moved, from, certificate);
+  return {
+    url,
+    connect: async (how) => (await far()).connect(how),
+    hungUp: async (why) => (await far()).hungUp(why),
+    follow: (next) => farDialer(next, from),
   };
 }
 

@@ -176,12 +176,19 @@ export class ExecutorChild {
     this.#tell({ type: 'park', ...place });
   }
 
-  /** Brings a parked session back on a connection, which is handed over as for `begin`. */
+  /**
+   * Brings a parked session back on a connection, which is handed over as for `begin`. Without one the client has not come
+   * yet, and `resume` brings its connection.
+   */
   unpark(
-    parked: Omit<Extract<ExecutorCommand, { type: 'unpark' }>, 'type'>,
-    socket: Socket,
+    parked: Omit<Extract<ExecutorCommand, { type: 'unpark' }>, 'type' | 'isAway'>,
+    socket: Socket | undefined,
     isNear: boolean,
   ): void {
+    if (!socket) {
+      this.#tell({ type: 'unpark', ...parked, isAway: true });
+      return;
+    }
     if (isNear) this.#keeping.add(socket);
     const head = Buffer.concat([parked.head, stopReading(socket)]);
     this.#tell({ type: 'unpark', ...parked, head }, socket);

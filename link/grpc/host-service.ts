@@ -55,6 +55,11 @@ export interface LinesService extends ServiceDefinition {
   Open: MethodDefinition<LineBytes, LineBytes>;
 }
 
+/** farlight.v1.Moves with its messages' types. */
+export interface MovesService extends ServiceDefinition {
+  Open: MethodDefinition<LineBytes, LineBytes>;
+}
+
 let definitions: PackageDefinition | undefined;
 
 /** The service as both sides use it. Loaded on first use: a program on a private host needs no gRPC. */
@@ -75,6 +80,13 @@ export function sessionsService(): SessionsService {
 export function linesService(): LinesService {
   const service = hostDefinitions()['farlight.v1.Lines'] as unknown as LinesService | undefined;
   invariant(service, 'farlight.proto defines farlight.v1.Lines');
+  return service;
+}
+
+/** The service by which a host hands sessions to another one. */
+export function movesService(): MovesService {
+  const service = hostDefinitions()['farlight.v1.Moves'] as unknown as MovesService | undefined;
+  invariant(service, 'farlight.proto defines farlight.v1.Moves');
   return service;
 }
 

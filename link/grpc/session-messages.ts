@@ -28,6 +28,7 @@ const KINDS = {
   pong: PACKET.pong,
   bye: PACKET.bye,
   end: PACKET.end,
+  moved: PACKET.moved,
 } as const;
 
 type Member = keyof typeof KINDS;
@@ -72,6 +73,7 @@ function readValue(member: Member, body: Uint8Array): unknown {
     case 'hello':
     case 'resume':
     case 'end':
+    case 'moved':
       return decodeObject(body);
     default:
       return {};
@@ -113,6 +115,7 @@ function bodyOf(member: Member, value: unknown, token: string | undefined): Uint
     case 'hello':
     case 'resume':
     case 'end':
+    case 'moved':
       return objectBody({ ...present(value as object), token });
     default:
       return NOTHING;

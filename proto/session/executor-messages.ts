@@ -58,6 +58,11 @@ export interface ParkedPlace {
 export interface ParkTarget extends ParkedPlace {
   /** The most bytes that the file may have. */
   mostBytes: number;
+  /**
+   * How long the client's frames may wait for the session to be at rest, in milliseconds. Absent if the first frame gives
+   * the attempt up.
+   */
+  patienceMs?: number | undefined;
 }
 
 /** How far the two ends of a parked session's channel were. */
@@ -90,13 +95,14 @@ export type ExecutorCommand =
   | ({ type: 'park' } & ParkTarget)
   /**
    * Brings a parked session back, on a connection whose client has been told that the session is resumed. `unparked` is
-   * the reply; where the session cannot come back it ends.
+   * the reply; where the session cannot come back it ends. With `isAway` its client has no connection yet, and resumes.
    */
   | {
       type: 'unpark';
       session: SessionDescription;
       place: ParkedPlace;
       channel: ParkedChannel;
+      isAway?: boolean | undefined;
       head: Uint8Array;
     }
   /** Ends the session, and tells the client the reason. */

@@ -12,6 +12,8 @@ export interface Hello {
   compression?: CompressionRequest | undefined;
   /** Whether the client goes on where a near connection is lost, since its host has parked the session. */
   parks?: boolean | undefined;
+  /** Whether the client goes on at another host where this one has moved the session. */
+  moves?: boolean | undefined;
   /**
    * Random text, the same in each Hello of one program. A connection may break before Welcome arrives. Then the client
    * sends another Hello, and by this key the host replaces the session that it began for the earlier one.
@@ -40,6 +42,14 @@ export interface Resume {
   attempt: number;
   /** As in Hello. */
   token?: string | undefined;
+}
+
+/** The host has moved the session to another host, where the client resumes it. */
+export interface Moved {
+  /** The other host's address, without a token. */
+  address: string;
+  /** The session's id there. It also stands in the place of a token, for this session alone. */
+  sessionId: string;
 }
 
 /** When a silent peer counts as gone: after `deadMs`. Until then it gets a ping every `pingMs`. */

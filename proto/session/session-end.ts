@@ -24,8 +24,11 @@ export const SESSION_END_CODES = [
 
 export type SessionEndCode = (typeof SESSION_END_CODES)[number];
 
-/** Why a session has ended: the reason that the client received, or what the client did (`CLOSED`). */
+/**
+ * Why a session has ended at a host: the reason that the client received, what the client did (`CLOSED`), or that another
+ * host has the session (`MOVED`).
+ */
 export interface SessionEnded {
-  code: SessionEndCode | 'CLOSED';
+  code: SessionEndCode | 'CLOSED' | 'MOVED';
   message: string;
 }

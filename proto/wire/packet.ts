@@ -38,6 +38,8 @@ export const PACKET = {
   offerReply: 12,
   /** A frame as `data` has it, which lies in the shared file: its slot and its length, as 32-bit numbers. */
   placed: 13,
+  /** Host: another host has the session (Moved). Nothing comes after it. Only to a client whose Hello says `moves`. */
+  moved: 14,
 } as const;
 
 export type PacketKind = (typeof PACKET)[keyof typeof PACKET];

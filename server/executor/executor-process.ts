@@ -28,6 +28,10 @@ const CONNECTED: ReadonlySet<ExecutorCommand['type']> = new Set([
   'line',
 ] as const);
 
+function bringsConnection(command: ExecutorCommand): boolean {
+  return CONNECTED.has(command.type) && !(command.type === 'unpark' && command.isAway);
+}
+
 /** The client went before its connection could be handed over. */
 const GONE: SessionEnded = {
   code: 'DISCONNECTED',
@@ -87,7 +91,7 @@ export async function runExecutor(choice: string, parts: ExecutorParts): Promise
   const ignore = () => {};
   process.on('message', (command: ExecutorCommand, socket?: Socket) => {
     // The parent waits for this also where the connection broke on its way and did not arrive.
-    if (socket || CONNECTED.has(command.type)) report({ type: 'taken' });
+    if (socket || bringsConnection(command)) report({ type: 'taken' });
     if (command.type === 'ping') report({ type: 'alive' });
     else if (command.type === 'compileAhead') executor = executor.then((it) => it.compileAhead(command));
     // An exception here is uncaught, which ends the process and tells the parent. A GPU that cannot be opened is
@@ -144,7 +148,7 @@ class Executor {
       if (this.#channel) this.#channel.resume(socket, command.head, command);
       else socket.destroy();
     } else if (command.type === 'unpark') {
-      if (socket) this.#unpark(command, socket);
+      if (socket || command.isAway) this.#unpark(command, socket);
       else void this.#handOver(undefined, GONE);
     } else if (command.type === 'park') {
       void this.#park(command);
@@ -167,7 +171,7 @@ class Executor {
 
   #unpark(
     { session, place, channel, head }: Extract<ExecutorCommand, { type: 'unpark' }>,
-    socket: Socket,
+    socket: Socket | undefined,
   ): void {
     this.#isReturning = true;
     void this.#open(session, channel).unpark(socket, head, place);

@@ -22,7 +22,7 @@ export interface Refusal {
 }
 
 /** The ends of sessions that are nobody's mistake. */
-const NORMAL_ENDS: ReadonlySet<string> = new Set(['CLOSED', 'SHUTTING_DOWN']);
+const NORMAL_ENDS: ReadonlySet<string> = new Set(['CLOSED', 'MOVED', 'SHUTTING_DOWN']);
 
 /** Writes one session's lines in the log, and reports its events to the observatory. */
 export class SessionLog {
@@ -86,6 +86,27 @@ export class SessionLog {
     const parkedSeconds = Math.round(monotonicNow() - this.#parkedAt) / 1000;
     this.#observed.opened(adapter);
     this.#log.info({ ...this.#facts, adapter, parkedSeconds, ms: Math.round(ms) }, 'session back');
+  }
+
+  /** The session came from another host, and everything was made again within so many milliseconds. */
+  arrived(adapter: string, ms: number): void {
+    this.#observed.opened(adapter);
+    this.#log.info({ ...this.#facts, adapter, ms: Math.round(ms) }, 'session arrived');
+  }
+
+  /** What the session has done at the host from which it comes. It does not count here. */
+  wasAtWork(work: WorkCounts): void {
+    this.#observed.wasAtWork(work);
+  }
+
+  /** Another host has the session, so many milliseconds after somebody wanted that. */
+  moved(to: string, bytes: number, ms: number): void {
+    this.#log.info({ ...this.#facts, to, bytes, ms: Math.round(ms) }, 'session moved');
+  }
+
+  /** The session cannot be moved; or the host at `to` has not taken it. */
+  notMoved(why: string, to?: string): void {
+    this.#log.info({ ...this.#facts, to, why: brief(why) }, 'session not moved');
   }
 
   carried(traffic: Traffic, work: WorkCounts | undefined): void {

@@ -18,8 +18,16 @@ export interface DashboardOptions {
   observatory: Observatory;
   /** Undefined where the host keeps no contents. */
   contents: ContentCensus | undefined;
+  control: SessionControl;
   /** Tells the host's owner that the contents cannot be counted. */
   warn(error: unknown): void;
+}
+
+/** What the host's owner may do with a session, by the beginning of its id. Each rejects with the reason. */
+export interface SessionControl {
+  park(session: string): Promise<void>;
+  /** @param to the address of a host that the owner has named; absent for any. */
+  move(session: string, to: string | undefined): Promise<void>;
 }
 
 export interface OpenDashboardOptions {
@@ -29,8 +37,10 @@ export interface OpenDashboardOptions {
   /** The contents that the host keeps: the folder above the tenants' folders, and the tenants that have had sessions. */
   contents: { readonly root: string; readonly tenants: Iterable<string> } | undefined;
   log: Log;
+  control: SessionControl;
   /** As in PageServerOptions. */
   mayLook(socket: Socket): Promise<boolean>;
+  mayAct(socket: Socket): Promise<boolean>;
 }
 
 /**
@@ -43,10 +53,12 @@ export function openDashboard({
   observatory,
   contents,
   log,
+  control,
   mayLook,
+  mayAct,
 }: OpenDashboardOptions): PageServer {
   const warn = (error: unknown) => log.error({ why: brief(messageOf(error)) }, 'dashboard failed');
-  const page = new PageServer({ address, mayLook, onError: warn });
+  const page = new PageServer({ address, mayLook, mayAct, onError: warn });
   const census =
     contents &&
     new ContentCensus({
@@ -54,7 +66,7 @@ export function openDashboard({
       tenants: () => contents.tenants,
       now: monotonicNow,
     });
-  new Dashboard({ page, observatory, contents: census, warn });
+  new Dashboard({ page, observatory, contents: census, control, warn });
   return page;
 }
 
@@ -70,14 +82,14 @@ export interface HostEvent {
 /**
  * Adds the dashboard's routes to a page server: the page itself; `/events`, server-sent events named `host` that keep
  * the page up to date; `/host.json`, the same state once; `/watch?session=ID`, one session's events named `spans`; and
- * `/metrics` for Prometheus.
+ * `/metrics` for Prometheus. `farlight session` posts to `/session/park?session=ID` and `/session/move?session=ID`.
  */
 export class Dashboard {
   readonly #options: DashboardOptions;
 
   constructor(options: DashboardOptions) {
     this.#options = options;
-    const { page, observatory } = options;
+    const { page, observatory, control } = options;
     addSite(page, siteFiles('server/page/site', BESIDE));
     addStateRoutes(page, {
       name: 'host',
@@ -89,6 +101,12 @@ export class Dashboard {
     page.on('/watch', (_, response, { searchParams }) => {
       this.#watch(response, searchParams.get('session') ?? '');
     });
+    page.onPost('/session/park', (_, response, { searchParams }) =>
+      obey(response, control.park(searchParams.get('session') ?? '')),
+    );
+    page.onPost('/session/move', (_, response, { searchParams }) =>
+      obey(response, control.move(searchParams.get('session') ?? '', searchParams.get('to') ?? undefined)),
+    );
   }
 
   /** The state for readers of the events. */
@@ -126,5 +144,17 @@ export class Dashboard {
     } catch (error) {
       warn(error);
     }
+  }
+}
+
+/** Answers when it is done: 204, or 409 with the reason. */
+async function obey(response: ServerResponse, done: Promise<void>): Promise<void> {
+  try {
+    await done;
+    response.writeHead(204);
+    response.end();
+  } catch (error) {
+    response.writeHead(409, { 'content-type': 'text/plain; charset=utf-8' });
+    response.end(messageOf(error));
   }
 }

@@ -103,7 +103,7 @@ const FIGURES: readonly Figure<Facts>[] = [
     help: 'Ended sessions, by code.',
     type: 'counter',
     values: ({ endsByCode }) =>
-      (['CLOSED', ...SESSION_END_CODES] as const).map((code) => ({
+      (['CLOSED', 'MOVED', ...SESSION_END_CODES] as const).map((code) => ({
         value: endsByCode.get(code) ?? 0,
         labels: { code },
       })),

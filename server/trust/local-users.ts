@@ -38,6 +38,11 @@ export class LocalUsers {
     return this.#allowOthers || isOwner(user);
   }
 
+  /** Whether a user may do what the host's owner may. Root may do it anyway. */
+  owns(user: LocalUser): boolean {
+    return isOwner(user);
+  }
+
   /**
    * The tenant of a user's sessions. Each user is a separate tenant. Otherwise one user's uploads and compiled shaders
    * would stay for another user, in a process that both have used.

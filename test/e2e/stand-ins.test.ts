@@ -32,7 +32,7 @@ describe('the stand-in for grpcurl', () => {
 
   it('the stand-in for grpcurl lists, describes and calls the services of the host', async () => {
     const { stdout: services } = await run('-plaintext HOST list');
-    expect(services).toBe('farlight.v1.Host\nfarlight.v1.Lines\nfarlight.v1.Sessions\n');
+    expect(services).toBe('farlight.v1.Host\nfarlight.v1.Lines\nfarlight.v1.Moves\nfarlight.v1.Sessions\n');
     const { stdout } = await run('-plaintext HOST farlight.v1.Host/Describe');
     expect(JSON.parse(stdout)).toMatchObject({ adapter: { name: 'null' } });
   });

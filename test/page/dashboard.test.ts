@@ -34,7 +34,8 @@ const HOST = {
   executors: { busy: 0, spare: 0, warm: 0, changing: 0 },
 };
 
-async function serve(contents?: TenantContents) {
+async function serve(contents?: TenantContents, isOwner = true) {
+  const wishes: string[] = [];
   const observatory = new Observatory({ now: Date.now, host: () => HOST });
   const { log, lines } = memoryLog();
   const page = openDashboard({
@@ -42,11 +43,19 @@ async function serve(contents?: TenantContents) {
     observatory,
     contents,
     log,
+    control: {
+      park: async (session) => void wishes.push(`park ${session}`),
+      move: async (session, to) => {
+        wishes.push(`move ${session} to ${to}`);
+        throw new Error('it is at work');
+      },
+    },
     mayLook: async () => true,
+    mayAct: async () => isOwner,
   });
   cleanups.push(() => page.close());
   await page.listen();
-  return { observatory, page, lines };
+  return { observatory, page, lines, wishes };
 }
 
 /** Follows an event stream until `stop`. */
@@ -134,5 +143,28 @@ describe('the contents that a host keeps', () => {
   it('are none where none were ever kept', async () => {
     const root = join(folders.make(), 'not-there');
     expect(await new ContentCensus({ root, tenants: () => [], now: () => 0 }).counts()).toEqual([]);
+  });
+});
+
+describe('what the owner wants done with a session', () => {
+  it('is done, or answered with the reason', async () => {
+    const { page, wishes } = await serve();
+    const post = (path: string) => fetch(`${page.url}${path}`, { method: 'POST' });
+    expect((await post('/session/park?session=abc')).status).toBe(204);
+    const refused = await post('/session/move?session=abc&to=grpc%3A%2F%2F127.0.0.1%3A7079');
+    expect([refused.status, await refused.text()]).toEqual([409, 'it is at work']);
+    expect(wishes).toEqual(['park abc', 'move abc to grpc://127.0.0.1:7079']);
+  });
+
+  it('is refused to other users, to other pages, and to a link that somebody follows', async () => {
+    const others = await serve(undefined, false);
+    const theirs = await fetch(`${others.page.url}/session/park?session=abc`, { method: 'POST' });
+    expect([theirs.status, others.wishes]).toEqual([403, []]);
+    const { page, wishes } = await serve();
+    const headers = { origin: 'https://evil.example' };
+    const foreign = await fetch(`${page.url}/session/park?session=abc`, { method: 'POST', headers });
+    expect(foreign.status).toBe(403);
+    expect((await fetch(`${page.url}/session/park?session=abc`)).status).toBe(405);
+    expect(wishes).toEqual([]);
   });
 });

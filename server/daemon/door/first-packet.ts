@@ -55,6 +55,7 @@ export function decodeHello({
   compression,
   key,
   parks,
+  moves,
 }: Record<string, unknown>): ClientHello {
   const numbers = [protocolMin, protocolMax].every(Number.isSafeInteger);
   const keyed = key === undefined || (typeof key === 'string' && key.length > 0);
@@ -68,6 +69,7 @@ export function decodeHello({
     program,
     key,
     parks: parks === true,
+    moves: moves === true,
     compression: grantCompression(compression),
   } as ClientHello;
 }

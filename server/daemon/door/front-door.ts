@@ -8,6 +8,7 @@ import {
 } from 'node:tls';
 import { clearInterval, clearTimeout, setInterval, setTimeout } from '../../../link/machine/clock.js';
 import { ProtocolError } from '../../../proto/errors.js';
+import type { Moved } from '../../../proto/session/handshake.js';
 import type { SessionEnd } from '../../../proto/session/session-end.js';
 import { encodeObject, encodePacket, PACKET, PREFACE } from '../../../proto/wire/packet.js';
 import type { Refusal } from '../../observatory/session-log.js';
@@ -241,9 +242,18 @@ export class FrontDoor {
 
 /** Tells a client why the host refuses it, and closes the connection. */
 export function refuse(socket: Duplex, end: SessionEnd): void {
+  endWith(socket, encodeObject(PACKET.end, end));
+}
+
+/** Tells a client which host has its session, and closes the connection. */
+export function redirect(socket: Duplex, moved: Moved): void {
+  endWith(socket, encodeObject(PACKET.moved, moved));
+}
+
+function endWith(socket: Duplex, packet: Uint8Array): void {
   if (socket.destroyed) return;
   socket.resume();
-  socket.end(encodeObject(PACKET.end, end));
+  socket.end(packet);
   const timer = setTimeout(() => socket.destroy(), REFUSED_MS).unref();
   socket.once('close', () => clearTimeout(timer));
 }

@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import type {
   ChannelOptions,
   Metadata,
+  MethodDefinition,
   Server,
   ServerDuplexStream,
   ServerInterceptingCall,
@@ -68,13 +69,27 @@ export function serveLines<Claim>(
  * @throws FarlightError UNREACHABLE, UNTRUSTED_HOST, UNAUTHORIZED (rejects).
  */
 export function openLine(address: HostAddress, ticket: string): Promise<Duplex> {
+  return openByteStream(address, linesService().Open, ticket);
+}
+
+/**
+ * Opens a stream of bytes to another host, on a connection of its own. Resolves when that host has admitted the call.
+ *
+ * @param token is shown in place of the address's own.
+ * @throws FarlightError UNREACHABLE, UNTRUSTED_HOST, UNAUTHORIZED (rejects).
+ */
+export function openByteStream(
+  address: HostAddress,
+  method: MethodDefinition<LineBytes, LineBytes>,
+  token?: string,
+): Promise<Duplex> {
   const connection = new GrpcConnection(address, {
     certificate: address.scheme === 'grpcs' ? clientCertificate(process.env) : undefined,
     channel: CHANNEL_OPTIONS,
   });
   const { client, metadata } = connection;
-  metadata.set('authorization', `Bearer ${ticket}`);
-  const { path, requestSerialize, responseDeserialize } = linesService().Open;
+  if (token !== undefined) metadata.set('authorization', `Bearer ${token}`);
+  const { path, requestSerialize, responseDeserialize } = method;
   const call = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata);
   const stream = new ByteStream(call, () => {
     call.cancel();
@@ -87,8 +102,8 @@ export function openLine(address: HostAddress, ticket: string): Promise<Duplex> 
       reject(reason);
       stream.destroy();
     };
-    // This listens also after the line is open, since an error without a listener would end the process. The line's user
-    // only sees that it closes.
+    // This listens also after the stream is open, since an error without a listener would end the process. Its user only
+    // sees that it closes.
     stream.on('error', (error: Error) => {
       const failure = error as ServiceError;
       if (connection.refusal) fail(connection.refusal);

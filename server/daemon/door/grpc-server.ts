@@ -11,6 +11,7 @@ import {
   hostDefinitions,
   hostService,
   linesService,
+  movesService,
   type RenewReply,
   type RenewRequest,
   sessionsService,
@@ -20,10 +21,11 @@ import { setTimeout } from '../../../link/machine/clock.js';
 import { FarlightError } from '../../../proto/errors.js';
 import type { HostDescription } from '../../../proto/session/handshake.js';
 import type { SessionEnd } from '../../../proto/session/session-end.js';
-import { type Admission, type Peer, REFUSED_AFTER_MS } from '../../trust/admission.js';
+import { type Admission, type KnownClient, type Peer, REFUSED_AFTER_MS } from '../../trust/admission.js';
 import type { LocalUser } from '../../trust/local-users.js';
 import { boundMessages, discard } from './grpc-calls.js';
 import { noteLine, serveLines } from './grpc-lines.js';
+import { noteMove, serveMoves } from './grpc-moves.js';
 import { noteCall, serveSessions } from './grpc-sessions.js';
 
 const { ServerInterceptingCall, status } = grpc();
@@ -40,6 +42,8 @@ export interface GrpcServerOptions {
   onSession(connection: Duplex, remote: string | undefined, user: LocalUser): void;
   /** Lines from other hosts' sessions. Absent where the owner allows none. */
   lines?: LinesDoor<unknown> | undefined;
+  /** Sessions that other hosts hand over. Absent where the owner allows none. */
+  moves?: MovesDoor | undefined;
   /** How long the last bytes of a session's connection may take to leave, in milliseconds. Default 30 s. */
   leaveMs?: number | undefined;
 }
@@ -55,10 +59,29 @@ export interface LinesDoor<Claim> {
   onLine(line: Duplex, claim: Claim): void;
 }
 
+/** Admits hosts that hand sessions over, and the clients of these sessions. */
+export interface MovesDoor {
+  /**
+   * The host that shows a token.
+   *
+   * @throws FarlightError UNAUTHORIZED, whose sentence is for that host.
+   */
+  admit(token: string | undefined, peer: Peer): KnownClient;
+  onMove(stream: Duplex, host: KnownClient): void;
+  /** Whether a client shows, in the place of a token, the id of a session that has come from another host. */
+  isSession(token: string | undefined): boolean;
+}
+
 /** A supervisor in front of a host may check its health without a token. */
 const HEALTH_CHECK = '/grpc.health.v1.Health/Check';
 const OPEN = sessionsService().Open.path;
 const OPEN_LINE = linesService().Open.path;
+const OPEN_MOVE = movesService().Open.path;
+/** The reason for another host that hands a session over. */
+const NO_MOVES = new FarlightError(
+  'UNAUTHORIZED',
+  'the host takes no sessions from other hosts; its owner allows it with farlight serve --move-from',
+);
 /** A connection without calls is closed after so many milliseconds. */
 const IDLE_MS = 120_000;
 /** The most open calls on a connection: a host has fewer sessions. */
@@ -99,6 +122,9 @@ export class GrpcServer {
     });
     const { lines } = options;
     if (lines) serveLines(this.#server, options.version, (line, claim) => lines.onLine(line, claim));
+    const { moves } = options;
+    // Also where the owner allows none: another host learns that then.
+    serveMoves(this.#server, options.version, (stream, host) => moves?.onMove(stream, host));
     this.health.addTo(this.#server);
     // So that tools such as `grpcurl` need no copy of farlight.proto.
     new (grpcReflection().ReflectionService)(hostDefinitions()).addToServer(this.#server);
@@ -121,7 +147,7 @@ export class GrpcServer {
 
 /** Admits a call before reading its message: a message takes memory. */
 function admitFirst(
-  { admission, onRefused, lines }: GrpcServerOptions,
+  { admission, onRefused, lines, moves }: GrpcServerOptions,
   connection: { user: LocalUser; known(): void; close(): void },
 ): ServerInterceptor {
   let known = false;
@@ -137,7 +163,7 @@ function admitFirst(
     calls += 1;
     if (!known && calls > MOST_UNKNOWN_CALLS) connection.close();
     const { remoteAddress } = call.getConnectionInfo();
-    if (path === OPEN || path === OPEN_LINE) boundMessages(call);
+    if (path === OPEN || path === OPEN_LINE || path === OPEN_MOVE) boundMessages(call);
     const asking = new ServerInterceptingCall(call, {
       start: (next) =>
         next({
@@ -148,8 +174,16 @@ function admitFirst(
               if (lines && path === OPEN_LINE) {
                 const claim = admit((peer) => lines.claim(token, peer), remoteAddress);
                 noteLine(asking, call, claim);
+              } else if (path === OPEN_MOVE) {
+                if (!moves) throw NO_MOVES;
+                noteMove(
+                  asking,
+                  call,
+                  admit((peer) => moves.admit(token, peer), remoteAddress),
+                );
               } else {
-                admit((peer) => admission.admit(token, peer), remoteAddress);
+                const isMoved = path === OPEN && moves?.isSession(token) === true;
+                admit((peer) => isMoved || admission.admit(token, peer), remoteAddress);
                 noteCall(asking, call, { token, user: connection.user });
               }
             } catch (error) {

@@ -1,6 +1,7 @@
+import type { Moved } from '../../../proto/session/handshake.js';
 import type { SessionEnd } from '../../../proto/session/session-end.js';
 import { encodeCount, encodePacket, HEADER_BYTES, LENGTH_BYTES, PACKET } from '../../../proto/wire/packet.js';
-import { reassure, refuse, type SessionRequest } from './front-door.js';
+import { reassure, redirect, refuse, type SessionRequest } from './front-door.js';
 
 export interface ParkedConnectionEvents {
   /** The client has work for the session. `head` are the bytes that were read and that the session needs. */
@@ -52,6 +53,11 @@ export class ParkedConnection {
     if (head.length > 0) this.#read(Buffer.from(head));
   }
 
+  /** Whether no event follows. */
+  get isDone(): boolean {
+    return this.#isDone;
+  }
+
   /** Closes the connection. No event follows. */
   close(): void {
     this.#isDone = true;
@@ -64,6 +70,14 @@ export class ParkedConnection {
     this.#isDone = true;
     this.#request.socket.off('data', this.#read);
     refuse(this.#request.socket, end);
+  }
+
+  /** Tells the client which host has its session. No event follows. */
+  redirect(moved: Moved): void {
+    if (this.#isDone) return;
+    this.#isDone = true;
+    this.#request.socket.off('data', this.#read);
+    redirect(this.#request.socket, moved);
   }
 
   #look(): void {

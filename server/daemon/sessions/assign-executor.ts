@@ -4,6 +4,7 @@ import type { FarlightError } from '../../../proto/errors.js';
 import type { SessionLimits } from '../../../proto/session/executor-messages.js';
 import type { Silence, VersionRange } from '../../../proto/session/handshake.js';
 import type { SessionEnd, SessionEnded } from '../../../proto/session/session-end.js';
+import { NOTHING } from '../../../proto/wire/packet.js';
 import type { Counters } from '../../observatory/counters.js';
 import type { SessionLog } from '../../observatory/session-log.js';
 import { type Bridges, handOver } from '../door/bridges.js';
@@ -48,7 +49,8 @@ export interface Assignment {
   /** The session's id. */
   readonly id: string;
   readonly tenant: string;
-  readonly request: SessionRequest;
+  /** Undefined where the session comes from another host, and its client comes later. */
+  readonly request: SessionRequest | undefined;
   readonly terms: SessionTerms;
   readonly log: SessionLog;
   /** Of a parked session: where it is stored. */
@@ -86,10 +88,11 @@ export function assignExecutor(options: AssignOptions, assignment: Assignment): 
         const { version } = versions;
         const welcome = { protocol, version, sessionId: id, resumeMs, compression, windowBytes };
         const folder = kept?.folder;
-        const begin = (socket: Socket) => {
+        const begin = (socket: Socket | undefined) => {
           if (!assignment.begin(child)) return false;
           adapterName = adapter.name;
-          const isNear = socket === request.socket;
+          const isNear = socket !== undefined && socket === request?.socket;
+          const head = request?.head ?? NOTHING;
           const parks = options.parks && (knowsParking === true || !isNear);
           const limits: SessionLimits = {
             gpuMs: options.gpuMs,
@@ -104,18 +107,19 @@ export function assignExecutor(options: AssignOptions, assignment: Assignment): 
             welcome: { ...welcome, contents: kept?.describe(), ...(lines && { lines: true }) },
             parks,
             silence,
-            bridged: socket !== request.socket,
+            bridged: !isNear,
             replyBytes: buffers.replies,
           };
           if (parked) {
-            child.unpark({ session: description, ...parked, head: request.head }, socket, isNear);
+            child.unpark({ session: description, ...parked, head }, socket, isNear);
           } else {
             log.opened(adapter.name);
-            child.begin(description, socket, request.head, parks && isNear);
+            child.begin(description, socket, head, parks && isNear);
           }
           return true;
         };
-        handOver(request.socket, bridges(), begin, (end) => assignment.onFailed(end));
+        if (request) handOver(request.socket, bridges(), begin, (end) => assignment.onFailed(end));
+        else begin(undefined);
       },
       onTraffic: (traffic, work) => {
         log.carried(traffic, work);

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import type { ParkedPlace, ParkTarget } from '../../../proto/session/executor-messages.js';
 import { makePrivate } from '../../trust/private-folder.js';
 
-const KEY_BYTES = 32;
+/** Of a file's key. */
+export const KEY_BYTES = 32;
 const DEFAULT_BYTES = 16 * 2 ** 30;
 
 /**
@@ -42,12 +43,25 @@ export class ParkedStore {
   begin(): ParkTarget | undefined {
     if (this.#writing !== undefined) return undefined;
     const place = {
-      path: join(this.#folder, randomBytes(16).toString('hex')),
+      path: this.#newPath(),
       key: randomBytes(KEY_BYTES),
       mostBytes: Math.max(0, this.#mostBytes - this.bytes),
     };
     this.#writing = place.path;
     return place;
+  }
+
+  /** The path for a file of so many bytes that comes from another host. Undefined where there is no room for it. */
+  receive(bytes: number): string | undefined {
+    if (this.bytes + bytes > this.#mostBytes) return undefined;
+    const path = this.#newPath();
+    this.#files.set(path, bytes);
+    return path;
+  }
+
+  /** The bytes of a file. */
+  bytesOf({ path }: Pick<ParkedPlace, 'path'>): number {
+    return this.#files.get(path) ?? 0;
   }
 
   /** The file is complete. */
@@ -57,10 +71,14 @@ export class ParkedStore {
   }
 
   /** Removes a file, complete or not. */
-  remove({ path }: ParkedPlace): void {
+  remove({ path }: Pick<ParkedPlace, 'path'>): void {
     this.#files.delete(path);
     if (this.#writing === path) this.#writing = undefined;
     rmSync(path, { force: true });
+  }
+
+  #newPath(): string {
+    return join(this.#folder, randomBytes(16).toString('hex'));
   }
 
   /** Removes the folder. */

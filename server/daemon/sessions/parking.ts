@@ -1,11 +1,12 @@
 import type { Socket } from 'node:net';
 import type { ExecutorChild } from '../../../link/executor/executor-child.js';
 import { clearTimeout, monotonicNow, setTimeout } from '../../../link/machine/clock.js';
+import { invariant, messageOf } from '../../../proto/errors.js';
 import type { ParkedChannel, ParkedPlace } from '../../../proto/session/executor-messages.js';
-import type { Resume } from '../../../proto/session/handshake.js';
+import type { Moved, Resume } from '../../../proto/session/handshake.js';
 import type { SessionEnd, SessionEnded } from '../../../proto/session/session-end.js';
 import type { SessionLog } from '../../observatory/session-log.js';
-import { reassure, refuse, type SessionRequest } from '../door/front-door.js';
+import { reassure, redirect, refuse, type SessionRequest } from '../door/front-door.js';
 import { ParkedConnection } from '../door/parked-connection.js';
 import type { ParkedStore } from './parked-store.js';
 import { ENDED } from './session-ends.js';
@@ -38,10 +39,27 @@ export interface ParkingSession {
   start(request: SessionRequest, parked: Parked): () => void;
   /** Ends the session. Its client has been told, or is gone. `why` is for the log, if it is another reason. */
   end(end: SessionEnd, why?: SessionEnded): void;
+  /** Another host has the session. @param isTold whether its client knows; otherwise it is told when it comes back. */
+  moved(moved: Moved, isTold: boolean): void;
+}
+
+/** The wish that the session is parked soon, and that another host has it then. */
+interface Departure {
+  /** Hands the stored session over. Rejects with the reason where no host has taken it. Undefined where it stays here. */
+  readonly hand: ((parked: Parked) => Promise<Moved>) | undefined;
+  /** Until when the session may take to be at rest, by the steady clock. */
+  readonly until: number;
+  readonly done: Promise<void>;
+  resolve(): void;
+  reject(reason: Error): void;
 }
 
 /** How long to wait while another session is being stored, in milliseconds. */
 const TURN_MS = 250;
+/** When a session that is to be moved is asked again, in milliseconds: it was at work, or cannot be parked now. */
+const AGAIN_MS = { atWork: 50, otherwise: 250 };
+/** How long the frames of a session that is to be moved may wait for it to be at rest, in milliseconds. */
+const PATIENCE_MS = 500;
 /** How often executors may die while they bring a session back. */
 const MOST_TRIES = 2;
 /** How often the time to the next attempt doubles at most. */
@@ -63,12 +81,14 @@ const UNKNOWN_REPLIES: SessionEnd = {
  *
  * States: *awake* (it has an executor) -> *storing* (the executor writes the file) -> *parked* (it has a file, and no
  * executor) -> *waking* (it waits for a place and an executor, or that one makes the objects again) -> awake.
- * storing -> awake where it cannot be parked; waking -> parked where its client or the executor is gone. Each -> *over*.
+ * storing -> awake where it cannot be parked; waking -> parked where its client or the executor is gone. parked ->
+ * *leaving* (another host gets the file) -> over, or parked again where no host takes it. A session that comes from
+ * another host begins as waking. Each -> *over*.
  */
 export class SessionParking {
   readonly #options: ParkingOptions;
   readonly #session: ParkingSession;
-  #state: 'awake' | 'storing' | 'parked' | 'waking' | 'over' = 'awake';
+  #state: 'awake' | 'storing' | 'parked' | 'leaving' | 'waking' | 'over' = 'awake';
   #child: ExecutorChild | undefined;
   #place: ParkedPlace | undefined;
   #channel: ParkedChannel | undefined;
@@ -76,6 +96,11 @@ export class SessionParking {
   #connection: ParkedConnection | undefined;
   /** Its client's connection, while it waits for an executor. */
   #waking: { request: SessionRequest; giveUp: () => void } | undefined;
+  /** Its client's connection with a frame, while another host gets the file. */
+  #late: SessionRequest | undefined;
+  #departure: Departure | undefined;
+  /** Whether it has come from another host, and is not awake here yet. */
+  #isArriving = false;
   #askedAt = 0;
   #tries = 0;
   #workedAt = monotonicNow();
@@ -95,12 +120,12 @@ export class SessionParking {
 
   /** Whether the session has no executor. */
   get isParked(): boolean {
-    return this.#state === 'parked' || this.#waking !== undefined;
+    return this.#state === 'parked' || this.#state === 'leaving' || this.#waking !== undefined;
   }
 
   /** Whether the session needs no executor now. */
   get isAsleep(): boolean {
-    return this.#state === 'parked';
+    return this.#state === 'parked' || this.#state === 'leaving';
   }
 
   /** The session has begun on an executor. */
@@ -109,6 +134,7 @@ export class SessionParking {
     if (this.#state !== 'awake') return;
     this.#workedAt = monotonicNow();
     this.#watch();
+    this.#depart();
   }
 
   /** The session had a command. */
@@ -127,7 +153,37 @@ export class SessionParking {
     }
     this.#state = 'storing';
     this.#place = place;
-    this.#child.park(place);
+    this.#child.park({ ...place, patienceMs: this.#departure?.hand && PATIENCE_MS });
+  }
+
+  /**
+   * Parks the session at its next quiet moment, and has another host take it. Resolves when that has happened. Rejects
+   * with the reason; then the session is as before.
+   *
+   * @param withinMs how long the session may take to be at rest.
+   * @param hand gives the stored session to the other host. Until it resolves, the session is not run here. Absent where
+   *   the session stays here.
+   */
+  parkWithin(withinMs: number, hand?: Departure['hand']): Promise<void> {
+    if (this.#departure) return this.#departure.done;
+    if (this.#state === 'over') return Promise.reject(new Error('it has ended'));
+    let settle: Pick<Departure, 'resolve' | 'reject'> | undefined;
+    const done = new Promise<void>((resolve, reject) => {
+      settle = { resolve, reject };
+    });
+    invariant(settle, 'a promise runs its executor at once');
+    this.#departure = { hand, until: monotonicNow() + withinMs, done, ...settle };
+    this.#depart();
+    return done;
+  }
+
+  /** The session comes from another host, stored at this place, and an executor brings it back at once. */
+  arrives({ place, channel }: Parked): void {
+    this.#state = 'waking';
+    this.#isArriving = true;
+    this.#place = place;
+    this.#channel = channel;
+    this.#askedAt = monotonicNow();
   }
 
   /** The executor has stored the session. */
@@ -148,6 +204,7 @@ export class SessionParking {
     this.#keep();
     if (near) this.#leaveNear(near);
     else this.#awaitClient();
+    this.#depart();
   }
 
   /** The session stays as it is. */
@@ -156,6 +213,10 @@ export class SessionParking {
     this.#discard();
     this.#state = 'awake';
     if (wasRead) this.#failures = Math.min(this.#failures + 1, MOST_DOUBLINGS);
+    if (this.#departure) {
+      this.#stays(this.#departure, reason, isAtWork);
+      return;
+    }
     if (!isAtWork && reason !== this.#why) {
       this.#why = reason;
       this.#session.log.notParked(reason);
@@ -179,8 +240,10 @@ export class SessionParking {
     clearTimeout(this.#timer);
     this.#channel = { ...channel, attempt };
     this.#connection?.close();
+    this.#late?.socket.destroy();
+    this.#late = undefined;
     this.#stopWaking();
-    this.#state = 'parked';
+    if (this.#state === 'waking') this.#state = 'parked';
     const connection: ParkedConnection = new ParkedConnection(request, channel.taken, {
       onWork: (head) => this.#wake({ ...request, head }),
       onBye: () => this.#finish(ENDED, CLOSED),
@@ -196,12 +259,13 @@ export class SessionParking {
       },
     });
     // The client may have sent a frame with its request.
-    if (this.#state === 'parked') this.#connection = connection;
+    if (!connection.isDone) this.#connection = connection;
+    this.#depart();
   }
 
   /** The executor is about to get the connection. Returns false where it has come too late. */
   handed(child: ExecutorChild): boolean {
-    if (this.#state !== 'waking' || !this.#waking) return false;
+    if (this.#state !== 'waking' || (!this.#waking && !this.#isArriving)) return false;
     this.#waking = undefined;
     this.#child = child;
     return true;
@@ -223,16 +287,21 @@ export class SessionParking {
     clearTimeout(this.#expiry);
     this.#state = 'awake';
     this.#channel = undefined;
+    const ms = monotonicNow() - this.#askedAt;
     if (!isBack) return;
-    this.#session.log.unparked(adapter, monotonicNow() - this.#askedAt);
+    if (this.#isArriving) this.#session.log.arrived(adapter, ms);
+    else this.#session.log.unparked(adapter, ms);
+    this.#isArriving = false;
     this.#workedAt = monotonicNow();
     this.#watch();
+    this.#depart();
   }
 
   /** The executor has exited. Returns whether the session is still stored, and waits for its client to try again. */
   lost(): boolean {
     this.#child = undefined;
-    if (this.#state !== 'waking') return false;
+    // A session that was arriving is still at the host that it comes from.
+    if (this.#state !== 'waking' || this.#isArriving) return false;
     this.#tries += 1;
     if (this.#tries >= MOST_TRIES || this.#isExpired) return false;
     this.#stopWaking();
@@ -254,7 +323,81 @@ export class SessionParking {
       giveUp();
       refuse(request.socket, end);
     }
+    if (this.#late) refuse(this.#late.socket, end);
+    this.#late = undefined;
+    this.#departure?.reject(new Error(`it has ended: ${end.message}`));
+    this.#departure = undefined;
     this.#discard();
+  }
+
+  /** Goes on with the wish to move, if there is one, where the session can do that now. */
+  #depart(): void {
+    const departure = this.#departure;
+    if (!departure) return;
+    if (this.#state === 'awake') this.park();
+    else if (this.#state === 'parked') void this.#leave(departure);
+    // Otherwise this is called again: when the session is stored, or back.
+  }
+
+  /** A session that is to be moved cannot be parked now. */
+  #stays(departure: Departure, reason: string, isAtWork: boolean): void {
+    if (monotonicNow() >= departure.until) {
+      this.#departure = undefined;
+      departure.reject(new Error(reason));
+      this.#workedAt = monotonicNow();
+      this.#watch();
+      return;
+    }
+    this.#timer = setTimeout(() => this.park(), isAtWork ? AGAIN_MS.atWork : AGAIN_MS.otherwise).unref();
+  }
+
+  /**
+   * Hands the file to another host. Only here it is decided who has the session. Until `hand` has resolved it is this
+   * host, and the client does not know its id there. From then on it is the other host, and the file goes.
+   */
+  async #leave(departure: Departure): Promise<void> {
+    const { hand } = departure;
+    if (!hand) {
+      this.#departure = undefined;
+      departure.resolve();
+      return;
+    }
+    const place = this.#place;
+    const channel = this.#channel;
+    if (!place || !channel) return;
+    this.#state = 'leaving';
+    try {
+      const moved = await hand({ place, channel });
+      // The client has ended the session meanwhile. The other host ends it too, since nobody comes.
+      if (!this.#isLeaving) return;
+      this.#leaves(moved);
+      departure.resolve();
+    } catch (error) {
+      if (!this.#isLeaving) return;
+      this.#departure = undefined;
+      this.#state = 'parked';
+      const late = this.#late;
+      this.#late = undefined;
+      departure.reject(new Error(messageOf(error)));
+      if (late) this.#wake(late);
+    }
+  }
+
+  /** Read anew: the session may end while it is handed over. */
+  get #isLeaving(): boolean {
+    return this.#state === 'leaving';
+  }
+
+  #leaves(moved: Moved): void {
+    const { socket } = this.#late ?? {};
+    const isTold = this.#connection !== undefined || socket !== undefined;
+    this.#connection?.redirect(moved);
+    if (socket) redirect(socket, moved);
+    this.#connection = undefined;
+    this.#late = undefined;
+    this.#departure = undefined;
+    this.over(ENDED);
+    this.#session.moved(moved, isTold);
   }
 
   /** Looks whether the session is idle, when it may be. */
@@ -271,7 +414,8 @@ export class SessionParking {
   #leaveNear(near: Socket): void {
     near.on('error', () => {});
     near.once('close', () => {
-      if (this.#state === 'parked' && !this.#connection) this.#awaitClient();
+      if ((this.#state === 'parked' || this.#state === 'leaving') && !this.#connection && !this.#late)
+        this.#awaitClient();
     });
     near.resume();
     near.end();
@@ -283,6 +427,10 @@ export class SessionParking {
   }
 
   #wake(request: SessionRequest): void {
+    if (this.#state === 'leaving') {
+      this.#wait(request);
+      return;
+    }
     const place = this.#place;
     const channel = this.#channel;
     if (!place || !channel) return;
@@ -302,6 +450,19 @@ export class SessionParking {
       this.#awaitClient();
     });
     waking.giveUp = this.#session.start(request, { place, channel });
+  }
+
+  /** The client's connection waits until it is known which host has the session. */
+  #wait(request: SessionRequest): void {
+    const { socket } = request;
+    this.#connection = undefined;
+    this.#late = request;
+    reassure(socket, () => this.#late === request);
+    socket.once('close', () => {
+      if (this.#late !== request) return;
+      this.#late = undefined;
+      this.#awaitClient();
+    });
   }
 
   #stopWaking(): void {

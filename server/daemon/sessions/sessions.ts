@@ -1,10 +1,13 @@
-import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { ExecutorChild } from '../../../link/executor/executor-child.js';
-import { clearTimeout, setTimeout } from '../../../link/machine/clock.js';
+import { clearTimeout, monotonicNow, setTimeout } from '../../../link/machine/clock.js';
 import { deferred } from '../../../link/machine/deferred.js';
-import { FarlightError, ProtocolError } from '../../../proto/errors.js';
+import { packageVersion } from '../../../link/machine/package-version.js';
+import { pause } from '../../../link/machine/timer.js';
+import { FarlightError, messageOf, ProtocolError } from '../../../proto/errors.js';
+import type { ParkedChannel, ParkedPlace } from '../../../proto/session/executor-messages.js';
 import { type Resume, versionMismatch } from '../../../proto/session/handshake.js';
+import type { MoveOffer } from '../../../proto/session/moves.js';
 import { SESSION_END_CODES, type SessionEnd, type SessionEnded } from '../../../proto/session/session-end.js';
 import { negotiate } from '../../../proto/session/version.js';
 import { PACKET } from '../../../proto/wire/packet.js';
@@ -14,9 +17,11 @@ import { type RefusalLog, SessionLog } from '../../observatory/session-log.js';
 import { type Admission, type KnownClient, REFUSED_AFTER_MS } from '../../trust/admission.js';
 import { handOver } from '../door/bridges.js';
 import { type ClientHello, decodeFirstPacket, decodeHello, decodeResume } from '../door/first-packet.js';
-import { reassure, refuse, type SessionRequest } from '../door/front-door.js';
+import { reassure, redirect, refuse, type SessionRequest } from '../door/front-door.js';
 import type { Buffers } from '../tenants/quotas.js';
+import type { Arriving } from './arrivals.js';
 import { type Assignment, type AssignOptions, assignExecutor, type SessionTerms } from './assign-executor.js';
+import { type Departures, newSessionId } from './departures.js';
 import { type Parked, type ParkingOptions, SessionParking } from './parking.js';
 import { Places } from './places.js';
 import { ENDED, SessionEnds } from './session-ends.js';
@@ -24,12 +29,16 @@ import { ENDED, SessionEnds } from './session-ends.js';
 export interface SessionsOptions extends Omit<AssignOptions, 'parks'> {
   /** Undefined where sessions are never parked. */
   parking: ParkingOptions | undefined;
+  /** Undefined where sessions never move to other hosts. */
+  departures: Departures | undefined;
   admission: Admission;
   /** How many sessions may have a process at a time, of all tenants. */
   mostSessions: number;
   log: Log;
   observatory: Observatory;
   refusals: RefusalLog;
+  /** Whether the host has a tenant of this name. */
+  knowsTenant(tenant: string): boolean;
   /** Why the host accepts no further session; undefined while it does. */
   refusal(): SessionEnd | undefined;
 }
@@ -44,16 +53,23 @@ interface Session {
   client: KnownClient;
   /** The client's own name for the session until it learns the id. */
   key: string | undefined;
-  buffers: Buffers;
+  terms: SessionTerms;
+  /** Whether it has come from another host. Then its client shows its id in the place of a token. */
+  hasMoved: boolean;
   /** Its connection, until the executor has it. */
   waiting: SessionRequest | undefined;
   /** Undefined where sessions are never parked. */
   parking: SessionParking | undefined;
+  /** Of a session that comes from another host, which waits for this. */
+  arriving?: { resolve(): void; reject(reason: Error): void };
   log: SessionLog;
 }
 
 /** How long an executor may take to end the session of a revoked token, in milliseconds, before it is killed. */
 const REVOKED_MS = 3000;
+
+/** How often to look whether clients have been told of their moved sessions, in milliseconds. */
+const TOLD_LOOK_MS = 20;
 
 /** How long a session may wait for a place, in milliseconds: longer than a process takes to end, or to be killed. */
 const PLACE_MS = 15_000;
@@ -67,6 +83,12 @@ const NO_PLACE: SessionEnd = {
 const GONE: SessionEnd = {
   code: 'DISCONNECTED',
   message: 'the client disconnected before the session began',
+};
+const NO_SESSION = 'there is no such session; farlight session ls shows those that are open';
+/** The reason where another host has kept its session. */
+const NOT_ARRIVED: SessionEnd = {
+  code: 'DISCONNECTED',
+  message: 'the session has stayed at the host that it came from',
 };
 /** The reason where the client opened another session in place of this one. */
 const REPLACED: SessionEnd = {
@@ -85,6 +107,8 @@ export class Sessions {
   readonly #places: Places;
   /** Called when the last session has ended. */
   readonly #whenNone = new Set<() => void>();
+  /** The ids of sessions at other hosts whose clients have not been told. */
+  readonly #untold = new Set<string>();
 
   constructor(options: SessionsOptions) {
     this.#options = options;
@@ -107,6 +131,71 @@ export class Sessions {
     return sessions.length;
   }
 
+  /**
+   * Moves a session to another host. Resolves when that host has it. Rejects with the reason; then the session stays.
+   *
+   * @param to one of the hosts that the owner has named; absent for any.
+   * @param withinMs how long the session may take to be at rest.
+   */
+  async moveOne(id: string, to: string | undefined, withinMs: number): Promise<void> {
+    const session = this.#sessions.get(id);
+    const { departures } = this.#options;
+    if (!departures) throw new Error('the host has no other host for its sessions; start it with --move-to');
+    const hosts = departures.hosts(to);
+    if (!session?.parking) throw new Error(NO_SESSION);
+    const { parking, log, terms } = session;
+    const since = monotonicNow();
+    let isRefused = false;
+    const refused = (to: string, why: string) => {
+      isRefused = true;
+      log.notMoved(why, to);
+    };
+    try {
+      if (!terms.moves)
+        throw new Error('its program has an older Farlight, or is a web page, and cannot follow it');
+      await parking.parkWithin(withinMs, async ({ place, channel }) => {
+        const bytes = this.#options.parking?.store.bytesOf(place) ?? 0;
+        const offer = this.#offer(session, channel, bytes);
+        const moved = await departures.hand(offer, place, hosts, refused);
+        log.moved(moved.address, bytes, monotonicNow() - since);
+        return moved;
+      });
+    } catch (error) {
+      if (!isRefused) log.notMoved(messageOf(error));
+      throw error;
+    }
+  }
+
+  /** Moves all sessions to other hosts, as far as that is possible within so many milliseconds. */
+  async moveAll(withinMs: number): Promise<void> {
+    // The log has the reason for each that stays.
+    await Promise.allSettled([...this.#sessions.keys()].map((id) => this.moveOne(id, undefined, withinMs)));
+  }
+
+  /**
+   * The id of a session, of which the owner knows the beginning alone.
+   *
+   * @throws Error where no session has such an id, or several have.
+   */
+  find(beginning: string): string {
+    const [id, another] = [...this.#sessions.keys()].filter((each) => each.startsWith(beginning));
+    if (id === undefined || beginning === '') throw new Error(NO_SESSION);
+    if (another !== undefined) throw new Error(`the ids of several sessions begin with ${beginning}`);
+    return id;
+  }
+
+  /**
+   * Parks a session. Resolves when it is parked. Rejects with the reason; then the session stays.
+   *
+   * @param withinMs how long the session may take to be at rest.
+   */
+  async parkOne(id: string, withinMs: number): Promise<void> {
+    if (!this.#options.parking) throw new Error('the host parks no sessions; start it with --park');
+    const session = this.#sessions.get(id);
+    if (!session) throw new Error(NO_SESSION);
+    await session.parking?.parkWithin(withinMs);
+  }
+
   /** A place may have become free. */
   makeRoom(): void {
     this.#places.look();
@@ -116,7 +205,9 @@ export class Sessions {
   receive(request: SessionRequest): void {
     try {
       const fields = decodeFirstPacket(request.packet);
-      const client = this.#options.admission.admit(fields.token, request);
+      const isResume = request.packet.kind === PACKET.resume;
+      const client =
+        (isResume && this.#clientOfMoved(fields)) || this.#options.admission.admit(fields.token, request);
       request.known();
       if (request.packet.kind === PACKET.hello) this.#open(request, client, decodeHello(fields));
       else this.#resume(request, client, decodeResume(fields));
@@ -133,6 +224,17 @@ export class Sessions {
         throw error;
       }
     }
+  }
+
+  /** Whether a text is the id of a session that has come from another host. */
+  isMoved(id: string | undefined): boolean {
+    return id !== undefined && this.#sessions.get(id)?.hasMoved === true;
+  }
+
+  /** The client of a session that has come from another host. It has no token of this one, but the session's id. */
+  #clientOfMoved({ token, sessionId }: Record<string, unknown>): KnownClient | undefined {
+    if (typeof sessionId !== 'string' || token !== sessionId || !this.isMoved(sessionId)) return undefined;
+    return this.#sessions.get(sessionId)?.client;
   }
 
   #refuse({ socket, remote }: SessionRequest, end: SessionEnd): void {
@@ -169,6 +271,12 @@ export class Sessions {
     this.#whenNone.delete(none.resolve);
   }
 
+  /** Resolves when the clients of all moved sessions have been told, or after so many milliseconds. */
+  async told(ms: number): Promise<void> {
+    const until = monotonicNow() + ms;
+    while (this.#untold.size > 0 && monotonicNow() < until) await pause(TOLD_LOOK_MS);
+  }
+
   /** Ends every session, and tells each client why. Resolves when all have ended, or after `graceMs`. */
   async end(end: SessionEnd, graceMs: number): Promise<void> {
     for (const [id, session] of [...this.#sessions]) this.#endOne(id, session, end);
@@ -203,11 +311,7 @@ export class Sessions {
       return;
     }
     if (hello.key !== undefined) this.#supersede(hello.key, client);
-    const present = [...this.#sessions.values()].filter((each) => each.client.tenant === client.tenant);
-    const buffers = this.#options.quotas.admit(
-      client.tenant,
-      present.map((each) => each.buffers),
-    );
+    const buffers = this.#admit(client.tenant);
     if ('code' in buffers) {
       counters.sessionsRefused++;
       this.#refuse(request, buffers);
@@ -216,13 +320,20 @@ export class Sessions {
     this.#start(request, client, { ...hello, protocol, buffers });
   }
 
-  #start(request: SessionRequest, client: KnownClient, terms: SessionTerms): void {
+  /** The buffers of a tenant's next session, or why it may have none. */
+  #admit(tenant: string): Buffers | SessionEnd {
+    const present = [...this.#sessions.values()].filter((each) => each.client.tenant === tenant);
+    return this.#options.quotas.admit(
+      tenant,
+      present.map((each) => each.terms.buffers),
+    );
+  }
+
+  /** Adds a session, which has no executor yet. */
+  #add(id: string, client: KnownClient, terms: SessionTerms, waiting: SessionRequest | undefined): Session {
     const { counters } = this.#options;
-    // Hard to guess: whoever knows the id can resume the session.
-    const id = randomBytes(18).toString('base64url');
-    const { tenant } = client;
-    const { program, key, buffers } = terms;
-    const facts = { sessionId: id, program, tenant };
+    const { program, key } = terms;
+    const facts = { sessionId: id, program, tenant: client.tenant };
     const watch = (on: boolean) => session.child?.watch(on);
     const log = new SessionLog(this.#options.log, this.#options.observatory, facts, watch);
     const session: Session = {
@@ -230,18 +341,26 @@ export class Sessions {
       giveUp: () => {},
       client,
       key,
-      buffers,
-      waiting: request,
+      terms,
+      hasMoved: waiting === undefined,
+      waiting,
       parking: undefined,
       log,
     };
     session.parking = this.#parking(id, session, terms);
     this.#sessions.set(id, session);
+    counters.sessionsOpened++;
+    counters.sessionsActive++;
+    return session;
+  }
+
+  #start(request: SessionRequest, client: KnownClient, terms: SessionTerms): void {
+    const id = newSessionId();
+    const { tenant } = client;
+    const session = this.#add(id, client, terms, request);
     // Without the id the client cannot resume, so end the session when the connection closes.
     request.socket.once('close', () => this.#dismiss(id, GONE));
     reassure(request.socket, () => this.#sessions.get(id)?.waiting === request);
-    counters.sessionsOpened++;
-    counters.sessionsActive++;
     session.giveUp = this.#places.want(
       tenant,
       () => {
@@ -259,10 +378,85 @@ export class Sessions {
     );
   }
 
+  /** A session as another host gets it. */
+  #offer(
+    { client, terms, log }: Session,
+    channel: ParkedChannel,
+    bytes: number,
+  ): Omit<MoveOffer, 'sessionId'> {
+    const { program, protocol, compression, buffers } = terms;
+    return {
+      version: packageVersion(),
+      protocol,
+      tenant: client.tenant,
+      program,
+      compression,
+      windowBytes: buffers.commands,
+      keepsContents: this.#options.contents !== undefined,
+      hasLines: this.#options.lines !== undefined,
+      channel,
+      bytes,
+      work: { ...log.work },
+    };
+  }
+
+  /** Why the host cannot take a session from another host; undefined where it can. */
+  refuseArrival({ protocol, tenant, windowBytes, keepsContents, hasLines }: MoveOffer): string | undefined {
+    const { versions, contents, lines } = this.#options;
+    const refusal = this.#options.refusal();
+    if (refusal) return refusal.message;
+    if (!this.#options.knowsTenant(tenant)) return `it has no tenant ${tenant} (farlight token add --tenant)`;
+    if (protocol < versions.protocolMin || protocol > versions.protocolMax)
+      return `it does not speak protocol ${protocol}`;
+    if (keepsContents && !contents) return 'it keeps no contents (--contents)';
+    if (hasLines && !lines) return 'its sessions have no lines to other hosts (--peer)';
+    const buffers = this.#admit(tenant);
+    if ('code' in buffers) return buffers.message;
+    if (buffers.commands < windowBytes)
+      return `it gives a session of ${tenant} less than ${windowBytes} bytes`;
+    return undefined;
+  }
+
+  /** Begins a session that comes from another host. An executor brings it back at once, and its client comes later. */
+  arrive(offer: MoveOffer, { tokenId }: KnownClient, place: ParkedPlace): Arriving {
+    const { sessionId: id, tenant, program, protocol, compression, windowBytes, channel, work } = offer;
+    const { protocolMin, protocolMax } = this.#options.versions;
+    const buffers = { commands: windowBytes, replies: windowBytes };
+    const terms = {
+      ...{ protocol, protocolMin, protocolMax, version: offer.version, program, compression, buffers },
+      ...{ parks: true, moves: true },
+    };
+    const session = this.#add(id, { tenant, tokenId }, terms, undefined);
+    const { parking, log } = session;
+    parking?.arrives({ place, channel });
+    log.wasAtWork(work);
+    const awake = new Promise<void>((resolve, reject) => {
+      session.arriving = { resolve, reject };
+    });
+    const start = () => {
+      session.child = this.#assign(id, session, undefined, terms, {
+        parked: { place, channel },
+        begin: (child) => parking?.handed(child) === true,
+        onFailed: (end) => this.#forget(id, end),
+      });
+    };
+    session.giveUp = this.#places.want(tenant, start, () => this.#forget(id, NO_PLACE));
+    return { awake, giveUp: () => this.#giveUp(id, session) };
+  }
+
+  /** Ends a session that is still at the host that it comes from. */
+  #giveUp(id: string, session: Session): void {
+    if (this.#sessions.get(id) !== session) return;
+    const { child } = session;
+    this.#forget(id, NOT_ARRIVED);
+    child?.endSession(NOT_ARRIVED);
+    if (child) this.#options.pool.giveBack(child);
+  }
+
   #assign(
     id: string,
-    { client, log, parking }: Session,
-    request: SessionRequest,
+    { client, log, parking, arriving }: Session,
+    request: SessionRequest | undefined,
     terms: SessionTerms,
     how: Pick<Assignment, 'begin' | 'onFailed' | 'parked'>,
   ): ExecutorChild {
@@ -278,7 +472,10 @@ export class Sessions {
         onWork: () => parking?.worked(),
         onParked: (parked) => parking?.parked(parked),
         onNotParked: (why) => parking?.notParked(why),
-        onUnparked: (isBack, adapter) => parking?.unparked(isBack, adapter),
+        onUnparked: (isBack, adapter) => {
+          parking?.unparked(isBack, adapter);
+          if (isBack) arriving?.resolve();
+        },
         onSessionEnded: (why) => this.#forget(id, ENDED, why),
         onLost: (reason) => {
           const session = this.#sessions.get(id);
@@ -302,6 +499,12 @@ export class Sessions {
       },
       start: (request, parked) => this.#wake(id, session, request, terms, parked),
       end: (end, why) => this.#forget(id, end, why),
+      moved: (moved, isTold) => {
+        this.#ends.noteMoved(id, session.client.tenant, moved);
+        if (!isTold) this.#untold.add(id);
+        const message = `the session was moved to ${moved.address}`;
+        this.#forget(id, ENDED, { code: 'MOVED', message });
+      },
     });
   }
 
@@ -380,6 +583,12 @@ export class Sessions {
   }
 
   #refuseResume(request: SessionRequest, { tenant }: KnownClient, id: string): void {
+    const moved = this.#ends.movedTo(id, tenant);
+    if (moved) {
+      redirect(request.socket, moved);
+      this.#untold.delete(id);
+      return;
+    }
     this.#refuse(request, this.#ends.of(id, tenant));
   }
 
@@ -416,6 +625,7 @@ export class Sessions {
     this.#options.counters.sessionsActive--;
     const first = this.#ends.note(id, session.client.tenant, end);
     session.log.ended(why ?? first);
+    session.arriving?.reject(new Error(`it cannot go on there: ${(why ?? first).message}`));
     if (this.size === 0) for (const resolve of this.#whenNone) resolve();
   }
 }

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import { boundsOf, Channel, type ChannelEvents } from '../../../link/channel/channel.js';
 import { Connection } from '../../../link/channel/connection.js';
 import { FramePacker } from '../../../link/channel/frame-packer.js';
-import { clearTimeout, setTimeout } from '../../../link/machine/clock.js';
+import { clearTimeout, monotonicNow, setTimeout } from '../../../link/machine/clock.js';
 import { SharedFrames } from '../../../link/near/shared-frames.js';
 import { SocketCarrier } from '../../../link/near/socket-carrier.js';
 import { Vigil } from '../../../link/near/vigil.js';
@@ -56,6 +56,8 @@ const SILENCE = { pingMs: 20_000, deadMs: 60_000 };
 const UNHEARD_MS = 5000;
 /** How long a client may take to receive the last replies, and then the end, in milliseconds. */
 const LEAVE_MS = 2000;
+/** How soon to look again whether a session is at rest, in milliseconds. */
+const LOOK_MS = 2;
 /** How often traffic is reported at most, in milliseconds. */
 const TRAFFIC_MS = 250;
 
@@ -160,21 +162,38 @@ export class SessionChannel {
    */
   async park(target: ParkTarget): Promise<{ bytes: number; channel: ParkedChannel }> {
     const channel = this.#channel;
-    // From here on frames wait. The first one ends the attempt.
-    const isAtRest = () => !this.#ended && channel.attached && channel.keptBytes === 0 && !channel.hasWaiting;
-    if (!isAtRest() || this.#pauses.size > 0) throw new AtWork();
+    const { patienceMs = 0 } = target;
+    // From here on frames wait. Without patience the first one ends the attempt.
+    const isAtRest = () =>
+      !this.#ended &&
+      channel.attached &&
+      channel.keptBytes === 0 &&
+      !this.#pauses.has('gpu') &&
+      (patienceMs > 0 || !channel.hasWaiting);
+    if (this.#pauses.has('parked') || (patienceMs === 0 && this.#pauses.size > 0)) throw new AtWork();
+    const store = async () => {
+      if (!isAtRest()) throw new AtWork();
+      const written = (await this.#session.park?.(target, () => !isAtRest())) ?? 0;
+      if (isAtRest()) return written;
+      await rm(target.path, { force: true });
+      throw Object.assign(new AtWork(), { wasRead: true });
+    };
     this.#pause('parked', true);
     let bytes = 0;
-    try {
-      bytes = (await this.#session.park?.(target, () => !isAtRest())) ?? 0;
-    } catch (error) {
-      this.#pause('parked', false);
-      throw error;
-    }
-    if (!isAtRest()) {
-      await rm(target.path, { force: true });
-      this.#pause('parked', false);
-      throw Object.assign(new AtWork(), { wasRead: true });
+    const until = monotonicNow() + patienceMs;
+    for (;;) {
+      try {
+        bytes = await store();
+        break;
+      } catch (error) {
+        const isOver = this.#ended || !(error instanceof AtWork) || monotonicNow() >= until;
+        if (!isOver) {
+          await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+          continue;
+        }
+        this.#pause('parked', false);
+        throw error;
+      }
     }
     // The client sends again what it has sent meanwhile, when it resumes.
     this.#ended = true;
@@ -186,12 +205,17 @@ export class SessionChannel {
     };
   }
 
-  /** Brings a parked session back on a connection. Its client has been told how many frames were taken. */
-  async unpark(socket: Duplex, head: Uint8Array, { path, key }: ParkedPlace): Promise<void> {
+  /**
+   * Brings a parked session back on a connection. Its client has been told how many frames were taken. Without a
+   * connection the client resumes the session, at once or later.
+   */
+  async unpark(socket: Duplex | undefined, head: Uint8Array, { path, key }: ParkedPlace): Promise<void> {
     this.#pause('parked', true);
-    const { carrier, connection } = this.#connect(socket);
-    this.#channel.attach(connection, this.#channel.acknowledged);
-    carrier.push(head);
+    if (socket) {
+      const { carrier, connection } = this.#connect(socket);
+      this.#channel.attach(connection, this.#channel.acknowledged);
+      carrier.push(head);
+    }
     try {
       await this.#session.unpark?.(path, key);
     } catch (error) {
@@ -205,6 +229,7 @@ export class SessionChannel {
     if (this.#ended) return;
     this.#options.onUnparked?.(true);
     this.#pause('parked', false);
+    if (!socket && !this.#connection) this.#awaitClient(true);
   }
 
   /** Ends the session for a reason that is not its own. */
@@ -246,7 +271,11 @@ export class SessionChannel {
       this.#bye({ code: 'DISCONNECTED', message: 'the client ended without closing its session' });
       return;
     }
-    const isKnown = this.#attempt > 0 || this.#channel.acknowledged > 0;
+    this.#awaitClient(this.#attempt > 0 || this.#channel.acknowledged > 0);
+  }
+
+  /** Waits for the client to come back. @param isKnown whether it has shown that it knows of the session. */
+  #awaitClient(isKnown: boolean): void {
     const { resumeMs: mostMs = 0 } = this.#options.description.welcome ?? {};
     const resumeMs = isKnown ? mostMs : Math.min(mostMs, UNHEARD_MS);
     const message = `the connection was lost, and the client did not come back within ${resumeMs / 1000} seconds`;

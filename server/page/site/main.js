@@ -93,7 +93,7 @@ function watchButton({ session, program }) {
 }
 
 function endBadge(code) {
-  return badge(code, code === 'CLOSED' || code === 'SHUTTING_DOWN');
+  return badge(code, ['CLOSED', 'MOVED', 'SHUTTING_DOWN'].includes(code));
 }
 
 function show({ host, seconds }) {

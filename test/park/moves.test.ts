@@ -1,0 +1,176 @@
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { close, create } from '#farlight/client/index.js';
+import { GPUBufferUsage, GPUMapMode } from '#farlight/proto/gen/webgpu.js';
+import { Daemon } from '#farlight/server/daemon.js';
+import type { DaemonOptions } from '#farlight/server/daemon-options.js';
+import { memoryLog } from '../support/hosts/memory-log.js';
+import { executorsOf, until } from '../support/machine/processes.js';
+import { folders } from '../support/trust/trust.js';
+
+const temporary = folders();
+const opened: { close(): unknown }[] = [];
+
+afterEach(async () => {
+  for (const each of opened.splice(0).reverse()) await each.close();
+  temporary.remove();
+});
+
+const { COPY_SRC, COPY_DST, MAP_READ, STORAGE } = GPUBufferUsage;
+
+/** A host that can move sessions, and take some. */
+async function host(options: Partial<DaemonOptions> = {}) {
+  const { log, lines, of } = memoryLog();
+  const daemon = await Daemon.start({
+    listen: '127.0.0.1:0',
+    trustFolder: temporary.make(),
+    adapter: 'software',
+    resumeMs: 2000,
+    spares: 0,
+    warm: 0,
+    log,
+    parking: { root: join(temporary.make(), 'parked'), idleMs: 0 },
+    ...options,
+  });
+  opened.push(daemon);
+  return { daemon, lines, count: (message: string) => of(message).length, of };
+}
+
+const STEP = `
+  @group(0) @binding(0) var<storage, read_write> data: array<u32>;
+  @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) {
+    data[id.x] = data[id.x] * 1664525 + 1013904223 + id.x;
+  }
+`;
+const WORDS = 1024;
+
+/** A program whose state lies in a buffer, and what it should be. */
+async function program(url: string) {
+  const gpu = create({ host: url });
+  opened.push({ close: () => close(gpu) });
+  const device = (await (await gpu.requestAdapter())?.requestDevice()) as GPUDevice;
+  const errors: string[] = [];
+  device.onuncapturederror = ({ error }) => void errors.push(error.message);
+  let isLost = false;
+  void device.lost.then(() => {
+    isLost = true;
+  });
+  const data = device.createBuffer({ size: 4 * WORDS, usage: STORAGE | COPY_SRC });
+  const copy = device.createBuffer({ size: 4 * WORDS, usage: MAP_READ | COPY_DST });
+  const module = device.createShaderModule({ code: STEP });
+  const pipeline = device.createComputePipeline({ layout: 'auto', compute: { module } });
+  const entries = [{ binding: 0, resource: { buffer: data } }];
+  const group = device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries });
+  let expected = new Uint32Array(WORDS);
+  return {
+    device,
+    errors,
+    isLost: () => isLost,
+    /** Computes one step, and compares all words. */
+    async step() {
+      const encoder = device.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      pass.setPipeline(pipeline);
+      pass.setBindGroup(0, group);
+      pass.dispatchWorkgroups(WORDS / 64);
+      pass.end();
+      encoder.copyBufferToBuffer(data, 0, copy, 0, 4 * WORDS);
+      device.queue.submit([encoder.finish()]);
+      await copy.mapAsync(GPUMapMode.READ);
+      const found = new Uint32Array(copy.getMappedRange().slice(0));
+      copy.unmap();
+      expected = expected.map((word, at) => Math.imul(word, 1664525) + 1013904223 + at);
+      return Buffer.from(found.buffer).equals(Buffer.from(expected.buffer));
+    },
+  };
+}
+
+/** Waits until a host has no executor. */
+const isEmpty = (daemon: Daemon) => until(() => daemon.describe().sessions === 0);
+
+describe('a session that is moved to another host', () => {
+  it('goes on there with the same bits, while it computes and beside others that notice nothing', async () => {
+    const there = await host({ moveFrom: 'default' });
+    const here = await host({ moveTo: [there.daemon.url] });
+    const others = await Promise.all([program(there.daemon.url), program(there.daemon.url)]);
+    const moving = await program(here.daemon.url);
+    let isOver = false;
+    const beside = others.map(async ({ step }) => {
+      while (!isOver) expect(await step()).toBe(true);
+    });
+    for (let count = 0; count < 5; count += 1) expect(await moving.step()).toBe(true);
+    const moved = here.daemon.move(10_000);
+    while (here.count('session moved') === 0) expect(await moving.step()).toBe(true);
+    await moved;
+    for (let count = 0; count < 10; count += 1) expect(await moving.step()).toBe(true);
+    isOver = true;
+    await Promise.all(beside);
+    expect(here.of('session ended')).toMatchObject([{ code: 'MOVED', level: 'info' }]);
+    expect(there.count('session arrived')).toBe(1);
+    expect(there.count('session resumed')).toBe(1);
+    expect(here.daemon.describe().sessions).toBe(0);
+    expect(there.daemon.describe().sessions).toBe(3);
+    expect([moving, ...others].flatMap(({ errors }) => errors)).toEqual([]);
+  }, 60_000);
+
+  it('over TLS needs no token of the other host, may lose its connection there, and stays where the other host has no such tenant', async () => {
+    const listen = 'grpcs://127.0.0.1:0';
+    const there = await host({ listen, moveFrom: 'hosts', resumeMs: 10_000 });
+    const address = (token = '') => there.daemon.url.replace('://', `://${token}@`);
+    const ofHosts = there.daemon.tokens?.add({ tenant: 'hosts' });
+    const here = await host({ listen, moveTo: [address(ofHosts?.token)] });
+    const client = here.daemon.tokens?.add({ tenant: 'one' });
+    const moving = await program(here.daemon.url.replace('://', `://${client?.token}@`));
+    expect(await moving.step()).toBe(true);
+    await here.daemon.move(2000);
+    expect(here.of('session not moved')).toMatchObject([{ why: expect.stringContaining('no tenant one') }]);
+    expect(await moving.step()).toBe(true);
+    there.daemon.tokens?.add({ tenant: 'one' });
+    await here.daemon.move(2000);
+    expect(here.of('session moved')).toMatchObject([{ to: expect.stringMatching(/^grpcs:.*\?ca=/) }]);
+    expect(JSON.stringify(here.lines)).not.toContain(ofHosts?.token);
+    expect(await moving.step()).toBe(true);
+    await here.daemon.close();
+    expect(await moving.step()).toBe(true);
+    // Parking there ends the connection, so that the client shows the session's id once more.
+    const parked = there.count('session parked');
+    await until(() => {
+      there.daemon.park();
+      return there.count('session parked') > parked;
+    });
+    expect(await moving.step()).toBe(true);
+    there.daemon.tokens?.revoke(ofHosts?.entry.id ?? '');
+    await until(moving.isLost);
+  }, 60_000);
+
+  it('stays where it is, with the reason of each host in the log', async () => {
+    const full = { root: join(temporary.make(), 'parked'), idleMs: 0, maxBytes: 10 };
+    const others = await Promise.all([
+      host({ adapter: 'null', moveFrom: 'hosts' }),
+      host({ adapter: 'null' }),
+      host({ adapter: 'null', moveFrom: 'default', parking: full }),
+      host({ adapter: 'null', moveFrom: 'default' }),
+    ]);
+    const here = await host({ moveTo: others.map(({ daemon }) => daemon.url) });
+    const moving = await program(here.daemon.url);
+    expect(await moving.step()).toBe(true);
+    await here.daemon.move(5000);
+    const whys = [/hosts of the tenant hosts alone/, /--move-from/, /--park-size/, /offers less/];
+    expect(here.of('session not moved')).toMatchObject(
+      others.map(({ daemon }, at) => ({ to: daemon.url, why: expect.stringMatching(whys[at] as RegExp) })),
+    );
+    expect(await moving.step()).toBe(true);
+    expect(moving.errors).toEqual([]);
+    for (const { daemon } of others) await isEmpty(daemon);
+  }, 60_000);
+
+  it('is one clear loss where the other host dies after it has taken it', async () => {
+    const there = await host({ moveFrom: 'default' });
+    const here = await host({ moveTo: [there.daemon.url], resumeMs: 1000 });
+    const moving = await program(here.daemon.url);
+    expect(await moving.step()).toBe(true);
+    await here.daemon.move(3000);
+    for (const pid of await executorsOf(process.pid)) process.kill(pid, 'SIGKILL');
+    expect((await moving.device.lost).message).toMatch(/executor/);
+  }, 60_000);
+});
