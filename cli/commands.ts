@@ -10,6 +10,7 @@ import { poolCommand } from './pool/pool.js';
 import { replayCommand } from './replay/command.js';
 import { runCommand } from './run/run.js';
 import { serveCommand } from './serve.js';
+import { sessionCommand } from './session.js';
 import { shardCommand } from './shard/shard.js';
 import { streamCommand } from './stream/command.js';
 import { tokenCommand } from './token.js';
@@ -22,6 +23,7 @@ export const COMMANDS: readonly Command[] = [
   doctorCommand(),
   replayCommand(),
   topCommand(),
+  sessionCommand(),
   shardCommand(),
   inferCommand(),
   streamCommand(),

@@ -20,6 +20,7 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     ['farlight serve --adapter NVIDIA --gpu-memory 8GiB', 'one of several GPUs, and a limit for each tenant'],
     ['farlight serve --dashboard 127.0.0.1:0', 'with its page on any free port'],
     ['farlight serve --drain 30', 'on SIGTERM, sessions have half a minute to end'],
+    ['farlight serve --drain 60 --move-to grpcs://TOKEN@HOST:7070?ca=PIN', 'or go on at another host'],
   ],
   run: [
     ['farlight run -- node app.mjs', 'on a GPU of this machine, or a software one'],
@@ -42,6 +43,11 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     ['farlight top', 'the host of this machine'],
     ['farlight top --json | jq .sessions', 'only its sessions, for a script'],
     ['ssh -L 7071:127.0.0.1:7071 HOST', 'and farlight top here shows the host there'],
+  ],
+  session: [
+    ['farlight session ls', 'with the ids of the sessions'],
+    ['farlight session park rJx0Qe', 'give its GPU memory to others until its program goes on'],
+    ['farlight session move rJx0Qe', 'to one of the hosts of farlight serve --move-to'],
   ],
   infer: [
     ['farlight infer --models models', 'on a GPU of this machine, or a software one'],

@@ -29,6 +29,8 @@ interface ServeOptions extends HostOptions, TrustOptions {
   park?: number;
   parkKeep: number;
   parkSize?: number;
+  moveTo?: string[];
+  moveFrom?: string;
 }
 
 export function serveCommand(): Command {
@@ -88,6 +90,15 @@ export function serveCommand(): Command {
       'disk space of all parked sessions (default: 16GiB, or half of the free space if that is less)',
       parseSize,
     )
+    .option(
+      '--move-to <address>',
+      'a host to which sessions may move, when this host drains or with farlight session move: its address with a token of it; may be repeated',
+      (text, given: string[] | undefined) => [...(given ?? []), text],
+    )
+    .option(
+      '--move-from <tenant>',
+      'take sessions from other hosts, which show a token of this tenant; where no token is asked for, default means your own hosts',
+    )
     .allowExcessArguments(false)
     .action(serve);
   return addHostOptions(command);
@@ -125,6 +136,8 @@ async function serve(options: ServeOptions): Promise<void> {
     allowOrigins,
     peers: options.peer,
     parking: parkingSettings(options),
+    moveTo: options.moveTo,
+    moveFrom: options.moveFrom,
     ...trustOptions(options),
     ...limits,
   });
@@ -161,11 +174,13 @@ async function serve(options: ServeOptions): Promise<void> {
   }
 }
 
-function parkingSettings({ park, parkKeep, parkSize }: ServeOptions): ParkingSettings | undefined {
-  if (park === undefined) return undefined;
+/** A host that moves sessions parks them first, by itself or not. */
+function parkingSettings(options: ServeOptions): ParkingSettings | undefined {
+  const { park, parkKeep, parkSize, moveTo, moveFrom } = options;
+  if (park === undefined && !moveTo && moveFrom === undefined) return undefined;
   return {
     root: join(stateFolder(), 'parked'),
-    idleMs: park * 1000,
+    idleMs: (park ?? 0) * 1000,
     keepMs: parkKeep * 1000,
     maxBytes: parkSize,
   };
