@@ -135,7 +135,7 @@ describe('a session that another host is to have', () => {
     const { parking, events, parked } = session();
     const { hand, resolve } = handing();
     const moved = parking.parkWithin(60_000, hand);
-    parking.notParked({ reason: 'it is at work', isAtWork: true });
+    parking.notParked({ reason: 'it is at work', isAtWork: true, wasRead: false });
     while (events.length < 2) await new Promise((again) => setTimeout(again, 5));
     parked();
     resolve(MOVED);
@@ -146,7 +146,7 @@ describe('a session that another host is to have', () => {
   it('stays, with the reason, where its time is over', async () => {
     const { parking, events } = session();
     const moved = parking.parkWithin(0, handing().hand);
-    parking.notParked({ reason: 'a buffer is mapped', isAtWork: false });
+    parking.notParked({ reason: 'a buffer is mapped', isAtWork: false, wasRead: false });
     await expect(moved).rejects.toThrow('a buffer is mapped');
     expect(events).toEqual(['hurry']);
   });
