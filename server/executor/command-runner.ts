@@ -1,11 +1,11 @@
 import { messageOf, ProtocolError } from '../../proto/errors.js';
-import { ROOT_ID } from '../../proto/wire/handle.js';
+import { FOREIGN_ID, ROOT_ID } from '../../proto/wire/handle.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import type { Rejection } from '../../proto/wire/reply.js';
 import type { Context } from './handlers/context.js';
 import { HANDLERS } from './handlers/index.js';
-import type { Made } from './live/live-objects.js';
-import { deviceOf, type Entry, ROOT } from './objects/object-table.js';
+import type { Made, Part } from './live/made.js';
+import { deviceOf, type Entry, objectIn, ROOT } from './objects/object-table.js';
 import { createShared, createSharedAsync } from './reuse/create-shared.js';
 import type { SessionTracer } from './trace/session-tracer.js';
 import type { DecodedCommand } from './wire/decoded-command.js';
@@ -32,6 +32,21 @@ export class CommandRunner implements Runner<DecodedCommand> {
   readonly #context: Context;
   readonly #tracer: SessionTracer;
   readonly #resolve = (id: number, kinds: readonly string[]) => this.#context.objects.resolve(id, kinds);
+  /** The same, and notes the objects in `#parts`. */
+  readonly #resolveNoted = (id: number, kinds: readonly string[]) => {
+    const { objects, parkable } = this.#context;
+    const at = this.#nextPart++;
+    if (id === FOREIGN_ID || !parkable) {
+      this.#parts[at] = id;
+      return objects.resolve(id, kinds);
+    }
+    const entry = objects.argument(id, kinds);
+    this.#parts[at] = parkable.live.partOf(entry);
+    return objectIn(entry);
+  };
+  /** The objects that the current command names, where it is noted, and how many were found. */
+  #parts: Part<DecodedCommand>[] = [];
+  #nextPart = 0;
   #nextSerial = 1;
   #executed = 0;
   /** How many awaited commands are not replied to. */
@@ -80,13 +95,20 @@ export class CommandRunner implements Runner<DecodedCommand> {
     const self = this.#receiver(operands, operation);
     this.#executed += 1;
     this.#self = self;
-    command.fill(operands, payloads, this.#resolve);
+    const { live } = this.#context.parkable ?? {};
+    const isNoted = live?.notes(operation) === true;
+    if (isNoted) {
+      this.#parts = new Array(operands.length);
+      this.#parts[0] = live.partOf(self);
+      this.#nextPart = 1;
+    }
+    command.fill(operands, payloads, isNoted ? this.#resolveNoted : this.#resolve);
     const made =
       operation.creates === undefined
         ? undefined
         : this.#context.objects.reserve(id, operation.creates, deviceOf(self));
-    const noted = this.#context.parkable?.live.note(command, operands, payloads, id);
-    if (operation.fate === 'awaited') this.#request(command, self, made, this.#nextSerial++);
+    const noted = isNoted ? live.note(command, this.#parts, payloads, made) : undefined;
+    if (operation.fate === 'awaited') this.#request(command, self, made, noted);
     else this.#command(command, self, made, noted);
     this.#context.memory.keepParts(self, command.objects, made);
     command.clear();
@@ -97,7 +119,7 @@ export class CommandRunner implements Runner<DecodedCommand> {
     for (let id = first; id < first + count; id += 1) {
       const entry = this.#context.objects.release(id);
       const { kind, object, device } = entry;
-      this.#context.parkable?.live.release(id, object);
+      this.#context.parkable?.live.release(entry);
       if (object && device) this.#context.devices.releaseObject(device, object);
       if (kind === 'GPUDevice') this.#context.releaseDevice(entry);
       if (object && (kind === 'GPUBuffer' || kind === 'GPUTexture')) {
@@ -139,12 +161,15 @@ export class CommandRunner implements Runner<DecodedCommand> {
       if (made) made.object = result as object;
     };
     const device = deviceOf(self);
-    if (device && noted) {
-      const opened = this.#context.devices.of(device);
-      this.#context.attempt(device, () => opened.makeJudged(act, noted));
-    } else if (device) this.#context.attempt(device, act);
-    else act();
-    if (!device || !made || made.object) return;
+    if (!device) {
+      act();
+      return;
+    }
+    const opened = noted && this.#context.devices.of(device);
+    const errors = opened?.errors;
+    this.#context.attempt(device, act);
+    if (noted) opened?.judge(noted, errors);
+    if (!made || made.object) return;
     made.object = this.#context.invalidObject(device, [made.kind]);
     if (noted) noted.isValid = false;
   }
@@ -157,8 +182,14 @@ export class CommandRunner implements Runner<DecodedCommand> {
     return createShared(devices.of(device), work, self, command, make);
   }
 
-  #request(command: DecodedCommand, self: Entry, made: Entry | undefined, serial: number): void {
+  #request(
+    command: DecodedCommand,
+    self: Entry,
+    made: Entry | undefined,
+    noted: Made<DecodedCommand> | undefined,
+  ): void {
     const { operation } = command;
+    const serial = this.#nextSerial++;
     const { replies } = this.#context;
     const replied = this.#tracer.awaited(command, self.object, serial);
     const live = this.#context.parkable?.live;
@@ -166,7 +197,7 @@ export class CommandRunner implements Runner<DecodedCommand> {
     const rejected = (error: unknown) => {
       this.#pending -= 1;
       if (made && !made.object) this.#context.objects.release(made.id);
-      if (made) live?.failed(made.id);
+      if (made) live?.release(made);
       replies.rejected(serial, describeRejection(error));
       replied?.();
     };
@@ -178,8 +209,8 @@ export class CommandRunner implements Runner<DecodedCommand> {
         try {
           replies.fulfilled(serial, operation, reply ? reply(value as never) : value);
           this.#pending -= 1;
-          if (made?.object) live?.came(made.id);
-          else if (made) live?.failed(made.id);
+          if (made?.object && noted) live?.came(noted);
+          else if (made && !made.object) live?.release(made);
           replied?.();
         } catch (error) {
           rejected(error);

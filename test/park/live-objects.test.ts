@@ -4,7 +4,12 @@ import { FlushAssembler } from '#farlight/proto/wire/flush.js';
 import type { AnyOperation } from '#farlight/proto/wire/operation.js';
 import { ITEM, ITEM_KINDS } from '#farlight/proto/wire/template.js';
 import { Writer } from '#farlight/proto/wire/writer.js';
-import { LiveObjects, type LoggedCommand } from '#farlight/server/executor/live/live-objects.js';
+import {
+  keptOf,
+  LiveObjects,
+  type LoggedCommand,
+  type Named,
+} from '#farlight/server/executor/live/live-objects.js';
 import { CommandDecoder } from '#farlight/server/executor/wire/command-decoder.js';
 
 let opcodes = 0;
@@ -25,7 +30,39 @@ const DRAW = command('GPURenderBundleEncoder', 'setBindGroup');
 const BUNDLE = command('GPURenderBundleEncoder', 'finish', 'GPURenderBundle');
 const QUERIES = command('GPUDevice', 'createQuerySet', 'GPUQuerySet');
 
-const ids = (live: LiveObjects<LoggedCommand>) => live.entries().map(({ id }) => id);
+/** The notes of a session, with its table of objects. */
+class Notes {
+  readonly live: LiveObjects<LoggedCommand>;
+  readonly #table = new Map<number, Named>();
+
+  constructor(mostBytes?: number) {
+    this.live = new LiveObjects(mostBytes);
+  }
+
+  get ids(): number[] {
+    return this.live.entries().map(({ id }) => id);
+  }
+
+  note(of: LoggedCommand, operands: number[], payloads: Uint8Array[], made: number): void {
+    const parts = operands.map((id) => {
+      const named = this.#table.get(id);
+      return named ? this.live.partOf(named) : id;
+    });
+    const entry = made > 0 ? this.named(made) : undefined;
+    if (this.live.notes(of.operation)) this.live.note(of, parts, payloads, entry);
+  }
+
+  release(id: number): void {
+    this.live.release(this.named(id));
+    this.#table.delete(id);
+  }
+
+  named(id: number): Named {
+    const named = this.#table.get(id) ?? { id, object: {} };
+    this.#table.set(id, named);
+    return named;
+  }
+}
 
 describe('the notes of a session that may be parked', () => {
   it('hold exactly the named objects and their parts, each after its parts, whatever the order of creates and releases', () => {
@@ -36,7 +73,7 @@ describe('the notes of a session that may be parked', () => {
     });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
-        const live = new LiveObjects<LoggedCommand>();
+        const live = new Notes();
         const parts = new Map<number, number[]>();
         const named: number[] = [];
         let next = 1;
@@ -49,7 +86,7 @@ describe('the notes of a session that may be parked', () => {
             named.push(next++);
           } else if (named.length > 0 && kind === 'release') {
             const [id] = named.splice((picks[0] ?? 0) % named.length, 1) as [number];
-            live.release(id, {});
+            live.release(id);
           } else if (named.length > 0) {
             live.note(DESTROY, [pick(picks[0] ?? 0)], [], 0);
           }
@@ -61,41 +98,38 @@ describe('the notes of a session that may be parked', () => {
           for (const part of parts.get(id) ?? []) add(part);
         };
         for (const id of named) add(id);
-        expect(ids(live)).toEqual([...expected].sort((a, b) => a - b));
-        for (const { id, operands, isNamed } of live.entries()) {
+        expect(live.ids).toEqual([...expected].sort((a, b) => a - b));
+        for (const { id, operands, isNamed } of live.live.entries()) {
           expect(operands.every((part) => part < id)).toBe(true);
           expect(isNamed).toBe(named.includes(id));
         }
-        for (const id of named) live.release(id, undefined);
-        expect(live.entries()).toEqual([]);
-        expect(live.bytes).toBe(0);
+        for (const id of named) live.release(id);
+        expect(live.live.entries()).toEqual([]);
+        expect(live.live.bytes).toBe(0);
       }),
     );
   });
 
   it('are the same after another process has taken them over', () => {
-    const live = new LiveObjects<LoggedCommand>();
+    const live = new Notes();
     for (let id = 1; id <= 4; id += 1) live.note(CREATE, [id - 1], [new Uint8Array(id)], id);
     live.note(DESTROY, [2], [], 0);
-    live.release(3, {});
-    const other = new LiveObjects<LoggedCommand>();
-    other.restore(
-      live.entries().map(({ object: _, uses: __, ...kept }) => kept),
-      live.written,
-      () => undefined,
-    );
-    const plain = (of: typeof live) => of.entries().map(({ object: _, ...rest }) => rest);
-    expect(plain(other)).toEqual(plain(live));
-    expect(other.bytes).toBe(live.bytes);
+    live.release(3);
+    const other = new Notes();
+    const kept = live.live.entries().map(keptOf);
+    other.live.restore(kept, (id) => other.named(id));
+    for (const { id, isNamed } of kept) if (!isNamed) other.release(id);
+    expect(other.live.entries().map(keptOf)).toEqual(kept);
+    expect(other.live.bytes).toBe(live.live.bytes);
     for (const of of [live, other]) {
-      of.release(4, undefined);
-      expect(ids(of)).toEqual([1, 2]);
+      of.release(4);
+      expect(of.ids).toEqual([1, 2]);
     }
   });
 
   it('know each encoder, pass and command buffer that is not used up', () => {
-    const live = new LiveObjects<LoggedCommand>();
-    const open = () => [...live.open].sort();
+    const live = new Notes();
+    const open = () => [...live.live.open].sort();
     live.note(ENCODER, [1], [], 2);
     live.note(PASS, [2], [], 3);
     expect(open()).toEqual(['GPUCommandEncoder', 'GPUComputePassEncoder']);
@@ -106,42 +140,45 @@ describe('the notes of a session that may be parked', () => {
     live.note(SUBMIT, [9, 4], [], 0);
     expect(open()).toEqual([]);
     live.note(ENCODER, [1], [], 5);
-    live.release(5, undefined);
+    live.release(5);
     expect(open()).toEqual([]);
   });
 
   it('keep the commands of a render bundle for as long as the bundle is there', () => {
-    const live = new LiveObjects<LoggedCommand>();
+    const live = new Notes();
     live.note(CREATE, [0], [], 1);
     live.note(BUNDLE_ENCODER, [0], [], 2);
     live.note(DRAW, [2, 1], [], 0);
     live.note(BUNDLE, [2], [], 3);
     live.note(DRAW, [2, 1], [], 0);
-    live.release(1, {});
-    live.release(2, {});
-    expect(ids(live)).toEqual([1, 2, 3]);
-    expect(live.get(2)?.recorded.map(({ operands }) => operands)).toEqual([[2, 1]]);
-    live.release(3, {});
-    expect(ids(live)).toEqual([]);
-    expect(live.bytes).toBe(0);
+    live.release(1);
+    live.release(2);
+    expect(live.ids).toEqual([1, 2, 3]);
+    expect(
+      live.live
+        .entries()
+        .map(keptOf)[1]
+        ?.recorded.map(({ operands }) => operands),
+    ).toEqual([[2, 1]]);
+    live.release(3);
+    expect(live.ids).toEqual([]);
+    expect(live.live.bytes).toBe(0);
   });
 
   it('know which query sets a pass was given', () => {
-    const live = new LiveObjects<LoggedCommand>();
+    const live = new Notes();
     live.note(QUERIES, [0], [], 1);
     live.note(QUERIES, [0], [], 2);
     live.note(ENCODER, [0], [], 3);
     live.note(PASS, [3, 2], [], 4);
-    expect([...live.written]).toEqual([2]);
-    live.release(2, undefined);
-    expect([...live.written]).toEqual([]);
+    expect(live.live.entries().map(({ isWritten }) => isWritten)).toEqual([false, true]);
   });
 
   it('end, and say so, where they would take more memory than they may', () => {
-    const live = new LiveObjects<LoggedCommand>(10_000);
+    const live = new Notes(10_000);
     for (let id = 1; id <= 100; id += 1) live.note(CREATE, [0], [new Uint8Array(100)], id);
-    expect(live.isOver).toBe(true);
-    expect(live.bytes).toBe(0);
+    expect(live.live.isOver).toBe(true);
+    expect(live.live.bytes).toBe(0);
   });
 
   it('hold nothing of the flush that a command came in', () => {
@@ -165,9 +202,9 @@ describe('the notes of a session that may be parked', () => {
   });
 
   it('forget an awaited create that has failed', () => {
-    const live = new LiveObjects<LoggedCommand>();
+    const live = new Notes();
     live.note(CREATE, [0], [], 1);
-    live.failed(1);
-    expect(ids(live)).toEqual([]);
+    live.release(1);
+    expect(live.ids).toEqual([]);
   });
 });

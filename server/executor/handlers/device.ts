@@ -101,7 +101,7 @@ function allocate<T extends object>(
     try {
       return memory.allocate(request);
     } catch (error) {
-      context.parkable?.live.judged(made.id, false);
+      if (made.made) Object.assign(made.made, { isValid: false });
       failed?.();
       throw error;
     }

@@ -1,15 +1,17 @@
 import { SPAN } from '../../../proto/session/spans.js';
-import type { Entry } from '../objects/object-table.js';
+import { type Entry, objectIn } from '../objects/object-table.js';
 import type { PendingReply } from '../wire/reply-writer.js';
 import type { Context } from './context.js';
 
 /** The label is for the implementation's messages alone. Handles that stand for one object share its label. */
 export function setLabel(context: Context, _self: Entry, [id, label]: [number, string]): void {
-  const { object, device } = context.objects.get(id);
+  const entry = context.objects.get(id);
+  const { device, late, made } = entry;
+  const object = late ? objectIn(entry) : entry.object;
   if (!object || !('label' in object)) return;
   if (device) context.devices.of(device).shared.withdraw(object);
   object.label = label;
-  context.parkable?.live.labelled(id, label);
+  if (made) Object.assign(made, { label });
 }
 
 export function acknowledge(): PendingReply {

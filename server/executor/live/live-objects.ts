@@ -1,4 +1,5 @@
 import type { AnyOperation } from '../../../proto/wire/operation.js';
+import { Made, NOTHING, operandsOf, type Part, type Recorded } from './made.js';
 
 /** A command, as this file needs it. */
 export interface LoggedCommand {
@@ -6,51 +7,24 @@ export interface LoggedCommand {
   readonly shape: Uint8Array;
 }
 
+/** An object of the session's table. `made` is its entry here, if it has one. */
+export interface Named {
+  readonly id: number;
+  readonly object: object | undefined;
+  made?: object | undefined;
+}
+
+/** An entry as plain values, with numbers in place of objects. */
+export type Kept<C> = Omit<Made<C>, 'parts' | 'object' | 'uses' | 'recorded' | 'before' | 'after'> & {
+  readonly recorded: readonly Step<C>[];
+};
+
 /** A command with everything to carry it out again. */
 export interface Step<C> {
   readonly command: C;
   readonly operands: readonly number[];
   readonly payloads: readonly Uint8Array[];
 }
-
-/** How a live object was made. One is kept for each object of a program, so that it is small. */
-export class Made<C> implements Step<C> {
-  readonly id: number;
-  readonly command: C;
-  readonly operands: readonly number[];
-  readonly payloads: readonly Uint8Array[];
-  /** Whether the client has a handle of it. Otherwise a live object is made of it. */
-  isNamed = true;
-  /** The object, once the client has released its handle. Before that, the object table has it. */
-  object: object | undefined = undefined;
-  /** Whether the implementation found it valid; undefined where nobody knows. */
-  isValid: boolean | undefined = undefined;
-  /** The commands that were recorded into it, if it is the encoder of a render bundle, until it was finished. */
-  recorded: readonly Step<C>[] = NOTHING;
-  isFinished = false;
-  /** The program has destroyed it. */
-  isDestroyed = false;
-  /** Of an adapter: it has given its one device. */
-  isSpent = false;
-  /** The label that was set since. */
-  label: string | undefined = undefined;
-  /** How many live objects are made of it. */
-  uses = 0;
-
-  /** The lists may change afterwards. */
-  constructor(id: number, command: C, operands: readonly number[], payloads: readonly Uint8Array[]) {
-    this.id = id;
-    this.command = command;
-    this.operands = operands.slice();
-    this.payloads = copies(payloads);
-  }
-}
-
-/** An entry without the objects of its process. */
-export type Kept<C> = Omit<Made<C>, 'object' | 'uses'>;
-
-/** For the lists of most objects. */
-const NOTHING: readonly never[] = [];
 
 /** Objects of these interfaces record commands, and are of no use once they are finished, ended or submitted. */
 const SPENT: ReadonlySet<string | undefined> = new Set([
@@ -60,27 +34,27 @@ const SPENT: ReadonlySet<string | undefined> = new Set([
   'GPUCommandBuffer',
 ]);
 
-/** The part that a command plays here. */
-type Part = 'create' | 'begin' | 'end' | 'finish' | 'submit' | 'record' | 'destroy' | 'none';
+/** What a command means here. */
+type Meaning = 'create' | 'begin' | 'end' | 'finish' | 'submit' | 'record' | 'destroy' | 'nothing';
 
 /** About the memory that an entry takes beside its payloads, in bytes. */
 const ENTRY_BYTES = 200;
 
 /**
  * How each live object of a session was made, so that another executor can make it again. It costs an entry for each
- * object that is there now. An entry goes with the client's handle and with the last object that is made of it. Command
- * encoders, passes and command buffers have none: only those that are not used up yet are counted.
+ * object that is there now, which the object table has with the handle. An entry goes with the client's handle and with
+ * the last object that is made of it. Command encoders, passes and command buffers have none: only those that are not
+ * used up yet are counted.
  */
 export class LiveObjects<C extends LoggedCommand> {
   readonly #mostBytes: number;
-  /** In the order of their numbers, in which each object comes after its parts. */
-  readonly #made = new Map<number, Made<C>>();
+  /** The ends of a list of all entries. */
+  #first: Made<C> | undefined;
+  #last: Made<C> | undefined;
   /** Encoders and passes that are open, and command buffers that are not submitted, with their interfaces. */
   readonly #open = new Map<number, string>();
-  /** Query sets that a pass was given. Their results cannot be written into another query set. */
-  readonly #written = new Set<number>();
   /** By opcode. */
-  readonly #parts: (Part | undefined)[] = [];
+  readonly #meanings: (Meaning | undefined)[] = [];
   #bytes = 0;
   #isOver = false;
 
@@ -104,138 +78,132 @@ export class LiveObjects<C extends LoggedCommand> {
     return new Set(this.#open.values());
   }
 
-  /** The query sets that a pass was given. */
-  get written(): ReadonlySet<number> {
-    return this.#written;
-  }
-
-  get(id: number): Made<C> | undefined {
-    return this.#made.get(id);
-  }
-
-  /** All entries, each after its parts. */
+  /** All entries in the order of their numbers, each after its parts. */
   entries(): Made<C>[] {
-    return [...this.#made.values()].sort((a, b) => a.id - b.id);
+    const all: Made<C>[] = [];
+    for (let made = this.#first; made; made = made.after) all.push(made);
+    return all.sort((a, b) => a.id - b.id);
+  }
+
+  /** Whether commands of this kind are to be noted. Most are not: this is asked for each. */
+  notes(operation: AnyOperation): boolean {
+    return this.#meaning(operation) !== 'nothing' && !this.#isOver;
+  }
+
+  /** What an entry keeps of an object that its command names. */
+  partOf(named: Named): Part<C> {
+    return (named.made as Made<C> | undefined) ?? named.id;
   }
 
   /**
-   * A command is carried out. `made` is the number of the object that it creates. The lists may change afterwards.
+   * A command is carried out. `parts` are the objects that it names, the receiver first; the list belongs to the entry.
+   * The payloads may change afterwards. `made` is the object that the command creates.
    *
    * @returns the entry of the new object, if there is one.
    */
   note(
     command: C,
-    operands: readonly number[],
+    parts: readonly Part<C>[],
     payloads: readonly Uint8Array[],
-    made: number,
+    made: Named | undefined,
   ): Made<C> | undefined {
-    const { opcode } = command.operation;
-    let part = this.#parts[opcode];
-    if (part === undefined) {
-      part = partOf(command.operation);
-      this.#parts[opcode] = part;
+    const meaning = this.#meaning(command.operation);
+    const self = parts[0] as Part<C>;
+    if (meaning === 'create') {
+      const { id } = made as Named;
+      const added = this.#add(new Made(id, command, parts, copies(payloads)));
+      (made as Named).made = added;
+      return added;
     }
-    if (part === 'none' || this.#isOver) return undefined;
-    if (part === 'create') return this.#add(command, operands, payloads, made);
-    const self = operands[0] as number;
-    if (part === 'record') {
-      this.#record(self, { command, operands: operands.slice(), payloads: copies(payloads) });
-    } else if (part === 'begin') {
-      this.#open.set(made, command.operation.creates as string);
-      for (let at = 1; at < operands.length; at += 1) {
-        const id = operands[at] as number;
-        if (this.#made.get(id)?.command.operation.creates === 'GPUQuerySet') this.#written.add(id);
-      }
-    } else if (part === 'finish') {
-      this.#open.delete(self);
-      this.#open.set(made, 'GPUCommandBuffer');
-    } else if (part === 'end') {
-      this.#open.delete(self);
-    } else if (part === 'destroy') {
-      const destroyed = this.#made.get(self);
-      if (destroyed) destroyed.isDestroyed = true;
+    if (meaning === 'record') {
+      if (self instanceof Made) this.#record(self, { command, parts, payloads: copies(payloads) });
+    } else if (meaning === 'begin') {
+      this.#open.set((made as Named).id, command.operation.creates as string);
+      for (const part of parts)
+        if (part instanceof Made && part.command.operation.creates === 'GPUQuerySet') part.isWritten = true;
+    } else if (meaning === 'finish') {
+      this.#open.delete(self as number);
+      this.#open.set((made as Named).id, 'GPUCommandBuffer');
+    } else if (meaning === 'end') {
+      this.#open.delete(self as number);
+    } else if (meaning === 'destroy') {
+      if (self instanceof Made) self.isDestroyed = true;
     } else {
-      for (let at = 1; at < operands.length; at += 1) this.#open.delete(operands[at] as number);
+      for (const part of parts) if (typeof part === 'number') this.#open.delete(part);
     }
     return undefined;
   }
 
   /** An awaited create has made its object. */
-  came(id: number): void {
-    const made = this.#made.get(id);
-    if (!made) return;
+  came(made: Made<C>): void {
     made.isValid = true;
-    const adapter =
-      made.command.operation.creates === 'GPUDevice' && this.#made.get(made.operands[0] as number);
-    if (adapter) adapter.isSpent = true;
+    const [adapter] = made.parts;
+    if (made.command.operation.creates === 'GPUDevice' && adapter instanceof Made) adapter.isSpent = true;
   }
 
-  /** An awaited create has failed, and the object will not come. */
-  failed(id: number): void {
-    this.release(id, undefined);
-  }
-
-  /** The implementation has found the object valid, or not. */
-  judged(id: number, isValid: boolean | undefined): void {
-    const made = this.#made.get(id);
-    if (made) made.isValid = isValid;
-  }
-
-  /** The program has set a label. */
-  labelled(id: number, label: string): void {
-    const made = this.#made.get(id);
-    if (made) made.label = label;
-  }
-
-  /** Continues with the entries of another process, in their order. `objectOf` gives the objects that have no handle. */
-  restore(
-    entries: readonly Kept<C>[],
-    written: Iterable<number>,
-    objectOf: (id: number) => object | undefined,
-  ): void {
-    for (const { id, command, operands, payloads, recorded, ...state } of entries) {
-      this.#add(command, operands, payloads, id);
-      for (const step of recorded) this.#record(id, step);
-      Object.assign(this.#made.get(id) as Made<C>, state, { isNamed: true });
+  /** Continues with the entries of another process, in their order. `named` gives the object of each. */
+  restore(entries: readonly Kept<C>[], named: (id: number) => Named): void {
+    const all = new Map<number, Made<C>>();
+    const partsOf = ({ operands }: Step<C>) => operands.map((id) => all.get(id) ?? id);
+    for (const entry of entries) {
+      const { id, command, operands: _, payloads, recorded, ...state } = entry;
+      const made = this.#add(new Made(id, command, partsOf(entry), copies(payloads)));
+      all.set(id, made);
+      named(id).made = made;
+      for (const step of recorded)
+        this.#record(made, { command: step.command, parts: partsOf(step), payloads: copies(step.payloads) });
+      Object.assign(made, state, { isNamed: true });
     }
-    for (const id of written) this.#written.add(id);
-    for (const { id, isNamed } of entries) if (!isNamed) this.release(id, objectOf(id));
   }
 
-  /** The client has released its handle. `object` is kept for as long as live objects are made of it. */
-  release(id: number, object: object | undefined): void {
+  /** The client has released its handle, or its object did not come. The object is kept for as long as live ones are made of it. */
+  release({ id, object, made: entry }: Named): void {
     if (this.#open.size > 0) this.#open.delete(id);
-    const made = this.#made.get(id);
-    if (!made?.isNamed) return;
+    const made = entry as Made<C> | undefined;
+    if (!made?.isNamed || this.#isOver) return;
     made.isNamed = false;
     made.object = object;
     if (made.uses === 0) this.#drop(made);
   }
 
-  #add(command: C, operands: readonly number[], payloads: readonly Uint8Array[], id: number): Made<C> {
-    const made = new Made(id, command, operands, payloads);
-    this.#made.set(id, made);
+  #meaning(operation: AnyOperation): Meaning {
+    const known = this.#meanings[operation.opcode];
+    if (known !== undefined) return known;
+    const meaning = meaningOf(operation);
+    this.#meanings[operation.opcode] = meaning;
+    return meaning;
+  }
+
+  #add(made: Made<C>): Made<C> {
+    made.before = this.#last;
+    if (this.#last) this.#last.after = made;
+    else this.#first = made;
+    this.#last = made;
     this.#use(made, made);
-    const encoder = command.operation.member === 'finish' && this.#made.get(operands[0] as number);
-    if (encoder) encoder.isFinished = true;
+    if (made.command.operation.member !== 'finish') return made;
+    const [encoder] = made.parts;
+    if (encoder instanceof Made) encoder.isFinished = true;
     return made;
   }
 
-  #record(encoder: number, step: Step<C>): void {
-    const made = this.#made.get(encoder);
-    if (!made || made.isFinished) return;
-    if (made.recorded === NOTHING) made.recorded = [step];
-    else (made.recorded as Step<C>[]).push(step);
+  #remove({ before, after }: Made<C>): void {
+    if (before) before.after = after;
+    else this.#first = after;
+    if (after) after.before = before;
+    else this.#last = before;
+  }
+
+  #record(made: Made<C>, step: Recorded<C>): void {
+    if (made.isFinished) return;
+    if (made.recorded === NOTHING) made.recorded = [];
+    (made.recorded as Recorded<C>[]).push(step);
     this.#use(step, made);
   }
 
   /** `owner` needs the step. A step names its own encoder, which it does not keep. */
-  #use(step: Step<C>, owner: Made<C>): void {
+  #use(step: Recorded<C>, owner: Made<C>): void {
     this.#bytes += bytesOf(step);
-    for (const id of step.operands) {
-      const part = this.#made.get(id);
-      if (part !== undefined && part !== owner) part.uses += 1;
-    }
+    for (const part of step.parts) if (typeof part !== 'number' && part !== owner) part.uses += 1;
     if (this.#bytes > this.#mostBytes) this.#giveUp();
   }
 
@@ -243,20 +211,18 @@ export class LiveObjects<C extends LoggedCommand> {
     // A list: a long chain of parts would be a deep recursion.
     let left: Made<C>[] | undefined;
     for (let next: Made<C> | undefined = made; next; next = left?.pop()) {
-      this.#made.delete(next.id);
-      if (this.#written.size > 0) this.#written.delete(next.id);
+      this.#remove(next);
       left = this.#unuse(next, next, left);
       for (const step of next.recorded) left = this.#unuse(step, next, left);
     }
   }
 
   /** `owner` needs the step no more. Adds the objects to `left` that nothing needs any more. */
-  #unuse(step: Step<C>, owner: Made<C>, left: Made<C>[] | undefined): Made<C>[] | undefined {
+  #unuse(step: Recorded<C>, owner: Made<C>, left: Made<C>[] | undefined): Made<C>[] | undefined {
     let more = left;
     this.#bytes -= bytesOf(step);
-    for (const id of step.operands) {
-      const part = this.#made.get(id);
-      if (part === undefined || part === owner) continue;
+    for (const part of step.parts) {
+      if (typeof part === 'number' || part === owner) continue;
       part.uses -= 1;
       if (part.uses > 0 || part.isNamed) continue;
       more ??= [];
@@ -267,11 +233,35 @@ export class LiveObjects<C extends LoggedCommand> {
 
   #giveUp(): void {
     this.#isOver = true;
-    this.#made.clear();
+    this.#first = undefined;
+    this.#last = undefined;
     this.#open.clear();
-    this.#written.clear();
     this.#bytes = 0;
   }
+}
+
+/** An entry as plain values. */
+export function keptOf<C>(made: Made<C>): Kept<C> {
+  const {
+    id,
+    command,
+    operands,
+    payloads,
+    isNamed,
+    isValid,
+    isFinished,
+    isDestroyed,
+    isSpent,
+    isWritten,
+    label,
+  } = made;
+  const recorded = made.recorded.map((step) => ({
+    command: step.command,
+    operands: operandsOf(step),
+    payloads: step.payloads,
+  }));
+  const flags = { isNamed, isValid, isFinished, isDestroyed, isSpent, isWritten };
+  return { id, command, operands, payloads, recorded, label, ...flags };
 }
 
 /** Whether objects of this interface have no entry. */
@@ -279,13 +269,13 @@ export function isSpendable(kind: string): boolean {
   return SPENT.has(kind);
 }
 
-function partOf({ interface: name, member, creates }: AnyOperation): Part {
+function meaningOf({ interface: name, member, creates }: AnyOperation): Meaning {
   if (SPENT.has(creates)) return member === 'finish' ? 'finish' : 'begin';
   if (creates !== undefined) return 'create';
   if (name === 'GPURenderBundleEncoder') return 'record';
   if (name === 'GPUQueue' && member === 'submit') return 'submit';
   if (SPENT.has(name) && member === 'end') return 'end';
-  return member === 'destroy' ? 'destroy' : 'none';
+  return member === 'destroy' ? 'destroy' : 'nothing';
 }
 
 function copies(payloads: readonly Uint8Array[]): readonly Uint8Array[] {
@@ -293,8 +283,8 @@ function copies(payloads: readonly Uint8Array[]): readonly Uint8Array[] {
 }
 
 /** About the memory that a step takes. */
-function bytesOf({ operands, payloads }: Step<unknown>): number {
-  let bytes = 8 * operands.length + ENTRY_BYTES;
+function bytesOf({ parts, payloads }: Recorded<unknown>): number {
+  let bytes = 8 * parts.length + ENTRY_BYTES;
   for (const payload of payloads) bytes += payload.length;
   return bytes;
 }

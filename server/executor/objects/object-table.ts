@@ -16,6 +16,8 @@ export interface Entry {
   object: object | undefined;
   /** Makes the object when a command names it. Undefined for most objects, which their command makes. */
   late?: (() => object) | undefined;
+  /** How it was made, where the session may be parked (`live/`). */
+  made?: object | undefined;
 }
 
 /** The receiver of the session's own commands. */
@@ -54,18 +56,21 @@ export class ObjectTable {
   /** An argument of a command. */
   resolve(id: number, kinds: readonly string[]): object {
     if (id === FOREIGN_ID) return this.#invalidObject(kinds);
+    return objectIn(this.argument(id, kinds));
+  }
+
+  /** The entry of an argument that is no object of another session. */
+  argument(id: number, kinds: readonly string[]): Entry {
     const entry = this.get(id);
-    if (!kinds.includes(entry.kind)) {
-      throw new ProtocolError(`object ${id} is a ${entry.kind}, where ${kinds.join(' or ')} is expected`);
-    }
-    return objectIn(entry);
+    if (kinds.includes(entry.kind)) return entry;
+    throw new ProtocolError(`object ${id} is a ${entry.kind}, where ${kinds.join(' or ')} is expected`);
   }
 
   /** Adds an entry for a new object. Its command sets the entry's object. */
   reserve(id: number, kind: string, device: Entry | undefined): Entry {
     if (this.#entries.size >= LIMITS.objects)
       throw new ProtocolError(`there are more than ${LIMITS.objects} objects`);
-    const entry: Entry = { id, kind, device, object: undefined, late: undefined };
+    const entry: Entry = { id, kind, device, object: undefined, late: undefined, made: undefined };
     this.#entries.set(id, entry);
     return entry;
   }

@@ -11,7 +11,7 @@ export async function judgeResources({ context }: SessionParts): Promise<void> {
   const { live } = context.parkable;
   const judged: Promise<void>[] = [];
   for (const made of live.entries()) {
-    const { id, command, isValid, isDestroyed, operands } = made;
+    const { command, isValid, isDestroyed, operands } = made;
     const { creates } = command.operation;
     if (isValid !== undefined || isDestroyed || (creates !== 'GPUBuffer' && creates !== 'GPUTexture'))
       continue;
@@ -21,8 +21,12 @@ export async function judgeResources({ context }: SessionParts): Promise<void> {
     const { done } = checked(device, use);
     judged.push(
       done.then(
-        () => live.judged(id, true),
-        () => live.judged(id, false),
+        () => {
+          made.isValid = true;
+        },
+        () => {
+          made.isValid = false;
+        },
       ),
     );
   }

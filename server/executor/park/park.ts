@@ -4,7 +4,7 @@ import type { FarlightDevice } from '../../../proto/gen/operations.js';
 import { GPUMapMode, GPUTextureUsage } from '../../../proto/gen/webgpu.js';
 import type { ParkTarget } from '../../../proto/session/executor-messages.js';
 import { describe } from '../handlers/adapters.js';
-import { isSpendable } from '../live/live-objects.js';
+import { isSpendable, keptOf } from '../live/live-objects.js';
 import type { MappedRange } from '../live/parkable.js';
 import type { ErrorScopes } from '../objects/error-scopes.js';
 import type { DecodedCommand } from '../wire/decoded-command.js';
@@ -151,7 +151,7 @@ function stateOf(parts: SessionParts): SessionState {
       ...decoding,
       templates: templates.map((template) => ({ ...template, command: position(template.command) })),
     },
-    objects: entries.map(({ object: _, uses: __, ...made }) => ({
+    objects: entries.map(keptOf).map((made) => ({
       ...made,
       command: position(made.command),
       recorded: made.recorded.map((step) => ({ ...step, command: position(step.command) })),
@@ -164,7 +164,6 @@ function stateOf(parts: SessionParts): SessionState {
       return { id: entry.id, isLost, scopes: scopes.state, hasBrought: asides.latest.data };
     }),
     described,
-    written: [...live.written],
     mapped: mappedOf(parts),
     unmade: all.filter((entry) => context.uploads.unmade.has(entry)).map(({ id }) => id),
     runner: runner.counts,

@@ -96,7 +96,7 @@ export class Rebuilding {
     for (const { id, kind, device } of state.spent)
       objects.reserve(id, kind, this.#entry(device)).object = this.#spentObject(this.#entry(device), kind);
     for (const id of state.unmade) uploads.unmade.add(objects.get(id));
-    parkable.live.restore(this.#objects, state.written, (id) => this.#entry(id).object);
+    parkable.live.restore(this.#objects, (id) => this.#entry(id));
     // As the client has released it: its memory counts no longer than it did.
     for (const { id, isNamed } of this.#objects) if (!isNamed) runner.release(id, 1);
     for (const device of state.devices) await this.#finishDevice(device);

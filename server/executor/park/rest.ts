@@ -1,5 +1,5 @@
 import { GPUBufferUsage, GPUTextureUsage } from '../../../proto/gen/webgpu.js';
-import type { Made } from '../live/live-objects.js';
+import type { Made } from '../live/made.js';
 import type { MappedRange } from '../live/parkable.js';
 import type { DecodedCommand } from '../wire/decoded-command.js';
 import { AtWork, Unparkable } from '../wire/endpoint.js';
@@ -47,7 +47,7 @@ export function resourcesOf({ context }: SessionParts): Resource[] {
     if (!entry) throw released();
     if (made.isDestroyed || made.isValid === false || context.devices.of(entry).isLost) continue;
     const object = objectOf(context, made) as object;
-    if (creates === 'GPUQuerySet' && live.written.has(id))
+    if (creates === 'GPUQuerySet' && made.isWritten)
       throw new Unparkable(`the query set ${named(object)} has results, which cannot be written again`);
     if (creates === 'GPUBuffer')
       resources.push({

@@ -50,8 +50,6 @@ export interface SessionState {
   readonly devices: readonly DeviceState[];
   /** The features and limits that the client knows of its adapters and devices, by number. */
   readonly described: ReadonlyMap<number, FarlightDevice<never>>;
-  /** Query sets that a pass was given. */
-  readonly written: readonly number[];
   /** Buffers that are mapped for reading, and their ranges. */
   readonly mapped: readonly ({ readonly id: number } & MappedRange)[];
   /** Buffers that could not be made. */

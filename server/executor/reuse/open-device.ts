@@ -91,10 +91,16 @@ export class OpenDevice {
     this.#notice(error);
   }
 
-  /** Runs `make`, and notes whether its object is valid. Where a scope catches its error, nothing is noted. */
-  makeJudged(make: () => void, noted: { isValid: boolean | undefined }): void {
-    const before = this.#uncaptured;
-    make();
+  /** How many errors the implementation has reported that no scope caught. */
+  get errors(): number {
+    return this.#uncaptured;
+  }
+
+  /**
+   * Notes whether an object is valid that was made just now. `before` is what `errors` was before that. Where a scope has
+   * caught its error, nothing is noted.
+   */
+  judge(noted: { isValid: boolean | undefined }, before: number | undefined): void {
     if (this.#uncaptured !== before) noted.isValid = false;
     else if (this.scopes.count === 0) noted.isValid = true;
     else
