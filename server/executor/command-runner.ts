@@ -44,6 +44,7 @@ export class CommandRunner implements Runner<DecodedCommand> {
     this.#parts[at] = parkable.live.partOf(entry);
     return objectIn(entry);
   };
+  readonly #named = (id: number) => (id === FOREIGN_ID ? undefined : this.#context.objects.get(id));
   /** The objects that the current command names, where it is noted, and how many were found. */
   #parts: Part<DecodedCommand>[] = [];
   #nextPart = 0;
@@ -96,8 +97,9 @@ export class CommandRunner implements Runner<DecodedCommand> {
     this.#executed += 1;
     this.#self = self;
     const { live } = this.#context.parkable ?? {};
-    const isNoted = live?.notes(operation) === true;
-    if (isNoted) {
+    const meaning = live?.meaningOf(operation) ?? 'nothing';
+    const isNoted = meaning === 'create' || meaning === 'record';
+    if (live && isNoted) {
       this.#parts = new Array(operands.length);
       this.#parts[0] = live.partOf(self);
       this.#nextPart = 1;
@@ -107,7 +109,10 @@ export class CommandRunner implements Runner<DecodedCommand> {
       operation.creates === undefined
         ? undefined
         : this.#context.objects.reserve(id, operation.creates, deviceOf(self));
-    const noted = isNoted ? live.note(command, this.#parts, payloads, made) : undefined;
+    let noted: Made<DecodedCommand> | undefined;
+    if (meaning === 'create') noted = live?.created(command, this.#parts, payloads, made as Entry);
+    else if (meaning === 'record') live?.recorded(command, this.#parts, payloads);
+    else if (meaning !== 'nothing') live?.changed(meaning, self, made, operands, this.#named);
     if (operation.fate === 'awaited') this.#request(command, self, made, noted);
     else this.#command(command, self, made, noted);
     this.#context.memory.keepParts(self, command.objects, made);

@@ -5,6 +5,7 @@ import type { AnyOperation } from '#farlight/proto/wire/operation.js';
 import { ITEM, ITEM_KINDS } from '#farlight/proto/wire/template.js';
 import { Writer } from '#farlight/proto/wire/writer.js';
 import {
+  isOpen,
   keptOf,
   LiveObjects,
   type LoggedCommand,
@@ -43,13 +44,23 @@ class Notes {
     return this.live.entries().map(({ id }) => id);
   }
 
+  /** The numbers of the encoders, passes and command buffers that are not used up. */
+  get open(): number[] {
+    return [...this.#table.values()].filter(isOpen).map(({ id }) => id);
+  }
+
   note(of: LoggedCommand, operands: number[], payloads: Uint8Array[], made: number): void {
+    const named = (id: number) => this.#table.get(id);
     const parts = operands.map((id) => {
-      const named = this.#table.get(id);
-      return named ? this.live.partOf(named) : id;
+      const found = named(id);
+      return found ? this.live.partOf(found) : id;
     });
+    const meaning = this.live.meaningOf(of.operation);
     const entry = made > 0 ? this.named(made) : undefined;
-    if (this.live.notes(of.operation)) this.live.note(of, parts, payloads, entry);
+    const self = this.named(operands[0] as number);
+    if (meaning === 'create') this.live.created(of, parts, payloads, entry as Named);
+    else if (meaning === 'record') this.live.recorded(of, parts, payloads);
+    else if (meaning !== 'nothing') this.live.changed(meaning, self, entry, operands, named);
   }
 
   release(id: number): void {
@@ -129,19 +140,18 @@ describe('the notes of a session that may be parked', () => {
 
   it('know each encoder, pass and command buffer that is not used up', () => {
     const live = new Notes();
-    const open = () => [...live.live.open].sort();
     live.note(ENCODER, [1], [], 2);
     live.note(PASS, [2], [], 3);
-    expect(open()).toEqual(['GPUCommandEncoder', 'GPUComputePassEncoder']);
+    expect(live.open).toEqual([2, 3]);
     live.note(END, [3], [], 0);
-    expect(open()).toEqual(['GPUCommandEncoder']);
+    expect(live.open).toEqual([2]);
     live.note(FINISH, [2], [], 4);
-    expect(open()).toEqual(['GPUCommandBuffer']);
+    expect(live.open).toEqual([4]);
     live.note(SUBMIT, [9, 4], [], 0);
-    expect(open()).toEqual([]);
+    expect(live.open).toEqual([]);
     live.note(ENCODER, [1], [], 5);
     live.release(5);
-    expect(open()).toEqual([]);
+    expect(live.open).toEqual([]);
   });
 
   it('keep the commands of a render bundle for as long as the bundle is there', () => {

@@ -90,10 +90,10 @@ describe('the storing of a session', () => {
     };
     const parts = {
       context: {
-        parkable: { live: { isOver: false, open: [] } },
+        parkable: { live: { isOver: false } },
         lines: { isEmpty: true },
         memory: { ledger: { hasReservation: false } },
-        objects: { all: (kind: string) => (kind === 'GPUDevice' ? [{ id: 1 }] : []) },
+        objects: { entries: [], all: (kind: string) => (kind === 'GPUDevice' ? [{ id: 1 }] : []) },
         devices: { of: () => opened },
       },
       runner: { isSettled: true },

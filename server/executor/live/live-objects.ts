@@ -34,8 +34,11 @@ const SPENT: ReadonlySet<string | undefined> = new Set([
   'GPUCommandBuffer',
 ]);
 
+/** In place of an entry: an encoder or pass that is open, or a command buffer that is not submitted. */
+const OPEN = {};
+
 /** What a command means here. */
-type Meaning = 'create' | 'begin' | 'end' | 'finish' | 'submit' | 'record' | 'destroy' | 'nothing';
+export type Meaning = 'create' | 'begin' | 'end' | 'finish' | 'submit' | 'record' | 'destroy' | 'nothing';
 
 /** About the memory that an entry takes beside its payloads, in bytes. */
 const ENTRY_BYTES = 200;
@@ -43,16 +46,14 @@ const ENTRY_BYTES = 200;
 /**
  * How each live object of a session was made, so that another executor can make it again. It costs an entry for each
  * object that is there now, which the object table has with the handle. An entry goes with the client's handle and with
- * the last object that is made of it. Command encoders, passes and command buffers have none: only those that are not
- * used up yet are counted.
+ * the last object that is made of it. Command encoders, passes and command buffers have none: only whether they are used
+ * up is known.
  */
 export class LiveObjects<C extends LoggedCommand> {
   readonly #mostBytes: number;
   /** The ends of a list of all entries. */
   #first: Made<C> | undefined;
   #last: Made<C> | undefined;
-  /** Encoders and passes that are open, and command buffers that are not submitted, with their interfaces. */
-  readonly #open = new Map<number, string>();
   /** By opcode. */
   readonly #meanings: (Meaning | undefined)[] = [];
   #bytes = 0;
@@ -73,11 +74,6 @@ export class LiveObjects<C extends LoggedCommand> {
     return this.#isOver;
   }
 
-  /** The interfaces of the encoders, passes and command buffers that are not used up. */
-  get open(): ReadonlySet<string> {
-    return new Set(this.#open.values());
-  }
-
   /** All entries in the order of their numbers, each after its parts. */
   entries(): Made<C>[] {
     const all: Made<C>[] = [];
@@ -85,9 +81,14 @@ export class LiveObjects<C extends LoggedCommand> {
     return all.sort((a, b) => a.id - b.id);
   }
 
-  /** Whether commands of this kind are to be noted. Most are not: this is asked for each. */
-  notes(operation: AnyOperation): boolean {
-    return this.#meaning(operation) !== 'nothing' && !this.#isOver;
+  /** What commands of this kind mean. Most mean nothing: this is asked for each. */
+  meaningOf(operation: AnyOperation): Meaning {
+    if (this.#isOver) return 'nothing';
+    const known = this.#meanings[operation.opcode];
+    if (known !== undefined) return known;
+    const meaning = meaningOf(operation);
+    this.#meanings[operation.opcode] = meaning;
+    return meaning;
   }
 
   /** What an entry keeps of an object that its command names. */
@@ -96,42 +97,44 @@ export class LiveObjects<C extends LoggedCommand> {
   }
 
   /**
-   * A command is carried out. `parts` are the objects that it names, the receiver first; the list belongs to the entry.
-   * The payloads may change afterwards. `made` is the object that the command creates.
+   * An object is created. `parts` are the objects that the command names, the receiver first; the list belongs to the
+   * entry. The payloads may change afterwards.
    *
-   * @returns the entry of the new object, if there is one.
+   * @returns the entry of the new object.
    */
-  note(
-    command: C,
-    parts: readonly Part<C>[],
-    payloads: readonly Uint8Array[],
+  created(command: C, parts: readonly Part<C>[], payloads: readonly Uint8Array[], named: Named): Made<C> {
+    const made = this.#add(new Made(named.id, command, parts, copies(payloads)));
+    named.made = made;
+    return made;
+  }
+
+  /** A command is recorded into the encoder of a render bundle, the first of its parts. */
+  recorded(command: C, parts: readonly Part<C>[], payloads: readonly Uint8Array[]): void {
+    const [encoder] = parts;
+    if (encoder instanceof Made) this.#record(encoder, { command, parts, payloads: copies(payloads) });
+  }
+
+  /** A command is carried out that begins, uses up or destroys something. `named` gives what it names beside its receiver. */
+  changed(
+    meaning: Meaning,
+    self: Named,
     made: Named | undefined,
-  ): Made<C> | undefined {
-    const meaning = this.#meaning(command.operation);
-    const self = parts[0] as Part<C>;
-    if (meaning === 'create') {
-      const { id } = made as Named;
-      const added = this.#add(new Made(id, command, parts, copies(payloads)));
-      (made as Named).made = added;
-      return added;
+    operands: readonly number[],
+    named: (id: number) => Named | undefined,
+  ): void {
+    if (meaning === 'destroy') {
+      if (self.made) (self.made as Made<C>).isDestroyed = true;
+      return;
     }
-    if (meaning === 'record') {
-      if (self instanceof Made) this.#record(self, { command, parts, payloads: copies(payloads) });
-    } else if (meaning === 'begin') {
-      this.#open.set((made as Named).id, command.operation.creates as string);
-      for (const part of parts)
-        if (part instanceof Made && part.command.operation.creates === 'GPUQuerySet') part.isWritten = true;
-    } else if (meaning === 'finish') {
-      this.#open.delete(self as number);
-      this.#open.set((made as Named).id, 'GPUCommandBuffer');
-    } else if (meaning === 'end') {
-      this.#open.delete(self as number);
-    } else if (meaning === 'destroy') {
-      if (self instanceof Made) self.isDestroyed = true;
-    } else {
-      for (const part of parts) if (typeof part === 'number') this.#open.delete(part);
+    if (meaning === 'end' || meaning === 'finish') self.made = undefined;
+    if (made) made.made = OPEN;
+    for (let at = 1; at < operands.length; at += 1) {
+      const other = named(operands[at] as number);
+      const entry = other?.made;
+      if (meaning === 'submit' && other) other.made = undefined;
+      else if (entry instanceof Made && entry.command.operation.creates === 'GPUQuerySet')
+        entry.isWritten = true;
     }
-    return undefined;
   }
 
   /** An awaited create has made its object. */
@@ -157,21 +160,12 @@ export class LiveObjects<C extends LoggedCommand> {
   }
 
   /** The client has released its handle, or its object did not come. The object is kept for as long as live ones are made of it. */
-  release({ id, object, made: entry }: Named): void {
-    if (this.#open.size > 0) this.#open.delete(id);
-    const made = entry as Made<C> | undefined;
-    if (!made?.isNamed || this.#isOver) return;
+  release({ object, made: entry }: Named): void {
+    if (!(entry instanceof Made) || !entry.isNamed || this.#isOver) return;
+    const made: Made<C> = entry;
     made.isNamed = false;
     made.object = object;
     if (made.uses === 0) this.#drop(made);
-  }
-
-  #meaning(operation: AnyOperation): Meaning {
-    const known = this.#meanings[operation.opcode];
-    if (known !== undefined) return known;
-    const meaning = meaningOf(operation);
-    this.#meanings[operation.opcode] = meaning;
-    return meaning;
   }
 
   #add(made: Made<C>): Made<C> {
@@ -235,7 +229,6 @@ export class LiveObjects<C extends LoggedCommand> {
     this.#isOver = true;
     this.#first = undefined;
     this.#last = undefined;
-    this.#open.clear();
     this.#bytes = 0;
   }
 }
@@ -262,6 +255,11 @@ export function keptOf<C>(made: Made<C>): Kept<C> {
   }));
   const flags = { isNamed, isValid, isFinished, isDestroyed, isSpent, isWritten };
   return { id, command, operands, payloads, recorded, label, ...flags };
+}
+
+/** Whether an object is an encoder, pass or command buffer that is not used up. */
+export function isOpen({ made }: Named): boolean {
+  return made === OPEN;
 }
 
 /** Whether objects of this interface have no entry. */

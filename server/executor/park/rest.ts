@@ -1,4 +1,5 @@
 import { GPUBufferUsage, GPUTextureUsage } from '../../../proto/gen/webgpu.js';
+import { isOpen } from '../live/live-objects.js';
 import type { Made } from '../live/made.js';
 import type { MappedRange } from '../live/parkable.js';
 import type { DecodedCommand } from '../wire/decoded-command.js';
@@ -21,7 +22,8 @@ export function checkRest({ context, runner, held, assembler }: SessionParts): v
   const { live } = context.parkable;
   if (!runner.isSettled || !held.isEmpty || assembler.isPartial) throw new AtWork();
   if (live.isOver) throw new Unparkable('its objects are too many to be noted');
-  for (const kind of live.open) throw new Unparkable(`a ${kind} is not finished, or not submitted`);
+  for (const entry of context.objects.entries)
+    if (isOpen(entry)) throw new Unparkable(`a ${entry.kind} is not finished, or not submitted`);
   if (!context.lines.isEmpty) throw new Unparkable('it has lines to other hosts');
   if (context.memory.ledger.hasReservation) throw new Unparkable('it has reserved GPU memory');
   for (const queue of context.objects.all('GPUQueue'))
