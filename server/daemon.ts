@@ -181,8 +181,7 @@ export class Daemon {
             log: this.#log,
             control: {
               park: async (session) => this.#sessions.parkOne(this.#sessions.find(session), CONTROL_MS),
-              move: async (session, to) =>
-                this.#sessions.moveOne(this.#sessions.find(session), to, CONTROL_MS),
+              move: (session, to) => this.moveOne(session, to),
             },
             mayAct: async (socket) => users.owns(await users.of(socket)),
             mayLook: async (socket) => users.admits(await users.of(socket)),
@@ -307,6 +306,16 @@ export class Daemon {
    */
   move(withinMs: number): Promise<void> {
     return this.#sessions.moveAll(withinMs);
+  }
+
+  /**
+   * Moves a session to another host. Rejects with the reason; then the session stays.
+   *
+   * @param session the beginning of its id, as the log has it.
+   * @param to one of the hosts that the owner has named. Default: the first that takes it.
+   */
+  async moveOne(session: string, to?: string): Promise<void> {
+    await this.#sessions.moveOne(this.#sessions.find(session), to, CONTROL_MS);
   }
 
   /** Ends every session, tells its client why, and leaves no process, socket or timer behind. */

@@ -125,6 +125,9 @@ function bodyOf(member: Member, value: unknown, token: string | undefined): Uint
 /** Removes the members that the sender left out: gRPC reads them as null, '' or 0. */
 function present(value: object): object {
   const left = ([name, each]: [string, unknown]) =>
-    each !== null && !(name === 'key' && each === '') && !(name === 'windowBytes' && each === 0);
+    each !== null &&
+    !(name === 'key' && each === '') &&
+    !(name === 'windowBytes' && each === 0) &&
+    !(name === 'moves' && each === false);
   return Object.fromEntries(Object.entries(value).filter(left));
 }

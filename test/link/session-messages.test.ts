@@ -51,7 +51,7 @@ describe('a packet that crosses gRPC', () => {
     const compression = { mode: 'auto', encodings: ['brotli'] };
     const objects: [keyof typeof WAYS, PacketKind, object][] = [
       ['up', PACKET.hello, HELLO],
-      ['up', PACKET.hello, { ...HELLO, compression, key: 'k' }],
+      ['up', PACKET.hello, { ...HELLO, compression, key: 'k', moves: true }],
       ['up', PACKET.resume, { sessionId: 'id', taken: 2 ** 33, attempt: 7 }],
       ['down', PACKET.welcome, WELCOME],
       [
@@ -65,6 +65,7 @@ describe('a packet that crosses gRPC', () => {
         },
       ],
       ['down', PACKET.end, end],
+      ['down', PACKET.moved, { address: 'grpcs://host:7070?ca=pin', sessionId: 'another' }],
     ];
     for (const [way, kind, object] of objects) {
       const packet = across(way, encodeObject(kind, object));
@@ -86,7 +87,7 @@ describe('a packet that crosses gRPC', () => {
 
 describe('a packet that belongs to one machine', () => {
   it('crosses no network', () => {
-    for (const kind of [PACKET.offer, PACKET.offerReply, PACKET.placed, 14, 255, undefined])
+    for (const kind of [PACKET.offer, PACKET.offerReply, PACKET.placed, 15, 255, undefined])
       expect(() => messageOf(kind, new Uint8Array(8))).toThrow(/does not cross a network/);
   });
 });

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { close, create } from '#farlight/client/index.js';
@@ -5,8 +6,15 @@ import { GPUBufferUsage, GPUMapMode } from '#farlight/proto/gen/webgpu.js';
 import { Daemon } from '#farlight/server/daemon.js';
 import type { DaemonOptions } from '#farlight/server/daemon-options.js';
 import { memoryLog } from '../support/hosts/memory-log.js';
+import { freePort } from '../support/machine/free-port.js';
 import { executorsOf, until } from '../support/machine/processes.js';
 import { folders } from '../support/trust/trust.js';
+
+/** How often a session is moved in the long form: npm run move. */
+const MOVES = Number(process.env.FARLIGHT_MOVES ?? 0);
+/** The contents of the sessions that move there, in MiB. */
+const SIZES = (process.env.FARLIGHT_MOVES_MIB ?? '1,16,128').split(',').map(Number);
+const BESIDE = 10;
 
 const temporary = folders();
 const opened: { close(): unknown }[] = [];
@@ -44,8 +52,8 @@ const STEP = `
 `;
 const WORDS = 1024;
 
-/** A program whose state lies in a buffer, and what it should be. */
-async function program(url: string) {
+/** A program whose state lies in a buffer, and what it should be. It has further bytes that do not change. */
+async function program(url: string, mib = 0) {
   const gpu = create({ host: url });
   opened.push({ close: () => close(gpu) });
   const device = (await (await gpu.requestAdapter())?.requestDevice()) as GPUDevice;
@@ -62,10 +70,24 @@ async function program(url: string) {
   const entries = [{ binding: 0, resource: { buffer: data } }];
   const group = device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries });
   let expected = new Uint32Array(WORDS);
+  const bytes = randomBytes(mib << 20);
+  const more = device.createBuffer({ size: bytes.length, usage: COPY_SRC | COPY_DST });
+  device.queue.writeBuffer(more, 0, bytes);
   return {
     device,
     errors,
     isLost: () => isLost,
+    /** Whether the bytes that do not change are the same. */
+    async keeps() {
+      const all = device.createBuffer({ size: bytes.length, usage: MAP_READ | COPY_DST });
+      const encoder = device.createCommandEncoder();
+      encoder.copyBufferToBuffer(more, 0, all, 0, bytes.length);
+      device.queue.submit([encoder.finish()]);
+      await all.mapAsync(GPUMapMode.READ);
+      const isSame = Buffer.from(all.getMappedRange()).equals(bytes);
+      all.destroy();
+      return isSame;
+    },
     /** Computes one step, and compares all words. */
     async step() {
       const encoder = device.createCommandEncoder();
@@ -173,4 +195,66 @@ describe('a session that is moved to another host', () => {
     for (const pid of await executorsOf(process.pid)) process.kill(pid, 'SIGKILL');
     expect((await moving.device.lost).message).toMatch(/executor/);
   }, 60_000);
+});
+
+describe.runIf(MOVES > 0)('a session that moves to and fro at random moments under load', () => {
+  it.each(SIZES)(
+    'computes the same bits, and the sessions beside it too (%i MiB)',
+    async (mib) => {
+      const ports = [await freePort(), await freePort()];
+      const start = (at: number) => {
+        const [listen, other] = [ports[at], ports[1 - at]].map((port) => `127.0.0.1:${port}`);
+        return host({ listen, moveFrom: 'default', moveTo: [`grpc://${other}`] });
+      };
+      const hosts = [await start(0), await start(1)] as const;
+      const urls = hosts.map(({ daemon }) => daemon.url);
+      const beside = await Promise.all(
+        Array.from({ length: BESIDE }, (_, at) => program(urls[at % 2] ?? '')),
+      );
+      const moving = await program(urls[0] ?? '', mib);
+      let isOver = false;
+      const others = beside.map(async ({ step }) => {
+        while (!isOver) {
+          expect(await step()).toBe(true);
+          await new Promise((resolve) => setTimeout(resolve, Math.random() * 200));
+        }
+      });
+      const pauses: number[] = [];
+      const steps: number[] = [];
+      for (let count = 0; count < MOVES; count += 1) {
+        const { daemon, of } = hosts[count % 2] as (typeof hosts)[0];
+        const { session } = of('session arrived').at(-1) ?? of('session opened').at(-1) ?? {};
+        let isMoving = true;
+        const at = Math.random() * 300;
+        const moved = (async () => {
+          await new Promise((resolve) => setTimeout(resolve, at));
+          await daemon.moveOne(String(session));
+          isMoving = false;
+        })();
+        let longest = 0;
+        for (let after = 0; after < 3; after += isMoving ? 0 : 1) {
+          const since = performance.now();
+          expect(await moving.step()).toBe(true);
+          const ms = performance.now() - since;
+          longest = Math.max(longest, ms);
+          steps.push(ms);
+        }
+        await moved;
+        pauses.push(longest);
+      }
+      expect(await moving.keeps()).toBe(true);
+      isOver = true;
+      await Promise.all(others);
+      const lines = hosts.flatMap(({ of }) => of('session moved'));
+      expect(lines).toHaveLength(MOVES);
+      expect([moving, ...beside].flatMap(({ errors }) => errors)).toEqual([]);
+      const middle = (values: number[]) =>
+        Math.round(values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0);
+      console.log(
+        `${mib} MiB: moved ${MOVES} times with equal bits, ${middle(lines.map(({ bytes }) => Number(bytes)))} bytes; ` +
+          `pause ${middle(pauses)} ms (longest ${Math.round(Math.max(...pauses))}), a step takes ${middle(steps)} ms`,
+      );
+    },
+    120_000 + MOVES * 30_000,
+  );
 });
