@@ -223,12 +223,12 @@ describe.runIf(MOVES > 0)('a session that moves to and fro at random moments und
       const steps: number[] = [];
       for (let count = 0; count < MOVES; count += 1) {
         const { daemon, of } = hosts[count % 2] as (typeof hosts)[0];
-        const { session } = of('session arrived').at(-1) ?? of('session opened').at(-1) ?? {};
+        const began = of('session arrived').at(-1) ?? of('session opened').at(-1);
         let isMoving = true;
         const at = Math.random() * 300;
         const moved = (async () => {
           await new Promise((resolve) => setTimeout(resolve, at));
-          await daemon.moveOne(String(session));
+          await daemon.moveOne(String(began?.session));
           isMoving = false;
         })();
         let longest = 0;
