@@ -78,6 +78,7 @@ const SLOW = [
   'stream/machines',
   'stream/nats',
   'stream/page',
+  'stream/voices',
   'stream/workers',
   'testing/emulator',
   'trust/harmless',

@@ -61,6 +61,9 @@ export interface Following {
   close(): void;
 }
 
+/** The most messages of a batch. */
+const MOST_AT_ONCE = 256;
+
 /** Another process was faster: read again. */
 export class ConflictError extends Error {}
 
@@ -77,20 +80,35 @@ export async function tidy(broker: Broker, prefix: string, kept: string | undefi
 }
 
 /** Gives messages as they come, from a sequence on, until `isOver` says that nobody waits any more. */
-export async function* messagesFrom(
+export async function* messagesFrom(...following: Parameters<typeof batchesFrom>): AsyncGenerator<Message> {
+  const isOver = following.at(-1) as () => boolean;
+  for await (const batch of batchesFrom(...following))
+    for (const message of batch) {
+      if (isOver()) return;
+      yield message;
+    }
+}
+
+/** The same, with all messages at once that are there. */
+export async function* batchesFrom(
   broker: Broker,
   stream: string,
   partition: number | undefined,
   from: number,
   isOver: () => boolean,
-): AsyncGenerator<Message> {
+): AsyncGenerator<Message[]> {
   let wake = () => {};
   const following = await insist(broker, isOver, () => broker.follow(stream, partition, from, () => wake()));
   try {
     while (!isOver()) {
-      const message = following.next();
-      if (message) {
-        yield message;
+      const batch: Message[] = [];
+      while (batch.length < MOST_AT_ONCE) {
+        const message = following.next();
+        if (!message) break;
+        batch.push(message);
+      }
+      if (batch.length > 0) {
+        yield batch;
         continue;
       }
       const more = new Promise<void>((resolve) => {

@@ -1,5 +1,5 @@
 import { contentIn } from '../broker/appender.js';
-import { type Broker, messagesFrom } from '../broker/broker.js';
+import { type Broker, batchesFrom } from '../broker/broker.js';
 import type { Target } from '../sinks/open-sink.js';
 import type { Sink } from '../sinks/sink.js';
 import { type Delivery, deliveryIn } from './partition-outputs.js';
@@ -23,6 +23,8 @@ export interface DeliveriesOptions {
   /** Called when a sink has these outputs of a partition. */
   delivered(partition: number, delivery: Delivery): void;
 }
+
+type PartitionDelivery = Delivery & { readonly partition: number };
 
 /** Hands outputs of all partitions to the sinks, in the order of the stream. */
 export class Deliveries {
@@ -57,25 +59,45 @@ export class Deliveries {
   }
 
   async #deliverAll(): Promise<void> {
-    const { broker, isOver, mayWrite, delivered } = this.#options;
+    const { broker, isOver } = this.#options;
     try {
-      for await (const message of messagesFrom(broker, OUTPUTS, undefined, this.#delivered + 1, isOver)) {
-        const delivery = deliveryIn(contentIn(message));
-        if (delivery) {
-          const sink = await this.#sink(delivery.target);
-          await mayWrite();
-          if (isOver()) return;
-          await sink.write(delivery.outputs);
-          // With the sequence below, in one turn: a mark that is ahead of it would hide outputs that come again.
-          this.#marks.set(JSON.stringify(delivery.target), sink.mark());
-          const { sink: name, outputs } = delivery;
-          this.#counts.set(name, (this.#counts.get(name) ?? 0) + outputs.length);
-          delivered(message.partition, delivery);
+      for await (const batch of batchesFrom(broker, OUTPUTS, undefined, this.#delivered + 1, isOver)) {
+        const byTarget = new Map<string, { target: Target; deliveries: PartitionDelivery[] }>();
+        for (const message of batch) {
+          const delivery = deliveryIn(contentIn(message));
+          if (!delivery) continue;
+          const { target } = delivery;
+          const id = JSON.stringify(target);
+          const group = byTarget.get(id) ?? { target, deliveries: [] };
+          byTarget.set(id, group);
+          group.deliveries.push({ ...delivery, partition: message.partition });
         }
-        this.#delivered = message.sequence;
+        for (const { target, deliveries } of byTarget.values()) await this.#write(target, deliveries);
+        if (isOver()) return;
+        this.#delivered = batch.at(-1)?.sequence ?? this.#delivered;
+        // With the sequence, in one turn: a mark that is ahead of it would hide outputs that come again.
+        for (const id of byTarget.keys()) this.#marks.set(id, this.#sinks.get(id)?.mark());
       }
     } catch (error) {
       if (!isOver()) throw error;
+    }
+  }
+
+  /** Hands deliveries of one target on. */
+  async #write(target: Target, deliveries: readonly PartitionDelivery[]): Promise<void> {
+    const { isOver, mayWrite, delivered } = this.#options;
+    const sink = await this.#sink(target);
+    // A file waits for the disk at each write. Others take one output after the other anyhow.
+    const isFile = target.kind === 'file' || target.kind === 'errors';
+    for (const part of isFile ? [deliveries] : deliveries.map((each) => [each])) {
+      await mayWrite();
+      if (isOver()) return;
+      await sink.write(part.flatMap(({ outputs }) => outputs));
+      for (const { partition, ...delivery } of part) {
+        const { sink: name, outputs } = delivery;
+        this.#counts.set(name, (this.#counts.get(name) ?? 0) + outputs.length);
+        delivered(partition, delivery);
+      }
     }
   }
 

@@ -78,7 +78,7 @@ function weighing(factor: number): Uint8Array {
 
 /** A GPU host in a process of its own, which can be killed and started again at the same address. */
 class GpuHost {
-  readonly url: string;
+  readonly #address: string;
   #running: Running | undefined;
 
   static async start(): Promise<GpuHost> {
@@ -88,13 +88,17 @@ class GpuHost {
     return host;
   }
 
-  private constructor(url: string) {
-    this.url = url;
+  private constructor(address: string) {
+    this.#address = address;
+  }
+
+  get url(): string {
+    return `grpc://${this.#address}`;
   }
 
   async start(): Promise<void> {
     const running = startFarlight([
-      ...['serve', '--listen', this.url, '--no-dashboard'],
+      ...['serve', '--listen', this.#address, '--no-dashboard'],
       ...['--adapter', 'software', '--contents', 'off'],
     ]);
     this.#running = running;
