@@ -47,7 +47,7 @@ describe.skipIf(whyNoCluster !== undefined)(
     });
 
     it('a portal has Pods started for two tenants, tells their reasons, and an inference server runs on one', async () => {
-      const yaml = cluster.pool('max: 2\nidle: 1\nlease: 10\nsessions: 1\ngpu: { adapter: software, GPU }');
+      const yaml = cluster.pool('max: 2\nidle: 1\nlease: 30\nsessions: 1\ngpu: { adapter: software, GPU }');
       const pool = new PoolFolder(yaml, { KUBECONFIG: cluster.kubeconfig });
       let portal = await PortalProcess.start(pool, '--listen', 'https://127.0.0.1:0');
       const { port } = new URL(portal.url);
