@@ -65,7 +65,13 @@ async function up(name: string, { gpu }: { gpu?: boolean }): Promise<void> {
 }
 
 async function run(name: string, words: string[]): Promise<void> {
-  const command = words[0] === '--' ? words.slice(1) : words;
+  const [first = ''] = words;
+  if (first !== '--' && first.startsWith('-'))
+    throw new FarlightError(
+      'BAD_OPTION',
+      `farlight pool run has no option ${first}; write the command behind --, and name limits in the pool's file`,
+    );
+  const command = first === '--' ? words.slice(1) : words;
   const { Workspace, readPool, runOnCpuSide } = await load();
   const workspace = new Workspace(readPool(poolAddress(name)));
   process.exitCode = await cancellable(async (signal) => {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { basename, isAbsolute, join, relative, resolve } from 'node:path';
 import { codeOf, FarlightError } from '../../proto/errors.js';
 import type { Pool } from '../file/pool-file.js';
@@ -51,6 +51,7 @@ export class Workspace {
   async replicate(inputs: readonly string[], from: string, signal?: AbortSignal): Promise<Replicated> {
     const { shared, pool } = this;
     if (shared === undefined) return { copied: 0, unchanged: 0, bytes: 0 };
+    this.#checkMount();
     guarded(shared, () => mkdirSync(shared, { recursive: true, mode: 0o700 }));
     const folder = relative(shared, this.folderFor(from));
     const sources = inputs.flatMap((input): Source[] => {
@@ -60,6 +61,14 @@ export class Workspace {
       return [{ from: path, to: join(folder, isBelow(from, path) ? relative(from, path) : basename(path)) }];
     });
     return replicate([...(pool.files?.sources ?? []), ...sources], shared, signal);
+  }
+
+  /** A mount that is not there now must not become a folder of this machine's own disk. */
+  #checkMount(): void {
+    const { files, name } = this.pool;
+    if (!files || existsSync(files.mount)) return;
+    const why = `there is no ${files.mount} here, which the pool ${name} names as its mount; mount it, or name another folder (files: { mount: … })`;
+    throw new FarlightError('BAD_OPTION', why);
   }
 
   /** Makes a folder through which the two sides of one command meet. */

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { DockerSite, whyNoDocker } from '../support/engines/docker-site.js';
@@ -98,11 +98,21 @@ describe('a command in a pool', () => {
     });
     const gpu = await pool.start('offload', '--pool', pool.file, '--gpu', 'a100', '--', 'true').done;
     expect(gpu.stderr).toMatch(/^farlight: the engine local cannot limit a job's gpus/);
-    writeFileSync(pool.file, `files: { mount: ${mount}/none/none }`);
-    writeFileSync(join(mount, 'none'), '');
+    const option = await pool.start('pool', 'run', pool.file, '--gpu', '1', '--', 'true').done;
+    expect(option).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^farlight: farlight pool run has no option --gpu; write the command/),
+    });
+    writeFileSync(pool.file, `files: { mount: ${mount}/none }`);
     const up = await pool.start('pool', 'up', pool.file).done;
-    expect(up.stderr).toMatch(
-      /none\/none\/test cannot be made \(ENOTDIR\); see that the pool's mount is there/,
+    expect(up.stderr).toMatch(/^farlight: there is no .*\/none here, which the pool test names as its mount/);
+    expect(existsSync(join(mount, 'none'))).toBe(false);
+    writeFileSync(pool.file, `files: { mount: ${mount} }`);
+    rmSync(join(mount, 'test'), { recursive: true });
+    writeFileSync(join(mount, 'test'), '');
+    const unmade = await pool.start('pool', 'up', pool.file).done;
+    expect(unmade.stderr).toMatch(
+      /shared\/test cannot be made \(EEXIST\); see that the pool's mount is there/,
     );
   }, 60_000);
 
