@@ -103,7 +103,7 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
       replies,
       tracer,
       lines: new Lines(hasLines ? this.#ask : undefined),
-      parkable: parks ? parkable() : undefined,
+      parkable: parks ? parkable(this.#objects) : undefined,
       pauseUntil: (promise) => this.#pauseUntil(promise),
       ...this.#memory(replies, surroundings),
       ...(limits && this.#guards(limits)),

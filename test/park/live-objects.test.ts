@@ -37,7 +37,9 @@ class Notes {
   readonly #table = new Map<number, Named>();
 
   constructor(mostBytes?: number) {
-    this.live = new LiveObjects(mostBytes);
+    const table = this.#table;
+    const entries = { [Symbol.iterator]: () => table.values() };
+    this.live = new LiveObjects({ entries }, mostBytes);
   }
 
   get ids(): number[] {
@@ -189,6 +191,16 @@ describe('the notes of a session that may be parked', () => {
     for (let id = 1; id <= 100; id += 1) live.note(CREATE, [0], [new Uint8Array(100)], id);
     expect(live.live.isOver).toBe(true);
     expect(live.live.bytes).toBe(0);
+  });
+
+  it('do not end where most objects are gone, however many there were', () => {
+    const live = new Notes(10_000);
+    for (let id = 1; id <= 1000; id += 1) {
+      live.note(CREATE, [id - 1], [new Uint8Array(100)], id);
+      if (id > 10) live.release(id);
+    }
+    expect(live.live.isOver).toBe(false);
+    expect(live.ids).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
   });
 
   it('hold nothing of the flush that a command came in', () => {

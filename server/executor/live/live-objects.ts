@@ -15,7 +15,7 @@ export interface Named {
 }
 
 /** An entry as plain values, with numbers in place of objects. */
-export type Kept<C> = Omit<Made<C>, 'parts' | 'object' | 'uses' | 'recorded' | 'before' | 'after'> & {
+export type Kept<C> = Omit<Made<C>, 'parts' | 'object' | 'recorded'> & {
   readonly recorded: readonly Step<C>[];
 };
 
@@ -42,31 +42,33 @@ export type Meaning = 'create' | 'begin' | 'end' | 'finish' | 'submit' | 'record
 
 /** About the memory that an entry takes beside its payloads, in bytes. */
 const ENTRY_BYTES = 200;
+/** How much of the most bytes the entries may take after a count. */
+const MOST_COUNTED = 0.75;
 
 /**
- * How each live object of a session was made, so that another executor can make it again. It costs an entry for each
- * object that is there now, which the object table has with the handle. An entry goes with the client's handle and with
- * the last object that is made of it. Command encoders, passes and command buffers have none: only whether they are used
- * up is known.
+ * How each live object of a session was made, so that another executor can make it again. The object table has an entry
+ * with each handle, and an entry refers to those of its parts. So JavaScript's collector takes an entry when the client
+ * has released the handle and nothing is made of the object any more. Command encoders, passes and command buffers have
+ * none: only whether they are used up is known.
  */
 export class LiveObjects<C extends LoggedCommand> {
+  readonly #table: { readonly entries: Iterable<Named> };
   readonly #mostBytes: number;
-  /** The ends of a list of all entries. */
-  #first: Made<C> | undefined;
-  #last: Made<C> | undefined;
   /** By opcode. */
   readonly #meanings: (Meaning | undefined)[] = [];
+  /** The bytes of all entries when they were counted last, and of those since. */
   #bytes = 0;
   #isOver = false;
 
   /** @param mostBytes the most bytes that all entries may take. With more nothing is noted any more. */
-  constructor(mostBytes: number = Number.POSITIVE_INFINITY) {
+  constructor(table: { readonly entries: Iterable<Named> }, mostBytes: number = Number.POSITIVE_INFINITY) {
+    this.#table = table;
     this.#mostBytes = mostBytes;
   }
 
-  /** About the memory that the entries take. */
+  /** About the memory that the entries take. It looks at each. */
   get bytes(): number {
-    return this.#bytes;
+    return this.entries().reduce((sum, made) => sum + [made, ...made.recorded].reduce(addBytes, 0), 0);
   }
 
   /** Whether there were too many bytes. Then it does not know all objects. */
@@ -76,9 +78,17 @@ export class LiveObjects<C extends LoggedCommand> {
 
   /** All entries in the order of their numbers, each after its parts. */
   entries(): Made<C>[] {
-    const all: Made<C>[] = [];
-    for (let made = this.#first; made; made = made.after) all.push(made);
-    return all.sort((a, b) => a.id - b.id);
+    const all = new Set<Made<C>>();
+    const add = (part: Part<C> | object | undefined) => {
+      if (part instanceof Made) all.add(part);
+    };
+    for (const { made } of this.#table.entries) add(made);
+    // A set gives also the elements that come meanwhile.
+    for (const made of all) {
+      made.parts.forEach(add);
+      for (const step of made.recorded) step.parts.forEach(add);
+    }
+    return [...all].sort((a, b) => a.id - b.id);
   }
 
   /** What commands of this kind mean. Most mean nothing: this is asked for each. */
@@ -104,7 +114,7 @@ export class LiveObjects<C extends LoggedCommand> {
    */
   created(command: C, parts: readonly Part<C>[], payloads: readonly Uint8Array[], named: Named): Made<C> {
     const made = this.#add(new Made(named.id, command, parts, copies(payloads)));
-    named.made = made;
+    if (!this.#isOver) named.made = made;
     return made;
   }
 
@@ -159,77 +169,37 @@ export class LiveObjects<C extends LoggedCommand> {
     }
   }
 
-  /** The client has released its handle, or its object did not come. The object is kept for as long as live ones are made of it. */
-  release({ object, made: entry }: Named): void {
-    if (!(entry instanceof Made) || !entry.isNamed || this.#isOver) return;
-    const made: Made<C> = entry;
+  /** The client has released its handle, or its object did not come. */
+  release({ object, made }: Named): void {
+    if (!(made instanceof Made)) return;
     made.isNamed = false;
     made.object = object;
-    if (made.uses === 0) this.#drop(made);
   }
 
   #add(made: Made<C>): Made<C> {
-    made.before = this.#last;
-    if (this.#last) this.#last.after = made;
-    else this.#first = made;
-    this.#last = made;
-    this.#use(made, made);
+    this.#count(made);
     if (made.command.operation.member !== 'finish') return made;
     const [encoder] = made.parts;
     if (encoder instanceof Made) encoder.isFinished = true;
     return made;
   }
 
-  #remove({ before, after }: Made<C>): void {
-    if (before) before.after = after;
-    else this.#first = after;
-    if (after) after.before = before;
-    else this.#last = before;
-  }
-
   #record(made: Made<C>, step: Recorded<C>): void {
     if (made.isFinished) return;
     if (made.recorded === NOTHING) made.recorded = [];
     (made.recorded as Recorded<C>[]).push(step);
-    this.#use(step, made);
+    this.#count(step);
   }
 
-  /** `owner` needs the step. A step names its own encoder, which it does not keep. */
-  #use(step: Recorded<C>, owner: Made<C>): void {
-    this.#bytes += bytesOf(step);
-    for (const part of step.parts) if (typeof part !== 'number' && part !== owner) part.uses += 1;
-    if (this.#bytes > this.#mostBytes) this.#giveUp();
-  }
-
-  #drop(made: Made<C>): void {
-    // A list: a long chain of parts would be a deep recursion.
-    let left: Made<C>[] | undefined;
-    for (let next: Made<C> | undefined = made; next; next = left?.pop()) {
-      this.#remove(next);
-      left = this.#unuse(next, next, left);
-      for (const step of next.recorded) left = this.#unuse(step, next, left);
-    }
-  }
-
-  /** `owner` needs the step no more. Adds the objects to `left` that nothing needs any more. */
-  #unuse(step: Recorded<C>, owner: Made<C>, left: Made<C>[] | undefined): Made<C>[] | undefined {
-    let more = left;
-    this.#bytes -= bytesOf(step);
-    for (const part of step.parts) {
-      if (typeof part === 'number' || part === owner) continue;
-      part.uses -= 1;
-      if (part.uses > 0 || part.isNamed) continue;
-      more ??= [];
-      more.push(part);
-    }
-    return more;
-  }
-
-  #giveUp(): void {
+  /** Some entries may be gone, so that all are counted again before they are too many. */
+  #count(step: Recorded<C>): void {
+    this.#bytes = addBytes(this.#bytes, step);
+    if (this.#bytes <= this.#mostBytes) return;
+    this.#bytes = this.bytes;
+    // With less room the next count would come soon.
+    if (this.#bytes <= MOST_COUNTED * this.#mostBytes) return;
     this.#isOver = true;
-    this.#first = undefined;
-    this.#last = undefined;
-    this.#bytes = 0;
+    for (const named of this.#table.entries) if (named.made instanceof Made) named.made = undefined;
   }
 }
 
@@ -280,9 +250,9 @@ function copies(payloads: readonly Uint8Array[]): readonly Uint8Array[] {
   return payloads.length === 0 ? NOTHING : payloads.map((payload) => payload.slice());
 }
 
-/** About the memory that a step takes. */
-function bytesOf({ parts, payloads }: Recorded<unknown>): number {
-  let bytes = 8 * parts.length + ENTRY_BYTES;
+/** Adds about the memory that a step takes. */
+function addBytes(sum: number, { parts, payloads }: Recorded<unknown>): number {
+  let bytes = sum + 8 * parts.length + ENTRY_BYTES;
   for (const payload of payloads) bytes += payload.length;
   return bytes;
 }

@@ -34,11 +34,6 @@ export class Made<C> implements Recorded<C> {
   isWritten = false;
   /** The label that was set since. */
   label: string | undefined = undefined;
-  /** How many live objects are made of it. */
-  uses = 0;
-  /** Its neighbours in the list of all. */
-  before: Made<C> | undefined = undefined;
-  after: Made<C> | undefined = undefined;
 
   constructor(id: number, command: C, parts: readonly Part<C>[], payloads: readonly Uint8Array[]) {
     this.id = id;

@@ -1,6 +1,6 @@
 import type { DecodedCommand } from '../wire/decoded-command.js';
 import { Copyable } from './copyable.js';
-import { LiveObjects } from './live-objects.js';
+import { LiveObjects, type Named } from './live-objects.js';
 
 /** The most memory that the notes of one session may take, in bytes. With more the session is not parked any more. */
 const MOST_BYTES = 256 << 20;
@@ -19,6 +19,7 @@ export interface Parkable {
   readonly mapped: WeakMap<GPUBuffer, MappedRange>;
 }
 
-export function parkable(): Parkable {
-  return { live: new LiveObjects(MOST_BYTES), copyable: new Copyable(), mapped: new WeakMap() };
+/** @param table the session's objects. */
+export function parkable(table: { readonly entries: Iterable<Named> }): Parkable {
+  return { live: new LiveObjects(table, MOST_BYTES), copyable: new Copyable(), mapped: new WeakMap() };
 }
