@@ -1,37 +1,31 @@
 import type { Command } from 'commander';
-import { cacheCommand } from './cache.js';
-import { doctorCommand } from './doctor/doctor.js';
-import { inferCommand } from './infer/command.js';
-import { imageCommand } from './job/image.js';
-import { jobCommand } from './job/job.js';
-import { templateCommand } from './job/template.js';
-import { offloadCommand } from './pool/environment.js';
-import { poolCommand } from './pool/pool.js';
-import { replayCommand } from './replay/command.js';
-import { runCommand } from './run/run.js';
-import { serveCommand } from './serve.js';
-import { sessionCommand } from './session.js';
-import { shardCommand } from './shard/shard.js';
-import { streamCommand } from './stream/command.js';
-import { tokenCommand } from './token.js';
-import { topCommand } from './top/top.js';
 
-/** The commands that people type. */
-export const COMMANDS: readonly Command[] = [
-  serveCommand(),
-  runCommand(),
-  doctorCommand(),
-  replayCommand(),
-  topCommand(),
-  sessionCommand(),
-  shardCommand(),
-  inferCommand(),
-  streamCommand(),
-  poolCommand(),
-  offloadCommand(),
-  jobCommand(),
-  templateCommand(),
-  imageCommand(),
-  cacheCommand(),
-  tokenCommand(),
-];
+/** The commands that people type, in the order of the help. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  serve: async () => (await import('./serve.js')).serveCommand(),
+  run: async () => (await import('./run/run.js')).runCommand(),
+  doctor: async () => (await import('./doctor/doctor.js')).doctorCommand(),
+  replay: async () => (await import('./replay/command.js')).replayCommand(),
+  top: async () => (await import('./top/top.js')).topCommand(),
+  session: async () => (await import('./session.js')).sessionCommand(),
+  shard: async () => (await import('./shard/shard.js')).shardCommand(),
+  infer: async () => (await import('./infer/command.js')).inferCommand(),
+  stream: async () => (await import('./stream/command.js')).streamCommand(),
+  pool: async () => (await import('./pool/pool.js')).poolCommand(),
+  offload: async () => (await import('./pool/environment.js')).offloadCommand(),
+  job: async () => (await import('./job/job.js')).jobCommand(),
+  template: async () => (await import('./job/template.js')).templateCommand(),
+  image: async () => (await import('./job/image.js')).imageCommand(),
+  cache: async () => (await import('./cache.js')).cacheCommand(),
+  token: async () => (await import('./token.js')).tokenCommand(),
+};
+
+/**
+ * The command that was typed; all of them where no command has this name, as for the help. To load all takes longer than
+ * most commands do.
+ */
+export function commandsFor(typed: string | undefined): Promise<Command[]> {
+  const found = Object.entries(COMMANDS).filter(([name]) => name === typed);
+  const wanted = found.length > 0 ? found : Object.entries(COMMANDS);
+  return Promise.all(wanted.map(([, load]) => load()));
+}

@@ -19,8 +19,10 @@ const program = new Command('farlight')
 
 // The jobs of pools load their own commands alone: a program waits for them.
 const isJob = process.argv[2] === 'pool' && ['host', 'command'].includes(process.argv[3] ?? '');
-const { COMMANDS } = isJob ? await import('./pool/job-commands.js') : await import('./commands.js');
-for (const command of COMMANDS) program.addCommand(command);
+const commands = isJob
+  ? (await import('./pool/job-commands.js')).COMMANDS
+  : await (await import('./commands.js')).commandsFor(process.argv[2]);
+for (const command of commands) program.addCommand(command);
 for (const command of [program, ...program.commands.flatMap((each) => [each, ...each.commands])]) {
   addExamples(command);
   command.exitOverride();
