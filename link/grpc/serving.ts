@@ -4,6 +4,9 @@ import { clearTimeout, setTimeout } from '../machine/clock.js';
 import { native } from '../machine/globals.js';
 import { grpc } from './grpc.js';
 
+/** The open connections of each server. */
+const connections = new WeakMap<Server, Set<Socket>>();
+
 /**
  * Serves a connection whose TLS, if it has any, has ended already.
  *
@@ -16,13 +19,22 @@ export function serveConnection(server: Server, socket: Socket, interceptor: Ser
     [interceptor],
   );
   const injector = server.createConnectionInjector(credentials);
-  socket.once('close', () => injector.destroy());
+  const open = connections.get(server) ?? new Set();
+  connections.set(server, open.add(socket));
+  socket.once('close', () => {
+    open.delete(socket);
+    injector.destroy();
+  });
   injector.injectConnection(socket);
 }
 
-/** Finishes the open calls of a server, for at most `graceMs`, and closes its connections. */
+/** Finishes the open calls of a server, and closes its connections. After `graceMs` it waits for no peer any more. */
 export async function shutDown(server: Server, graceMs: number): Promise<void> {
-  const cutOff = setTimeout(() => server.forceShutdown(), graceMs);
+  const cutOff = setTimeout(() => {
+    server.forceShutdown();
+    // HTTP/2 has sent its last word, and waits for the peer to close: one that has stopped never does.
+    for (const socket of connections.get(server) ?? []) socket.destroy();
+  }, graceMs);
   await new native.Promise<void>((resolve) => server.tryShutdown(() => resolve()));
   clearTimeout(cutOff);
   server.forceShutdown();

@@ -11,6 +11,7 @@ import { RawClient } from '../support/clients/raw-client.js';
 import { HELLO, SessionClient } from '../support/clients/session-client.js';
 import { ACTION } from '../support/hosts/fake-executor.mjs';
 import { fakeHosts, pidOf } from '../support/hosts/fake-hosts.js';
+import { CuttingProxy } from '../support/lines/cutting-proxy.js';
 import { freePort } from '../support/machine/free-port.js';
 import { isAlive, until } from '../support/machine/processes.js';
 import { folders } from '../support/trust/trust.js';
@@ -300,6 +301,17 @@ describe('close', () => {
     await daemon.close();
     expect(await client.closed).toMatchObject({ code: 'SHUTTING_DOWN' });
     expect(isAlive(pid)).toBe(false);
+  });
+
+  it('closes although a peer has stopped, whose end of the connection never closes', async () => {
+    const daemon = await start();
+    const line = await CuttingProxy.start(daemon.url);
+    const client = new HostClient(line.url);
+    await client.describe();
+    line.freeze();
+    await daemon.close();
+    client.close();
+    await line.close();
   });
 
   it('frees the port of a closed host', async () => {
