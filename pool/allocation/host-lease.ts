@@ -53,9 +53,10 @@ export class HostLease {
     if (given === undefined || (this.#expires !== undefined && now >= this.#expires)) return;
     this.#expires = Math.max(this.#expires ?? 0, given + this.#terms.lease);
     this.#holders.set(holder, now);
+    this.#idle = this.#terms.idle;
   }
 
-  /** A program does not need the host any more. Where no other holds it, it ends soon. */
+  /** A program does not need the host any more. Where no other holds it, it ends soon: also if a session ends after this. */
   release(holder: string, now: number): void {
     if (!this.#holders.delete(holder) || this.#isHeld(now)) return;
     this.#unusedSince = now;
@@ -75,10 +76,7 @@ export class HostLease {
 
   /** Why the host must end, with this many sessions open; undefined where it goes on. */
   reasonToEnd(sessions: number, now: number): string | undefined {
-    if (sessions > 0 || this.#isHeld(now)) {
-      this.#unusedSince = now;
-      this.#idle = this.#terms.idle;
-    }
+    if (sessions > 0 || this.#isHeld(now)) this.#unusedSince = now;
     if (this.#expires === undefined) {
       return now - this.#began < this.#terms.first ? undefined : 'no program came';
     }

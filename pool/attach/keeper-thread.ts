@@ -10,6 +10,7 @@ import { setTimeout } from '../../link/machine/clock.js';
 import { FileCaller } from '../files/file-calls.js';
 import { folderOf } from '../host/report.js';
 import { Journal } from '../journal/journal.js';
+import { type Goodbye, hasGivenBack } from './at-exit.js';
 
 /** The host of one term of an allocation. */
 export interface HostOfTerm {
@@ -68,7 +69,12 @@ const FILES_MS = 15_000;
 /** The hosts whose leases are renewed. */
 const kept = new Map<string, Kept>();
 
-parentPort?.on('message', ({ id, ...request }: KeeperRequest) => {
+/** Releases that are under way. */
+const releasing = new Set<Promise<unknown>>();
+
+parentPort?.on('message', (message: KeeperRequest | Goodbye) => {
+  if ('done' in message) return void giveBack(message);
+  const { id, ...request } = message;
   carryOut(request as KeeperRequest).then(
     (sessions) => parentPort?.postMessage({ id, sessions } satisfies KeeperReply),
     () => parentPort?.postMessage({ id } satisfies KeeperReply),
@@ -83,8 +89,7 @@ async function carryOut({ host, ...request }: KeeperRequest): Promise<number | u
     found.joins -= 1;
     if (found.joins > 0) return undefined;
     kept.delete(key);
-    // The error is dropped: a host that cannot be told ends a little later, since nobody renews its lease.
-    if (request.released) await found.client.renew({ challenge: 0, holder, release: true }).catch(() => {});
+    if (request.released) await release(found);
     found.client.close();
     return undefined;
   }
@@ -112,6 +117,21 @@ async function carryOut({ host, ...request }: KeeperRequest): Promise<number | u
   } finally {
     if (kept.get(key)?.client !== client) client.close();
   }
+}
+
+/** Resolves when the host knows. The error is dropped: one that cannot be told ends later, since nobody renews its lease. */
+async function release({ client }: Kept): Promise<void> {
+  const told = client.renew({ challenge: 0, holder, release: true }).catch(() => {});
+  releasing.add(told);
+  await told;
+  releasing.delete(told);
+}
+
+/** Releases the hosts that the program has not released. The job of a command ends with its program. */
+async function giveBack(goodbye: Goodbye): Promise<void> {
+  for (const each of kept.values()) if (each.client instanceof HostClient) void release(each);
+  await Promise.all(releasing);
+  hasGivenBack(goodbye);
 }
 
 /** A host is asked itself, and the job of a program's command through files. */

@@ -3,6 +3,7 @@ import type { Worker } from 'node:worker_threads';
 import { native } from '../../link/machine/globals.js';
 import { packageFile } from '../../link/machine/package-files.js';
 import { startThread } from '../../link/machine/thread.js';
+import { giveBackAtExit } from './at-exit.js';
 import type { HostOfTerm, KeeperNews, KeeperReply, KeeperRequest } from './keeper-thread.js';
 import { stayAlive } from './while-waiting.js';
 
@@ -50,6 +51,7 @@ export async function lookAtHost(host: HostOfTerm): Promise<number | undefined> 
 
 /** Renews a host's lease from now on. Keeps the process alive until it is. @returns whether the host takes sessions. */
 export async function joinHost(host: HostOfTerm): Promise<boolean> {
+  giveBackAtExit(startKeeper());
   return (await holding(ask({ do: 'join', host }))).sessions !== undefined;
 }
 

@@ -166,10 +166,21 @@ describe("a host's lease", () => {
     lease.release('other', 10_000);
     expect(lease.reasonToEnd(0, 10_999)).toBeUndefined();
     expect(lease.reasonToEnd(0, 11_000)).toBe('nobody used it');
-    // A session that comes before it has ended counts.
-    expect(lease.reasonToEnd(1, 11_001)).toBeUndefined();
-    expect(lease.reasonToEnd(0, 71_000)).toBeUndefined();
-    expect(lease.reasonToEnd(0, 71_001)).toBe('nobody used it');
+    // A program that comes before it has ended counts.
+    lease.renew(lease.challenge(11_001), 'third', 11_001);
+    expect(lease.reasonToEnd(0, 61_001)).toBeUndefined();
+    // It has not released the host, which is unused for its whole time.
+    expect(lease.reasonToEnd(0, 100_000)).toBeUndefined();
+  });
+
+  it('ends soon, too, where the last session of a program ends after the program has released the host', () => {
+    const lease = new HostLease({ lease: 100_000, idle: 60_000, first: 100 }, 0);
+    lease.renew(lease.challenge(0), 'one', 0);
+    lease.release('one', 1000);
+    expect(lease.reasonToEnd(1, 1200)).toBeUndefined();
+    expect(lease.reasonToEnd(1, 9000)).toBeUndefined();
+    expect(lease.reasonToEnd(0, 9999)).toBeUndefined();
+    expect(lease.reasonToEnd(0, 10_000)).toBe('nobody used it');
   });
 });
 

@@ -6,6 +6,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { monotonicNow } from '../../../link/machine/clock.js';
 import { pause } from '../../../link/machine/timer.js';
 import { FarlightError, type FarlightErrorCode, messageOf } from '../../../proto/errors.js';
+import { type Goodbye, hasGivenBack } from '../../attach/at-exit.js';
 import type { BookingAnswer } from '../view.js';
 import type { PortalAddress } from './portal-address.js';
 import { PortalClient, PortalRefusal } from './portal-client.js';
@@ -45,14 +46,17 @@ const client = new PortalClient(address);
 let booking: BookingAnswer | undefined;
 let isReleased = false;
 
-parentPort?.on('message', () => {
+parentPort?.on('message', (message: 'release' | Goodbye) => {
   isReleased = true;
   const id = booking?.id;
   const told = id === undefined ? undefined : client.ask('DELETE', pathOf(id), undefined, RELEASE_MS);
   // Where the portal cannot be told, the booking ends since nobody renews it.
   void Promise.resolve(told)
     .catch(() => {})
-    .finally(() => process.exit());
+    .finally(() => {
+      if (message !== 'release') hasGivenBack(message);
+      process.exit();
+    });
 });
 
 void hold();

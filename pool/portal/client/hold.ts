@@ -5,6 +5,7 @@ import { deferred } from '../../../link/machine/deferred.js';
 import { packageFile } from '../../../link/machine/package-files.js';
 import { startThread } from '../../../link/machine/thread.js';
 import { FarlightError } from '../../../proto/errors.js';
+import { giveBackAtExit } from '../../attach/at-exit.js';
 import type { HoldData, HoldNews } from './hold-thread.js';
 import type { PortalAddress } from './portal-address.js';
 
@@ -37,6 +38,7 @@ export class Hold {
       workerData,
     });
     this.#thread = thread;
+    giveBackAtExit(thread);
     thread.on('message', (news: HoldNews) => this.#hear(news));
     thread.on('error', (error) => this.#end('UNREACHABLE', error.message));
     thread.on('exit', () => this.#end('UNREACHABLE', 'its thread has ended'));
