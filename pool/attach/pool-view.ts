@@ -87,8 +87,7 @@ export class PoolView {
 
   /** The engine has ended the job of a term for certain. */
   retire({ slot, term }: { slot: number; term: number }, why: string): void {
-    this.journal.write(slot, term, 'fence', { why });
-    this.journal.write(slot, term, 'end', { why, failed: false });
+    this.journal.retire(slot, term, { why, failed: false });
   }
 
   /** How many hosts each tenant has asked for that are not over. */

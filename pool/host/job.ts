@@ -26,6 +26,12 @@ export function jobName(key: string, slot: number): string {
   return `${jobPrefix(key)}.${slot}`;
 }
 
+/** The pool's key and the allocation of a job with such a name; undefined for other jobs, such as those of the CPU side. */
+export function hostNamed(name: string): { key: string; slot: number } | undefined {
+  const [, key, slot] = /^farlight\.(.+)\.(\d+)$/.exec(name) ?? [];
+  return key === undefined ? undefined : { key, slot: Number(slot) };
+}
+
 /** The variables of this process that a job of one side gets. None is a secret. */
 export function ownVariables(
   { isHere }: Pick<Engine, 'isHere'>,

@@ -108,6 +108,12 @@ export class Journal {
     return writeFirst(this.folder, `${slot}.${term}.${name}`, `${JSON.stringify(content)}\n`);
   }
 
+  /** The engine has ended the job of a term for certain. */
+  retire(slot: number, term: number, end: Files['end']): void {
+    this.write(slot, term, 'fence', { why: end.why });
+    this.write(slot, term, 'end', end);
+  }
+
   isFenced(slot: number, term: number): boolean {
     return this.#has(slot, term, 'fence') || Math.max(...this.#terms(slot)) > term;
   }

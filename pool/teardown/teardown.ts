@@ -7,14 +7,14 @@ import type { Engine, ListedJob } from '../engines/engine.js';
 import { ENGINES } from '../engines/engines.js';
 import { runsCommands, Workspace } from '../environment/workspace.js';
 import type { Pool } from '../file/pool-file.js';
-import { hostJob, jobPrefix } from '../host/job.js';
+import { hostJob, hostNamed, jobPrefix } from '../host/job.js';
 import { allJournals, type Journal, journalOf } from '../journal/journal.js';
 
 export { poolNames, readPool } from '../file/pool-file.js';
 
 /** How long ended jobs may take to be over, in milliseconds: an engine first asks them to end, and then kills them. */
 const END_MS = 60_000;
-const LOOK_MS = 200;
+const LOOK_MS = 100;
 /** A portal looks more often whether its hosts are to end, in milliseconds. */
 const PORTAL_MS = 1500;
 
@@ -116,16 +116,30 @@ async function endFound<Found extends { jobs: FoundJob[] }>(
 async function endJobs(jobs: readonly FoundJob[]): Promise<void> {
   for (const { engine, id } of jobs) await engine.cancel(id);
   const deadline = monotonicNow() + END_MS;
-  for (const { engine, id, name } of jobs) {
-    while ((await engine.status(id)).phase !== 'ended') {
+  for (const job of jobs) {
+    const { engine, id, name } = job;
+    let status = await engine.status(id);
+    while (status.phase !== 'ended') {
       if (monotonicNow() > deadline)
         throw new FarlightError(
           'UNREACHABLE',
           `${engine.name} has not ended the job ${id} (${name}); ask the site's administrators`,
         );
       await pause(LOOK_MS);
+      status = await engine.status(id);
     }
+    if (status.isCertain) retire(job);
   }
+}
+
+/** Writes down that the term of a job is over. An engine that forgets the job could not say so, and the next term would wait. */
+function retire({ name, term }: FoundJob): void {
+  const host = hostNamed(name);
+  if (!host) return;
+  const journal = journalOf(host.key);
+  const latest = journal.latest(host.slot);
+  const why = 'all hosts of the pool were ended (farlight pool down)';
+  if (latest.term === term) journal.retire(host.slot, term, { why, failed: latest.ready === undefined });
 }
 
 /** A pool for a person: its settings, its allocations, and what its engine is told to run. */
