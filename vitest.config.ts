@@ -8,6 +8,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
  */
 const LONGEST = [
   'e2e/documented-commands',
+  'pool/on-slurm',
   'pool/attach',
   'pool/faults',
   'e2e/inference-examples',
@@ -23,6 +24,7 @@ const LONGEST = [
   'shard/lost-hosts',
   'hostile/programs',
   'e2e/proxies',
+  'pool/on-docker',
   'pool/several-hosts',
   'e2e/package',
   'page/page',

@@ -62,6 +62,8 @@ const SLOW = [
   'pool/engines',
   'pool/environment',
   'pool/faults',
+  'pool/on-docker',
+  'pool/on-slurm',
   'pool/portal/page',
   'pool/portal/portal',
   'pool/several-hosts',

@@ -1,11 +1,11 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { LocalEngine } from '#farlight/pool/engines/local.js';
+import { readPool } from '#farlight/pool/file/pool-file.js';
+import { jobName } from '#farlight/pool/host/job.js';
 import { Journal } from '#farlight/pool/journal/journal.js';
-import { DockerSite, whyNoDocker } from '../support/engines/docker-site.js';
-import { SlurmSite, whyNoRest, whyNoSlurm } from '../support/engines/slurm-site.js';
 import { outputOf } from '../support/hosts/farlight-command.js';
 import { PoolFolder, REGISTER } from '../support/pools/pool-folder.js';
 
@@ -15,35 +15,28 @@ const FAST = 'gpu: { adapter: "null" }';
 let pool: PoolFolder;
 afterEach(() => pool?.close());
 
-/** Until the engine has no host any more. */
-async function gone(): Promise<void> {
-  await expect.poll(() => pool.hosts(), { timeout: 40_000, interval: 100 }).toEqual([]);
-}
-
 describe('a program whose host is of a pool', () => {
-  it.each(['auto', 'tls'])(
-    'gets one with its first request, gives it back, and gets another (line: %s)',
-    async (line) => {
-      pool = new PoolFolder(`engine: local\nidle: 1\nlease: 4\nline: ${line}\ngpu: { adapter: software }`);
-      const program = pool.program();
-      expect(await program.tell('drop')).toBe('dropped');
-      // Until now it has cost nothing.
-      expect(existsSync(pool.state)).toBe(false);
-      expect(await program.tell('compute')).toBe(RIGHT);
-      expect(await pool.hosts()).toMatchObject([{ term: 1, status: { phase: 'running' } }]);
-      // A device that lives keeps its host.
-      await new Promise((resolve) => setTimeout(resolve, 2000));
-      expect(await pool.hosts()).toMatchObject([{ term: 1 }]);
-      await program.tell('drop');
-      await gone();
-      expect(program.child.exitCode).toBeNull();
-      expect(await program.tell('compute')).toBe(RIGHT);
-      expect(await pool.hosts()).toMatchObject([{ term: 2 }]);
-      expect((await program.end()).code).toBe(0);
-      await gone();
-    },
-    120_000,
-  );
+  it('gets one with its first request, gives it back, and gets another', async () => {
+    // A lease so long that no host ends because it lapses.
+    pool = new PoolFolder('engine: local\nidle: 0.2\nlease: 600\ngpu: { adapter: software }');
+    const program = pool.program();
+    expect(await program.tell('drop')).toBe('dropped');
+    // Until now it has cost nothing.
+    expect(existsSync(pool.state)).toBe(false);
+    expect(await program.tell('compute')).toBe(RIGHT);
+    expect(await pool.hosts()).toMatchObject([{ term: 1, status: { phase: 'running' } }]);
+    // A device that lives keeps its host.
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    expect(await pool.hosts()).toMatchObject([{ term: 1 }]);
+    await program.tell('drop');
+    await pool.gone();
+    expect(program.child.exitCode).toBeNull();
+    expect(await program.tell('compute')).toBe(RIGHT);
+    expect(await pool.hosts()).toMatchObject([{ term: 2 }]);
+    // It ends with a device that lives.
+    expect((await program.end()).code).toBe(0);
+    await pool.gone();
+  }, 120_000);
 
   it('shares a host with another program where the pool may have no more', async () => {
     pool = new PoolFolder(`engine: local\nmax: 1\n${FAST}`);
@@ -69,7 +62,7 @@ describe('a program whose host is of a pool', () => {
     await program.tell('compute');
     expect(await pool.hosts()).toHaveLength(1);
     program.child.kill('SIGKILL');
-    await gone();
+    await pool.gone();
     expect(pool.journal().get('1.1.log')).toContain('"ended":"no program renewed its lease"');
   }, 60_000);
 
@@ -103,8 +96,7 @@ describe('a program whose host is of a pool', () => {
     /** Another job has the name of the pool's first host, so the engine queues that. */
     const occupied = async (yaml: string) => {
       pool = new PoolFolder(yaml);
-      const { stdout } = await pool.farlight('pool', 'describe', pool.file);
-      const [, name = ''] = /# job (\S+), term/.exec(stdout) ?? [];
+      const name = jobName(readPool(pool.address).key, 1);
       const engine = new LocalEngine(join(pool.state, 'jobs'));
       const job = { name, term: 0, command: ['sleep', '600'], environment: {}, log: '/dev/null', limits: {} };
       const id = await engine.submit({ ...job, environment: { PATH: process.env.PATH ?? '' } });
@@ -176,8 +168,8 @@ describe('a program whose host is of a pool', () => {
     expect(await loaded({ FARLIGHT_HOST: pool.address })).toBeGreaterThan(5);
   }, 60_000);
 
-  it('shows its token to nobody: not in jobs, logs, arguments or environments', async () => {
-    pool = new PoolFolder(`engine: local\nline: tls\n${FAST}`);
+  it('gets one host after another over TLS, and shows its token to nobody: not in jobs, logs, arguments or environments', async () => {
+    pool = new PoolFolder(`engine: local\nidle: 0.2\nline: tls\n${FAST}`);
     const program = pool.program();
     await program.tell('compute');
     const journal = pool.journal();
@@ -196,6 +188,10 @@ describe('a program whose host is of a pool', () => {
     expect(shown.join('\n')).toContain('pool host --term 1');
     expect(shown.join('\n')).not.toContain(token);
     expect(shown.join('\n')).not.toMatch(/flt_[A-Za-z0-9_-]{20}/);
+    await program.tell('drop');
+    await pool.gone();
+    await program.tell('compute');
+    expect(await pool.hosts()).toMatchObject([{ term: 2 }]);
   }, 60_000);
 
   it('is started by farlight run --pool, and a crashed one is cleaned up after by farlight pool down', async () => {
@@ -218,7 +214,6 @@ describe('a program whose host is of a pool', () => {
     expect(jobs).toMatchObject([{ term: 1, status: { phase: 'running' } }]);
     expect((await pool.farlight('pool', 'down', pool.file)).stdout).toBe('ended 1 host\n');
     expect(await pool.hosts()).toEqual([]);
-    expect((await pool.farlight('pool', 'down', '--all')).stdout).toBe('ended 0 hosts\n');
     // An engine that a pool was used on, and that cannot be asked now, may have hosts.
     new Journal(join(pool.state, 'pools', 'other')).noteEngine({
       engine: 'docker',
@@ -231,109 +226,3 @@ describe('a program whose host is of a pool', () => {
     });
   }, 60_000);
 });
-
-describe.skipIf(whyNoSlurm !== undefined)(
-  `a program whose host is of a Slurm${whyNoSlurm ? ` (${whyNoSlurm})` : ''}`,
-  () => {
-    let site: SlurmSite;
-    beforeAll(async () => {
-      site = await SlurmSite.start();
-    });
-    afterAll(() => site?.close());
-
-    it('has a node powered up by its first request, and powered down while it lives', async () => {
-      pool = new PoolFolder('engine: slurm\nidle: 1\ngpu: { adapter: software, limits: { gpus: 1 } }', {
-        SLURM_CONF: site.conf,
-      });
-      expect(site.nodes()).toMatch(/~/);
-      const program = pool.program();
-      expect(await program.tell('compute')).toBe(RIGHT);
-      const [host] = await pool.hosts();
-      expect(host).toMatchObject({ term: 1, status: { phase: 'running' } });
-      expect(site.describe()).toContain('farlight-term-1');
-      const { token } = JSON.parse(pool.journal().get('1.1.claim') ?? '');
-      expect(site.describe() + site.script(host?.id ?? '')).not.toContain(token);
-      await program.tell('drop');
-      await gone();
-      await expect.poll(() => site.nodes(), { timeout: 60_000, interval: 500 }).toMatch(/^(idle~\s*)+$/);
-      expect(await program.tell('compute')).toBe(RIGHT);
-      expect(await pool.hosts()).toMatchObject([{ term: 2 }]);
-      expect((await pool.farlight('pool', 'down', '--all')).stdout).toBe('ended 1 host\n');
-    }, 180_000);
-
-    it('leaves a host that ends by itself where it is killed', async () => {
-      pool = new PoolFolder(`engine: slurm\nlease: 3\nidle: 600\n${FAST}`, { SLURM_CONF: site.conf });
-      const program = pool.program();
-      await program.tell('compute');
-      program.child.kill('SIGKILL');
-      await gone();
-    }, 120_000);
-
-    it.skipIf(whyNoRest !== undefined)(
-      `gets its host by slurmrestd where Slurm's commands find no site${whyNoRest ? ` (${whyNoRest})` : ''}`,
-      async () => {
-        const { port, version } = await site.rest();
-        const SLURM_JWT = site.token().replace('SLURM_JWT=', '');
-        const yaml = `engine: slurm\nslurm: { rest: "${port}", version: ${version} }\n${FAST}`;
-        pool = new PoolFolder(yaml, { SLURM_JWT });
-        const program = pool.program();
-        expect(await program.tell('compute')).toBe('0 0 0 0');
-        const [host] = await pool.hosts();
-        expect(host).toMatchObject({ term: 1, status: { phase: 'running' } });
-        const shown = [site.describe(), site.script(host?.id ?? ''), ...pool.journal().values()].join('\n');
-        expect(shown).toContain('farlight-term-1');
-        expect(shown).not.toContain(SLURM_JWT);
-        expect((await pool.farlight('pool', 'down', '--all')).stdout).toBe('ended 1 host\n');
-      },
-      120_000,
-    );
-  },
-  300_000,
-);
-
-describe.skipIf(whyNoDocker !== undefined)(
-  `a program whose host is of a Docker${whyNoDocker ? ` (${whyNoDocker})` : ''}`,
-  () => {
-    let site: DockerSite;
-    beforeAll(async () => {
-      site = await DockerSite.start();
-    });
-    afterAll(() => site?.close());
-
-    it('gets a container with its first request, gives it back, and gets another', async () => {
-      pool = new PoolFolder(site.pool('idle: 1\ngpu: { adapter: software, GPU }'));
-      const program = pool.program();
-      expect(await program.tell('compute')).toBe(RIGHT);
-      const [host] = await pool.hosts();
-      expect(host).toMatchObject({ term: 1, status: { phase: 'running' } });
-      const { token } = JSON.parse(pool.journal().get('1.1.claim') ?? '');
-      const shown = site.docker('inspect', host?.id ?? '') + site.docker('logs', host?.id ?? '');
-      expect(shown).toContain('--token-sha256');
-      expect(shown).not.toContain(token);
-      await program.tell('drop');
-      await gone();
-      expect(await program.tell('compute')).toBe(RIGHT);
-      expect(await pool.hosts()).toMatchObject([{ term: 2 }]);
-      expect((await pool.farlight('pool', 'down', '--all')).stdout).toBe('ended 1 host\n');
-      expect(site.docker('ps', '--all', '--quiet')).toBe('');
-    }, 120_000);
-
-    it('is told which image is missing', async () => {
-      pool = new PoolFolder(
-        site.pool('gpu: { adapter: "null", GPU }').replace(/sha256:\w+/, `sha256:${'7'.repeat(64)}`),
-      );
-      expect(await pool.program().tell('compute')).toMatch(
-        /^FarlightError: Docker has no image sha256:7+; load it/,
-      );
-    }, 60_000);
-
-    it('leaves a container that ends by itself where it is killed', async () => {
-      pool = new PoolFolder(site.pool('lease: 3\nidle: 600\ngpu: { adapter: "null", GPU }'));
-      const program = pool.program();
-      await program.tell('compute');
-      program.child.kill('SIGKILL');
-      await gone();
-    }, 60_000);
-  },
-  300_000,
-);

@@ -43,7 +43,15 @@ describe(`the engine kubernetes (${how})`, () => {
     expect(left).toBe(0);
   }, 120_000);
   const changes = () => site.job;
-  conformance(() => engine, { changes, writesLogs: false, keepsLogs: false, address: /^\d+\.|:/, interval });
+  conformance(() => engine, {
+    changes,
+    writesLogs: false,
+    keepsLogs: false,
+    address: /^\d+\.|:/,
+    interval,
+    // The files of this machine are not those of a Pod's node.
+    waitFor: () => 'sleep 2',
+  });
 
   const job: typeof anyJob = (script, more = {}) => anyJob(script, { ...changes(), ...more });
   const until = async (id: string, is: (status: JobStatus) => boolean) => {

@@ -69,7 +69,6 @@ describe.skipIf(whyNoSlurm !== undefined)(
     let site: SlurmSite;
     beforeAll(async () => {
       site = await SlurmSite.start();
-      process.env.SLURM_CONF = site.conf;
     });
     afterAll(() => site?.close());
     conformance(() => engine);

@@ -29,7 +29,7 @@ describe('several hosts of a pool', () => {
     expect(await slots()).toEqual(['1', '2']);
     program.child.stdin.write('\n');
     await program.done;
-    await expect.poll(slots, { timeout: 30_000, interval: 300 }).toEqual([]);
+    await expect.poll(slots, { timeout: 30_000, interval: 50 }).toEqual([]);
   }, 180_000);
 
   it('are allocated all or none: two programs that need both get them one after the other', async () => {
@@ -37,7 +37,7 @@ describe('several hosts of a pool', () => {
     const programs = [0, 1].map(() => pool.node(PROGRAM, `${pool.address}?hosts=2`));
     const done = () => programs.filter(({ printed }) => printed.stdout !== '').length;
     await expect.poll(done, { timeout: 120_000 }).toBe(1);
-    await new Promise((resolve) => setTimeout(resolve, 1000));
+    await new Promise((resolve) => setTimeout(resolve, 500));
     expect(done()).toBe(1);
     programs.find(({ printed }) => printed.stdout !== '')?.child.stdin.write('\n');
     await expect.poll(done, { timeout: 120_000 }).toBe(2);
@@ -61,8 +61,8 @@ describe('several hosts of a pool', () => {
 
   it('serve farlight doctor and farlight replay, which give theirs back', async () => {
     // A lease so long that no host ends because it lapses.
-    pool = new PoolFolder(`max: 1\nidle: 1\nlease: 600\n${FAST}`);
-    const givenBack = () => expect.poll(slots, { timeout: 30_000, interval: 300 }).toEqual([]);
+    pool = new PoolFolder(`max: 1\nidle: 0.2\nlease: 600\n${FAST}`);
+    const givenBack = () => expect.poll(slots, { timeout: 30_000, interval: 50 }).toEqual([]);
     const doctor = await pool.farlight('doctor', '--host', pool.address, '--json');
     expect(JSON.parse(doctor.stdout)).toMatchObject({ healthy: true, host: { url: pool.address } });
     expect(doctor.stdout).toContain(`farlight run --pool ${pool.address} -- node app.mjs`);

@@ -1,4 +1,4 @@
-import { mkdtempSync, realpathSync } from 'node:fs';
+import { mkdtempSync, realpathSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
@@ -36,6 +36,8 @@ interface Differences {
   readonly address?: RegExp;
   /** How often to look, in milliseconds. */
   readonly interval?: number;
+  /** What a job does to wait until a file is there; a recorded conversation has its own. */
+  readonly waitFor?: (file: string) => string;
 }
 
 /** The promises that every engine keeps. */
@@ -46,7 +48,8 @@ export function conformance(
     writesLogs = true,
     keepsLogs = true,
     address: addresses = /^127\./,
-    interval = 200,
+    interval = 50,
+    waitFor = (file) => `until [ -e ${file} ]; do sleep 0.05; done`,
   }: Differences = {},
 ): void {
   const job: typeof anyJob = (script, more = {}) => anyJob(script, { ...changes(), ...more });
@@ -117,7 +120,8 @@ export function conformance(
 
   it('never runs two jobs of one name at the same time', async () => {
     const lock = join(folder, `alone-${jobs}`);
-    const script = `mkdir ${lock} || echo BOTH; sleep 2; rmdir ${lock}; echo alone`;
+    const go = `${lock}-go`;
+    const script = `mkdir ${lock} || echo BOTH; ${waitFor(go)}; rmdir ${lock}; echo alone`;
     const mounts = [...(changes().mounts ?? []), folder];
     const one = job(script, { mounts });
     const two = job(script, { name: one.name, mounts });
@@ -127,6 +131,7 @@ export function conformance(
     await expect
       .poll(async () => engine().status(second), { interval })
       .toMatchObject({ phase: 'queued', why: expect.stringContaining('same name') });
+    writeFileSync(go, '');
     for (const id of [first, second]) await ended(id);
     expect((await log(first, one)) + (await log(second, two))).toBe('alone\nalone\n');
   });

@@ -45,17 +45,16 @@ const CONTROLLER = '127.78.0.1';
 
 /**
  * A site with a real Slurm: a controller, and nodes with GPUs that it powers up for jobs and down again. All of it is in
- * namespaces of one process, and goes with that. Slurm's commands find it by SLURM_CONF.
+ * namespaces of one process, and goes with that. Until it is closed, this process has it as its Slurm (SLURM_CONF), and so
+ * have the programs that this process starts.
  */
 export class SlurmSite {
-  readonly conf: string;
   readonly #folder: string;
   readonly #main: ChildProcess;
   readonly #rests: ChildProcess[] = [];
 
-  private constructor(folder: string, conf: string, main: ChildProcess) {
+  private constructor(folder: string, main: ChildProcess) {
     this.#folder = folder;
-    this.conf = conf;
     this.#main = main;
   }
 
@@ -91,7 +90,8 @@ export class SlurmSite {
       main.stdout?.setEncoding('utf8').once('data', () => resolve());
       main.once('close', () => reject(new Error(`Slurm did not start; its logs are in ${folder}/log`)));
     });
-    return new SlurmSite(folder, conf, main);
+    process.env.SLURM_CONF = conf;
+    return new SlurmSite(folder, main);
   }
 
   /**
@@ -113,7 +113,7 @@ export class SlurmSite {
     const log = openSync(join(this.#folder, 'log', 'rest'), 'a');
     const program = ['--pdeathsig', 'KILL', RESTD, ...restVersion().options, '-a', auth, listen];
     // It would not run as root, as which all runs here.
-    const env = { ...this.env, SLURMRESTD_SECURITY: 'disable_user_check', ...more };
+    const env = { ...process.env, SLURMRESTD_SECURITY: 'disable_user_check', ...more };
     this.#rests.push(spawn('setpriv', program, { env, stdio: ['ignore', log, log] }));
   }
 
@@ -125,7 +125,7 @@ export class SlurmSite {
   /** Stops the controller, and starts it again with what it had written down. */
   async restart(): Promise<void> {
     this.#ask('scontrol', 'shutdown', 'slurmctld');
-    const ping = () => spawnSync('scontrol', ['ping'], { encoding: 'utf8', env: this.env });
+    const ping = () => spawnSync('scontrol', ['ping'], { encoding: 'utf8' });
     do await new Promise((resolve) => setTimeout(resolve, 100));
     while (!ping().stdout.includes('UP'));
   }
@@ -170,14 +170,11 @@ export class SlurmSite {
   }
 
   #ask(command: string, ...args: string[]): string {
-    return execFileSync(command, args, { encoding: 'utf8', env: this.env });
-  }
-
-  get env(): NodeJS.ProcessEnv {
-    return { ...process.env, SLURM_CONF: this.conf };
+    return execFileSync(command, args, { encoding: 'utf8' });
   }
 
   async close(): Promise<void> {
+    delete process.env.SLURM_CONF;
     for (const rest of this.#rests) await killed(rest);
     await killed(this.#main);
     rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 });
@@ -254,12 +251,12 @@ SlurmctldParameters=cloud_dns,idle_on_node_suspend,power_save_interval=1,power_s
 ResumeProgram=${folder}/power-up.sh
 SuspendProgram=${folder}/power-down.sh
 PrologSlurmctld=${folder}/before-job.sh
-SuspendTime=2
-SuspendTimeout=2
-ResumeTimeout=120
+SuspendTime=1
+SuspendTimeout=1
+ResumeTimeout=60
 ResumeRate=0
 SuspendRate=0
-BatchStartTimeout=120
+BatchStartTimeout=60
 ${NODES.map((n, at) => `NodeName=gpu${n} NodeAddr=127.78.0.1${n} Port=${ports[at]} CPUs=8 RealMemory=8000 Gres=gpu:1 State=CLOUD`).join('\n')}
 PartitionName=gpu Nodes=gpu[1-2] Default=YES MaxTime=INFINITE State=UP
 PartitionName=first Nodes=gpu1 MaxTime=INFINITE State=UP
@@ -280,9 +277,14 @@ until scontrol ping 2>/dev/null | grep -q UP; do sleep 0.05; done
 echo ready
 wait
 `,
-    // -b: the node has just booted. Slurm waits for a boot of each node that it has powered up.
+    // -b: the node has just booted. Slurm waits for a boot of each node that it has powered up. It may want a node again
+    // before that is powered down: two daemons of one node would have the same port.
     'power-up.sh': `
 for node in $(scontrol show hostnames "$1"); do
+  for try in $(seq 200); do
+    kill -0 "$(cat ${folder}/slurmd.$node.pid 2>/dev/null)" 2>/dev/null || break
+    sleep 0.05
+  done
   setsid unshare --uts --mount sh -c "hostname $node; ${mount}exec slurmd -b -D -f ${conf}" </dev/null >/dev/null 2>&1 &
 done
 `,

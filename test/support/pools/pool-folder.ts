@@ -4,7 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { expect } from 'vitest';
+import type { Engine, ListedJob } from '#farlight/pool/engines/engine.js';
 import { LocalEngine } from '#farlight/pool/engines/local.js';
+import { readPool } from '#farlight/pool/file/pool-file.js';
 import { TokenStore } from '#farlight/server/trust/token-store.js';
 import {
   type Finished,
@@ -24,6 +27,7 @@ export class PoolFolder {
   readonly file = join(this.folder, 'test.yaml');
   /** The variables of all processes of this pool. */
   readonly env: NodeJS.ProcessEnv;
+  readonly #hasVariables: boolean;
   readonly #programs: PoolProgram[] = [];
   readonly #running: Running[] = [];
 
@@ -34,6 +38,7 @@ export class PoolFolder {
       XDG_CONFIG_HOME: join(this.folder, 'config'),
     };
     this.env = { ...env, ...folders };
+    this.#hasVariables = Object.keys(env).length > 0;
   }
 
   get address(): string {
@@ -85,18 +90,25 @@ export class PoolFolder {
   }
 
   /** The hosts that the engine has now, as `farlight pool ls` shows them. */
-  async hosts(): Promise<{ id: string; name: string; term: number; status: { phase: string } }[]> {
-    const { local } = this;
-    if (local) return local.list('farlight.');
+  async hosts(): Promise<Pick<ListedJob, 'id' | 'name' | 'term' | 'status'>[]> {
+    const { engine } = this;
+    if (engine) return engine.list('farlight.');
     const { stdout, stderr } = await this.farlight('pool', 'ls', '--json');
     if (!stdout) throw new Error(stderr);
     return JSON.parse(stdout).jobs;
   }
 
-  /** Asked without a process where all jobs are this machine's: tests ask often. Undefined for a pool of another engine. */
-  get local(): LocalEngine | undefined {
-    if (/^engine: (?!local)/m.test(readFileSync(this.file, 'utf8'))) return undefined;
-    return new LocalEngine(join(this.state, 'jobs'));
+  /** Resolves when the engine has no host any more. */
+  async gone(): Promise<void> {
+    await expect.poll(() => this.hosts(), { timeout: 60_000, interval: 50 }).toEqual([]);
+  }
+
+  /** The pool's engine, which this process asks itself: tests ask often. Undefined where it needs variables of the pool's. */
+  get engine(): Engine | undefined {
+    const [, name = 'local'] = /^engine: (\w+)/m.exec(readFileSync(this.file, 'utf8')) ?? [];
+    // Its jobs are in this pool's state.
+    if (name === 'local') return new LocalEngine(join(this.state, 'jobs'));
+    return this.#hasVariables ? undefined : readPool(this.address).engine;
   }
 
   /** The files of the journal, by name. */
@@ -128,18 +140,20 @@ export class PoolFolder {
   async close(): Promise<void> {
     for (const program of this.#programs) program.child.kill('SIGKILL');
     for (const { child } of this.#running) child.kill('SIGKILL');
-    if (this.local) await endJobs(this.local);
+    const { engine } = this;
+    if (engine) await endJobs(engine);
     else await this.farlight('pool', 'down', '--all');
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
   }
 }
 
-async function endJobs(engine: LocalEngine): Promise<void> {
+/** Ends the jobs of an engine, and resolves when they have ended. */
+async function endJobs(engine: Engine): Promise<void> {
   for (;;) {
     const jobs = await engine.list('');
     if (jobs.length === 0) return;
     for (const { id } of jobs) await engine.cancel(id);
-    await pause(20);
+    await pause(engine.isHere ? 20 : 100);
   }
 }
 
