@@ -215,14 +215,15 @@ describe('a program whose host is of a pool', () => {
     expect((await pool.farlight('pool', 'down', pool.file)).stdout).toBe('ended 1 host\n');
     expect(await pool.hosts()).toEqual([]);
     // An engine that a pool was used on, and that cannot be asked now, may have hosts.
+    const socket = join(pool.folder, 'no-docker');
     new Journal(join(pool.state, 'pools', 'other')).noteEngine({
       engine: 'docker',
-      settings: { docker: { socket: '/nowhere' } },
+      settings: { docker: { socket } },
     });
     expect(await pool.farlight('pool', 'down', '--all')).toMatchObject({
       code: 1,
       stdout: 'ended 0 hosts\n',
-      stderr: expect.stringContaining('Docker does not run here: there is no /nowhere'),
+      stderr: expect.stringContaining(`Docker does not run here: there is no ${socket}`),
     });
   }, 60_000);
 });
