@@ -64,7 +64,7 @@ describe.skipIf(whyNoSlurm !== undefined)(
         const { port, version } = await site.rest();
         const SLURM_JWT = site.token().replace('SLURM_JWT=', '');
         const yaml = `engine: slurm\nslurm: { rest: "${port}", version: ${version} }\ngpu: { adapter: "null" }`;
-        pool = new PoolFolder(yaml, { SLURM_JWT, SLURM_CONF: '/no/slurm.conf' });
+        pool = new PoolFolder(yaml, { SLURM_JWT, SLURM_CONF: undefined });
         const program = pool.program();
         expect(await program.tell('compute')).toBe(ZEROS);
         const [host] = await pool.hosts();
