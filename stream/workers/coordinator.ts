@@ -270,6 +270,7 @@ export class Coordinator {
     this.#deliveries = new Deliveries(
       {
         broker,
+        partitions,
         openSink,
         store: () => this.#store(),
         mayWrite: () => this.#lease.held(),

@@ -1,5 +1,5 @@
 import { contentIn } from '../broker/appender.js';
-import { type Broker, batchesFrom } from '../broker/broker.js';
+import { type Broker, batchesFrom, insist } from '../broker/broker.js';
 import type { Target } from '../sinks/open-sink.js';
 import type { Sink } from '../sinks/sink.js';
 import { type Delivery, deliveryIn } from './partition-outputs.js';
@@ -13,6 +13,7 @@ export interface DeliveredState {
 
 export interface DeliveriesOptions {
   readonly broker: Broker;
+  readonly partitions: number;
   /** Opens a sink, which may have had outputs since this mark. */
   openSink(target: Target, mark: unknown): Promise<Sink>;
   /** Stores how far this has come: before a sink gets its first output, so that a restart knows where it stood then. */
@@ -61,6 +62,7 @@ export class Deliveries {
   async #deliverAll(): Promise<void> {
     const { broker, isOver } = this.#options;
     try {
+      const end = await this.#end();
       for await (const batch of batchesFrom(broker, OUTPUTS, undefined, this.#delivered + 1, isOver)) {
         const byTarget = new Map<string, { target: Target; deliveries: PartitionDelivery[] }>();
         for (const message of batch) {
@@ -75,12 +77,23 @@ export class Deliveries {
         for (const { target, deliveries } of byTarget.values()) await this.#write(target, deliveries);
         if (isOver()) return;
         this.#delivered = batch.at(-1)?.sequence ?? this.#delivered;
-        // With the sequence, in one turn: a mark that is ahead of it would hide outputs that come again.
-        for (const id of byTarget.keys()) this.#marks.set(id, this.#sinks.get(id)?.mark());
+        // A mark that is ahead of the sequence would hide outputs that come again. So both change in one turn, and marks
+        // stay while sinks may have outputs of later messages.
+        if (this.#delivered >= end) for (const [id, sink] of this.#sinks) this.#marks.set(id, sink.mark());
       }
     } catch (error) {
       if (!isOver()) throw error;
     }
+  }
+
+  /** The sequence up to which the coordinator before may have delivered: that of the last message now. */
+  async #end(): Promise<number> {
+    const { broker, partitions, isOver } = this.#options;
+    const numbers = Array.from({ length: partitions }, (_, at) => at);
+    const last = await Promise.all(
+      numbers.map((at) => insist(broker, isOver, () => broker.last(OUTPUTS, at))),
+    );
+    return Math.max(0, ...last.map((message) => message?.sequence ?? 0));
   }
 
   /** Hands deliveries of one target on. */

@@ -2,14 +2,17 @@ import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { serialize } from 'node:v8';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { Tensor } from '#farlight/infer/service/tensor.js';
+import type { Broker, Message } from '#farlight/stream/broker/broker.js';
 import { EACH, KEY } from '#farlight/stream/definition/upgrade-plan.js';
 import { SinkWriter } from '#farlight/stream/run/sink-writer.js';
 import { FileSink } from '#farlight/stream/sinks/file-sink.js';
 import { HttpSink } from '#farlight/stream/sinks/http-sink.js';
 import { outputText } from '#farlight/stream/sinks/output-text.js';
 import type { Output } from '#farlight/stream/sinks/sink.js';
+import { Deliveries } from '#farlight/stream/workers/deliveries.js';
 import { folders } from '../support/trust/trust.js';
 import { tensorOf } from './support/numbers.js';
 
@@ -159,5 +162,56 @@ describe('the outputs of a record', () => {
     expect(given.map(({ key }) => key)).toEqual(keys);
     expect(given.map(({ values: written }) => Object.keys(written))).toEqual(keys.map(() => ['y']));
     expect(given.map(({ offset, index }) => [offset, index])).toEqual(keys.map((_, index) => [4, index]));
+  });
+});
+
+describe('the deliveries of a coordinator', () => {
+  it('keep the mark of a sink while it may have outputs of later messages, since another coordinator may follow soon', async () => {
+    const target = { kind: 'file', file: '/out.jsonl' } as const;
+    const messages = [1, 2, 3].map((sequence): Message => {
+      const content = serialize({ sink: 'out', target, outputs: [outputOf(sequence)] });
+      return { partition: 0, sequence, id: `m${sequence}`, body: Buffer.concat([Uint8Array.of(1), content]) };
+    });
+    let given = 0;
+    let may = 1;
+    const broker = {
+      last: async () => messages.at(-1),
+      follow: async () => ({
+        next: () => (given < may ? messages[given++] : undefined),
+        close: () => {},
+      }),
+      rest: () => new Promise((resolve) => setTimeout(resolve, 1)),
+    } as unknown as Broker;
+    let isOver = false;
+    let writes = 0;
+    const id = JSON.stringify(target);
+    const deliveries = new Deliveries(
+      {
+        broker,
+        partitions: 1,
+        // The coordinator before has written all three, and told nobody.
+        openSink: async () => ({
+          write: async () => {
+            writes += 1;
+          },
+          mark: () => 300,
+          close: async () => {},
+        }),
+        store: async () => {},
+        mayWrite: async () => {},
+        delivered: () => {},
+        isOver: () => isOver,
+      },
+      { delivered: 0, marks: new Map([[id, 0]]) },
+    );
+    await expect.poll(() => deliveries.state.delivered).toBe(1);
+    expect(deliveries.state.marks.get(id)).toBe(0);
+    may = 3;
+    await expect.poll(() => deliveries.state.delivered).toBe(3);
+    expect(deliveries.state.marks.get(id)).toBe(300);
+    // All that is there at once is one write.
+    expect(writes).toBe(2);
+    isOver = true;
+    await deliveries.close();
   });
 });
