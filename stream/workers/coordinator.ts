@@ -90,7 +90,7 @@ export class Coordinator {
   readonly #partitions: PartitionRecord[] = [];
   #roster!: Roster;
   #watching: { close(): void } | undefined;
-  /** Called when a partition or the version has changed. */
+  /** Called when a partition, a worker or the version has changed. */
   #onChange: (() => void) | undefined;
   readonly #changes = new Serial();
   #upgrading: Upgrading | undefined;
@@ -358,6 +358,8 @@ export class Coordinator {
     signal: AbortSignal | undefined,
   ): Promise<void> {
     for (let tries = 1; ; tries += 1) {
+      // A partition that is being opened gives up an upgrade.
+      await this.#until(() => this.#roster.isSettled, signal);
       try {
         return await this.#commit(definition, words, signal);
       } catch (error) {
@@ -378,19 +380,14 @@ export class Coordinator {
       if (record.begun >= upgrade) return undefined;
       return { ...record, begun: upgrade, open: { upgrade, coordinator, definition: definition.id, words } };
     });
-    const wake = () => this.#onChange?.();
-    signal?.addEventListener('abort', wake);
+    const isPrepared = () => {
+      if (!isOpen(this.#record)) throw new MovedError();
+      const failed = this.#partitions.find((record) => record?.failed?.upgrade === upgrade)?.failed;
+      if (failed) throw new Error(failed.message);
+      return this.#isPrepared(upgrade);
+    };
     try {
-      while (!this.#isPrepared(upgrade)) {
-        signal?.throwIfAborted();
-        if (this.#isClosed) throw new Error('the coordinator was closed');
-        if (!isOpen(this.#record)) throw new MovedError();
-        const failed = this.#partitions.find((record) => record?.failed?.upgrade === upgrade)?.failed;
-        if (failed) throw new Error(failed.message);
-        await new Promise<void>((resolve) => {
-          this.#onChange = resolve;
-        });
-      }
+      await this.#until(isPrepared, signal);
       this.#record = await this.#application.change((record) => {
         invariant(record, 'an application was deleted');
         if (!isOpen(record)) return undefined;
@@ -401,12 +398,28 @@ export class Coordinator {
     } catch (error) {
       await this.#abandon(upgrade);
       throw error;
+    }
+    this.#definition = definition;
+    log(`version ${definition.id} runs since upgrade ${upgrade}`);
+  }
+
+  /** Waits until something holds: it is looked at whenever the broker tells of a change. @throws Error (rejects) */
+  async #until(holds: () => boolean, signal: AbortSignal | undefined): Promise<void> {
+    const wake = () => this.#onChange?.();
+    signal?.addEventListener('abort', wake);
+    try {
+      for (;;) {
+        signal?.throwIfAborted();
+        if (this.#isClosed) throw new Error('the coordinator was closed');
+        if (holds()) return;
+        await new Promise<void>((resolve) => {
+          this.#onChange = resolve;
+        });
+      }
     } finally {
       signal?.removeEventListener('abort', wake);
       this.#onChange = undefined;
     }
-    this.#definition = definition;
-    log(`version ${definition.id} runs since upgrade ${upgrade}`);
   }
 
   /** @throws Error where the upgrade may have been committed, and this is not known (rejects) */
@@ -441,6 +454,7 @@ export class Coordinator {
       const progress = this.#roster.heard(record);
       this.#options.observer?.progressed(progress);
       if (this.#upgrading) this.#upgrading.phase = this.#phase();
+      this.#onChange?.();
       for (const { partition, next } of record.partitions)
         for (const [source, offset] of Object.entries(next))
           this.#intakes.get(source)?.begun(partition, offset);

@@ -34,6 +34,13 @@ export class Roster {
     return [...this.#workers.values()].map(({ record, at }) => ({ record, silent: now - at }));
   }
 
+  /** Whether each partition runs at the worker that shall have it. */
+  get isSettled(): boolean {
+    const isOpen = (id: string, at: number) =>
+      this.#workers.get(id)?.record.partitions.some(({ partition }) => partition === at) ?? false;
+    return this.#assigned.length > 0 && this.#assigned.every(isOpen);
+  }
+
   /** A worker has told of itself. @returns what it has done since it did last */
   heard(record: WorkerRecord): Progress {
     this.#workers.set(record.id, { record, at: this.#options.clock.now() });

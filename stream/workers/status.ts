@@ -58,7 +58,7 @@ export function applicationStatus({
     passed: sumOf(owned, ({ passed }) => passed),
     isUpgrading,
     sources: [...intakes].map(([name, { count, ahead }]) => {
-      return { name, records: count, waiting: ahead, bytes: 0 };
+      return { name, records: count, waiting: ahead };
     }),
     steps: definition.steps.map(({ uid }) => {
       const { records = 0, failed = 0, ms = 0 } = reports.steps.get(uid) ?? {};

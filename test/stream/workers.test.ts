@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { RecordObserver } from '#farlight/stream/statistics/record-observer.js';
+import { Tally } from '#farlight/stream/statistics/tally.js';
 import type { Coordinator } from '#farlight/stream/workers/coordinator.js';
 import type { Worker } from '#farlight/stream/workers/worker.js';
 import { edited, randomDefinition } from './support/definitions.js';
@@ -18,6 +20,41 @@ describe('workers on several machines, whose processes and broker fail at random
     expect(counts.upgrades).toBeGreaterThan(CASES / 10);
     expect(counts.kills).toBeGreaterThan(CASES / 10);
   }, 1_800_000);
+});
+
+describe('a worker', () => {
+  it('knows the trace of a record, and its coordinator knows what the worker has done', async () => {
+    const world = new World(SEED);
+    const machines = new Machines(world, PARTITIONS);
+    const traces: (string | undefined)[] = [];
+    const tally = new Tally(() => world.time);
+    class Observer extends RecordObserver {
+      override admitted(...[record, traceparent]: Parameters<RecordObserver['admitted']>): void {
+        if (record.key === 'a') traces.push(traceparent);
+        super.admitted(record, traceparent);
+      }
+    }
+    machines.startWorker(new Observer({ tally, now: () => world.time }));
+    const first = randomDefinition(world.random, 0);
+    let coordinator: Coordinator | undefined;
+    void machines.startCoordinator(first).coordinator.then((opened) => {
+      coordinator = opened;
+    });
+    while (!coordinator) await world.step();
+    const [source = ''] = Object.keys(first.sources);
+    const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+    let isSent = false;
+    void machines.send(coordinator, source, { key: 'a', value: 1 }, traceparent).then(() => {
+      isSent = true;
+    });
+    const isReported = () => {
+      const { steps = [], workers } = coordinator?.status() ?? {};
+      const isOwned = workers?.partitions.every(({ worker }) => worker !== '');
+      return isOwned && steps.some(({ records, failed }) => records + failed > 0);
+    };
+    while (!isSent || traces.length === 0 || !isReported()) await world.step();
+    expect(traces).toEqual([traceparent]);
+  });
 });
 
 type Counts = Record<'upgrades' | 'refused' | 'kills' | 'stalls' | 'outages' | 'outputs', number>;

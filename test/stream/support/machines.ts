@@ -14,7 +14,7 @@ import {
   partitionKey,
   recordsOf,
 } from '#farlight/stream/workers/records.js';
-import { Worker } from '#farlight/stream/workers/worker.js';
+import { Worker, type WorkerObserver } from '#farlight/stream/workers/worker.js';
 import { type Committed, oracle, type SourceRecord } from './arithmetic.js';
 import { arithmeticRunner, lineFor } from './arithmetic-runner.js';
 import { MemoryBroker } from './memory-broker.js';
@@ -50,7 +50,7 @@ export class Machines {
     };
   }
 
-  startWorker(): { process: Process; worker: Promise<Worker> } {
+  startWorker(observer?: WorkerObserver): { process: Process; worker: Promise<Worker> } {
     this.#count += 1;
     const process = this.#world.process(`worker-${this.#count}`);
     const worker = Worker.open({
@@ -59,6 +59,7 @@ export class Machines {
       runner: arithmeticRunner((act) => this.#world.later(process, act), this),
       versions: { local: (id) => this.#version(process, id) },
       clock: this.#world.clock(process),
+      observer,
       checkpointEvery: 2000,
       log: () => {},
     });
@@ -94,10 +95,16 @@ export class Machines {
     return { process, coordinator };
   }
 
-  async send(coordinator: Coordinator, source: string, record: SourceRecord): Promise<void> {
+  async send(
+    coordinator: Coordinator,
+    source: string,
+    record: SourceRecord,
+    traceparent?: string,
+  ): Promise<void> {
     const offset = await coordinator.ingest(source, {
       key: record.key,
       values: { x: tensorOf(record.value) },
+      ...(traceparent !== undefined && { traceparent }),
     });
     this.acknowledged.push({ source, offset, record });
   }
