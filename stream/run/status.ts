@@ -25,7 +25,8 @@ export interface ApplicationStatus {
     readonly records: number;
     /** Logged, and not on their way yet. */
     readonly waiting: number;
-    readonly bytes: number;
+    /** Of its log; left out where the broker has it. */
+    readonly bytes?: number;
   }[];
   readonly steps: readonly (StepCounts & { readonly uid: string })[];
   readonly sinks: readonly { readonly name: string; readonly outputs: number }[];

@@ -71,7 +71,7 @@ interface NodeRates {
 }
 
 export type NodeView =
-  | (NodeRates & { readonly kind: 'source'; readonly waiting: number; readonly bytes: number })
+  | (NodeRates & { readonly kind: 'source'; readonly waiting: number; readonly bytes?: number })
   | (NodeRates & {
       readonly kind: 'step';
       readonly uid: string;

@@ -13,7 +13,7 @@ function ofNodes<K extends Kind>(
   type: 'counter' | 'gauge',
   name: string,
   help: string,
-  read: (node: Extract<NodeView, { kind: K }>) => number,
+  read: (node: Extract<NodeView, { kind: K }>) => number | undefined,
 ): Figure<Facts> {
   return {
     name,
@@ -23,16 +23,17 @@ function ofNodes<K extends Kind>(
       all.nodes.flatMap((node) => {
         if (node.kind !== kind) return [];
         const label = node.kind === 'step' ? node.uid : node.name;
-        return [{ value: read(node as Extract<NodeView, { kind: K }>), labels: { [kind]: label } }];
+        const value = read(node as Extract<NodeView, { kind: K }>);
+        return value === undefined ? [] : [{ value, labels: { [kind]: label } }];
       }),
   };
 }
 
-/** A figure of each partition of an application whose work is shared. `read` returns false where there is none. */
+/** A figure of each partition of an application whose work is shared. */
 function ofPartitions(
   name: string,
   help: string,
-  read: (partition: PartitionView) => number | false,
+  read: (partition: PartitionView) => number | undefined,
 ): Figure<Facts> {
   return {
     name,
@@ -41,7 +42,7 @@ function ofPartitions(
     values: ({ all }) =>
       (all.workers?.partitions ?? []).flatMap((each) => {
         const value = read(each);
-        return value === false ? [] : [{ value, labels: { partition: each.partition } }];
+        return value === undefined ? [] : [{ value, labels: { partition: each.partition } }];
       }),
   };
 }
@@ -76,7 +77,7 @@ export const FIGURES: readonly Figure<Facts>[] = [
   ofPartitions(
     'farlight_stream_partition_lag_seconds',
     'Time of the last output of a partition from the log of its source to its sink.',
-    ({ lag }) => lag !== undefined && lag / 1000,
+    ({ lag }) => (lag === undefined ? undefined : lag / 1000),
   ),
   gauge('farlight_stream_upgrading', 'Whether an upgrade is under way.', ({ all }) =>
     Number(all.upgrade !== undefined),

@@ -18,9 +18,9 @@ export interface GraphNode {
 
 /** The nodes of a version, and those that the next one adds. Each comes after those whose values it takes. */
 export function graphOf(definition: Definition, next?: Definition): GraphNode[] {
-  const nodes = new Map(nodesOf(definition).map((node) => [node.id, node]));
-  // A node that both have is shown as it will be.
-  for (const node of next ? nodesOf(next) : []) nodes.set(node.id, node);
+  // A node that both have is shown as it will be. No node of the next version takes values of one that goes.
+  const nodes = new Map(nodesOf(next ?? definition).map((node) => [node.id, node]));
+  for (const node of nodesOf(definition)) if (!nodes.has(node.id)) nodes.set(node.id, node);
   const order = { source: 0, step: 1, sink: 2 };
   return [...nodes.values()].sort((a, b) => order[a.kind] - order[b.kind]);
 }

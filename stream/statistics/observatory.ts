@@ -147,8 +147,8 @@ export class Observatory {
     };
     if (kind === 'source') {
       const source = status.sources.find((each) => each.name === name);
-      const { records = 0, waiting = 0, bytes = 0 } = source ?? {};
-      return { ...common, kind, records, waiting, bytes };
+      const { records = 0, waiting = 0, bytes } = source ?? {};
+      return { ...common, kind, records, waiting, ...(bytes !== undefined && { bytes }) };
     }
     if (kind === 'sink')
       return { ...common, kind, records: status.sinks.find((each) => each.name === name)?.outputs ?? 0 };

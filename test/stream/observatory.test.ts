@@ -1,11 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import type { Definition } from '#farlight/stream/definition/definition.js';
 import { ClusterObserver } from '#farlight/stream/statistics/cluster-observer.js';
 import { FIGURES, Metrics } from '#farlight/stream/statistics/figures.js';
+import { graphOf } from '#farlight/stream/statistics/graph.js';
 import { Lags, Samples } from '#farlight/stream/statistics/lags.js';
 import { Reports } from '#farlight/stream/workers/reports.js';
 import { REPOSITORY } from '../support/repository.js';
+import { stepOf } from './support/arithmetic.js';
 import { tensorOf } from './support/numbers.js';
 import { ObservedApplication } from './support/observed.js';
 
@@ -56,6 +59,22 @@ describe('the observatory of an application', () => {
       ['sink shown', 'kept', ['step detect']],
     ]);
     expect(stepIn(application, 'detect').state).toBe('kept');
+    // A node is shown after those whose values it takes, also where one is put in between.
+    const [detect, smooth] = ['detect', 'smooth'].map((uid) =>
+      stepOf(uid, 'sound', [uid === 'detect' ? 'smooth.o' : 'sound.x'], {
+        factor: 1,
+        failsAt: 0,
+        hasState: false,
+      }),
+    );
+    const next = { ...application.definition, steps: [smooth, detect] as Definition['steps'] };
+    expect(graphOf(application.definition, next).map(({ id }) => id)).toEqual([
+      'source sound',
+      'step smooth',
+      'step detect',
+      'sink out',
+      'sink shown',
+    ]);
     application.ended('the disk is full');
     application.upgrade();
     application.ended();

@@ -82,7 +82,7 @@ const sources = new LiveTable(at('sources'), {
     { title: 'Records', number: true, text: ({ records }) => count(records) },
     { title: 'Rate', number: true, text: perSecond },
     { title: 'Waiting', number: true, text: ({ waiting }) => count(waiting) },
-    { title: 'Log', number: true, text: (row) => bytes(row.bytes) },
+    { title: 'Log', number: true, text: (row) => (row.bytes === undefined ? '-' : bytes(row.bytes)) },
   ],
 });
 
@@ -197,7 +197,7 @@ function show({ application, seconds }) {
   steps.show(of('step'));
   sinks.show(of('sink'));
   upgrades.show(keyed(all.upgrades, (row) => row.at));
-  at('workers-section').hidden = !all.workers;
+  for (const place of ['workers-section', 'partitions-section']) at(place).hidden = !all.workers;
   if (all.workers) {
     workers.show(keyed(all.workers.workers, ({ id }) => id));
     partitions.show(keyed(all.workers.partitions, ({ partition }) => partition));
