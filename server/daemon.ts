@@ -140,6 +140,7 @@ export class Daemon {
             store: this.#parked,
             refusal: (offer) => this.#sessions.refuseArrival(offer),
             begin: (offer, host, place) => this.#sessions.arrive(offer, host, place),
+            give: (id, client, packets) => this.#sessions.give(id, client, packets),
           })
         : undefined;
     this.#grpc = new GrpcServer({

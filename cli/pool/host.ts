@@ -7,7 +7,7 @@ import { monotonicNow, setInterval } from '../../link/machine/clock.js';
 import { HostLease } from '../../pool/allocation/host-lease.js';
 import { type Report, reportLine } from '../../pool/host/report.js';
 import type { Daemon } from '../../server/daemon.js';
-import { TokenStore } from '../../server/trust/token-store.js';
+import { DEFAULT_TENANT, TokenStore } from '../../server/trust/token-store.js';
 import { parseSeconds } from '../options/units.js';
 
 interface HostOptions {
@@ -18,6 +18,7 @@ interface HostOptions {
   idle: number;
   first: number;
   tokenSha256?: string;
+  park?: number;
 }
 
 /** How often the host looks whether it has to end, in milliseconds. */
@@ -34,6 +35,7 @@ export function hostCommand(): Command {
     .requiredOption('--first <seconds>', 'end when no program comes for so long', parseSeconds)
     .option('--adapter <name>', 'the GPU to open', 'auto')
     .option('--token-sha256 <digits>', 'the hash of the only token that it admits')
+    .option('--park <seconds>', 'let programs keep their sessions that do nothing', parseSeconds)
     .allowExcessArguments(false)
     .action(beHost);
 }
@@ -71,6 +73,11 @@ async function beHost(options: HostOptions): Promise<void> {
     // The first executor is started at once. Most hosts of a pool have one program, which needs no other.
     spares: 0,
     trustFolder,
+    // Its programs are one user's, and bring their sessions from the host before.
+    ...(options.park !== undefined && {
+      parking: { root: join(trustFolder, 'parked'), idleMs: 0 },
+      moveFrom: DEFAULT_TENANT,
+    }),
     log: jsonLog('warn'),
     lease: {
       isValid: () => !isEnding && lease?.isValid(monotonicNow()) === true,

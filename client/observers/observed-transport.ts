@@ -34,7 +34,6 @@ export function observedTransport(transport: Transport, observer: LinkObserver):
           events.onClose(reason);
         },
       });
-      const { awaitRoom } = link;
       return {
         get saved() {
           return link.saved;
@@ -47,8 +46,11 @@ export function observedTransport(transport: Transport, observer: LinkObserver):
           observer.onSend?.(frame);
           return link.send(frame);
         },
-        // Absent if the link has none: its absence has a meaning.
-        ...(awaitRoom && { awaitRoom: () => awaitRoom.call(link) }),
+        // Undefined if the link has none now: its absence has a meaning.
+        get awaitRoom() {
+          const { awaitRoom } = link;
+          return awaitRoom && (() => awaitRoom.call(link));
+        },
         close: () => link.close(),
         ref: () => link.ref(),
         unref: () => link.unref(),

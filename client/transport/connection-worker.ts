@@ -21,7 +21,7 @@ process.on('exit', () => {
 });
 
 parentPort?.on('message', (request: OpenRequest) => {
-  const { port, spares, way, hello, flow: shared, saved: sharedToo } = request;
+  const { port, spares, way, hello, brought, flow: shared, saved: sharedToo } = request;
   const flow = new Flow(shared);
   flows.add(flow);
   const saved = new BigInt64Array(sharedToo);
@@ -47,7 +47,7 @@ parentPort?.on('message', (request: OpenRequest) => {
   };
   let link: Link;
   try {
-    link = networkHost(way.host, way.options).open(hello, events);
+    link = networkHost(way.host, way.options).open(hello, events, brought);
   } catch (error) {
     events.onClose(asFarlightError(error));
     return;

@@ -2,7 +2,7 @@ import type { MessagePort } from 'node:worker_threads';
 import { Credit } from '../../link/channel/credit.js';
 import type { FarlightErrorCode } from '../../proto/errors.js';
 import type { HostOptions } from './host-link.js';
-import type { Hello, Welcome } from './transport.js';
+import type { Brought, Hello, Welcome } from './transport.js';
 
 /** Indexes after those of the credit. */
 const CLOSED = Credit.LENGTH;
@@ -95,6 +95,7 @@ export interface OpenRequest {
   spares: MessagePort;
   way: Way;
   hello: Hello;
+  brought: Brought | undefined;
   /** The Flow's. */
   flow: SharedArrayBuffer;
   /** A BigInt64Array of SAVED. */

@@ -24,7 +24,7 @@ import { SESSION_END_CODES } from '../../proto/session/session-end.js';
 import { LIMITS } from '../../proto/wire/limits.js';
 import { decodeCount, decodeObject, NOTHING, objectBody, PACKET } from '../../proto/wire/packet.js';
 import type { TurnedLink } from './near-link.js';
-import type { Hello, Link, LinkEvents } from './transport.js';
+import type { Brought, Hello, Link, LinkEvents } from './transport.js';
 
 /** How long a host may take to answer at all, in milliseconds. Opening its GPU may take longer. */
 export const CONNECT_TIMEOUT_MS = 5000;
@@ -128,7 +128,13 @@ export class HostLink implements Link, TurnedLink {
   /** For the host's first sign, the next attempt, or the end. */
   #alarm: Alarm | undefined;
 
-  constructor(dialer: Dialer, { silence, connectMs }: LinkOptions, hello: Hello, events: LinkEvents) {
+  constructor(
+    dialer: Dialer,
+    { silence, connectMs }: LinkOptions,
+    hello: Hello,
+    events: LinkEvents,
+    brought?: Brought,
+  ) {
     this.#dialer = dialer;
     this.#silence = silence ?? SILENCE;
     this.#connectMs = connectMs ?? CONNECT_TIMEOUT_MS;
@@ -140,6 +146,14 @@ export class HostLink implements Link, TurnedLink {
       onRoom: events.onDrain,
     });
     this.#channel.windowBytes = LIMITS.leastWindowBytes;
+    if (brought) {
+      const { welcome, attempt } = brought;
+      this.#welcome = welcome;
+      this.#state = 'away';
+      this.#attempt = attempt + 1;
+      this.#channel.restore(brought);
+      this.#channel.windowBytes = welcome.windowBytes ?? LIMITS.windowBytes;
+    }
     this.#dial();
   }
 

@@ -22,7 +22,8 @@ export function networkHost(url: string, options: HostOptions = {}): Transport {
   const dialer = networkDialer(address, certificate);
   return {
     target: address.url,
-    open: (hello, events) => new HostLink(dialer, options, { ...hello, compression: asked }, events),
+    open: (hello, events, brought) =>
+      new HostLink(dialer, options, { ...hello, compression: asked }, events, brought),
   };
 }
 

@@ -152,7 +152,8 @@ export function nearHost(
   };
   return {
     target: address.url,
-    open: (hello, events) => new NearLink((inner) => new HostLink(dialer, options, hello, inner), events),
+    open: (hello, events, brought) =>
+      new NearLink((inner) => new HostLink(dialer, options, hello, inner, brought), events),
   };
 }
 

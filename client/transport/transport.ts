@@ -38,7 +38,7 @@ export interface Link {
    * Blocks this thread until the link takes bytes at full speed again, or is gone. `onDrain` is called in any case. Absent
    * if the link itself needs the thread.
    */
-  awaitRoom?(): void;
+  readonly awaitRoom?: (() => void) | undefined;
   /** The bytes that compression has saved so far. Absent if the link never compresses. */
   readonly saved?: Saved | undefined;
   /** The bytes that were sent and that the host has not acknowledged. Absent if the link does not know. */
@@ -57,6 +57,17 @@ export interface Saved {
   down: number;
 }
 
+/** A session that was at another host, and that its client has brought to this one. */
+export interface Brought {
+  /** As its first host had it, with the session's id at this host. */
+  readonly welcome: Welcome;
+  /** How many of the host's frames the client has taken, and how many of its own the host has. */
+  readonly taken: number;
+  readonly acknowledged: number;
+  /** The number of the client's newest attempt to resume. */
+  readonly attempt: number;
+}
+
 /** A way to reach a host. */
 export interface Transport {
   /** The host's address as a person would write it. */
@@ -66,6 +77,9 @@ export interface Transport {
    * the host can be given back. Absent where it stays.
    */
   readonly idleMs?: number | undefined;
-  /** Opens a session's link. Returns at once; a failure arrives through `events.onClose`. */
-  open(hello: Hello, events: LinkEvents): Link;
+  /**
+   * Opens a session's link. Returns at once; a failure arrives through `events.onClose`. A session that was brought to this
+   * host is resumed there, without a welcome.
+   */
+  open(hello: Hello, events: LinkEvents, brought?: Brought): Link;
 }

@@ -7,7 +7,7 @@ import { hasFrameMemory, spareFrame } from '../../proto/wire/memory.js';
 import { PACKET_LIMIT } from '../../proto/wire/packet.js';
 import { Flow, type FromWorker, type OpenRequest, SAVED, type ToWorker, type Way } from './flow.js';
 import { forgetGoodbye, goodbyeAtExit, type Leaving } from './goodbye.js';
-import type { Hello, Link, LinkEvents, Saved, Transport } from './transport.js';
+import type { Brought, Hello, Link, LinkEvents, Saved, Transport } from './transport.js';
 
 /** How long one wait for the end of a link takes at most, in milliseconds. */
 const LOOK_MS = 1;
@@ -27,10 +27,10 @@ export class WorkerLink implements Link, Leaving {
   /** @throws FarlightError NOT_INSTALLED if a bundle does not find the thread's program. */
   static transport(target: string, way: Way): Transport {
     const program = packageFile('client/transport/connection-worker.js');
-    return { target, open: (hello, events) => new WorkerLink(way, program, hello, events) };
+    return { target, open: (hello, events, brought) => new WorkerLink(way, program, hello, events, brought) };
   }
 
-  private constructor(way: Way, program: URL, hello: Hello, events: LinkEvents) {
+  private constructor(way: Way, program: URL, hello: Hello, events: LinkEvents, brought?: Brought) {
     this.#events = events;
     const worker = connections(program);
     const { port1, port2 } = new MessageChannel();
@@ -50,6 +50,7 @@ export class WorkerLink implements Link, Leaving {
       spares: spares.port2,
       way,
       hello,
+      brought,
       flow: this.#flow.shared,
       saved: this.#saved.buffer as SharedArrayBuffer,
     };

@@ -1,12 +1,15 @@
 import { type OpenOptions, remoteHost } from '../../client/transport/open.js';
-import type { Transport } from '../../client/transport/transport.js';
+import type { Hello, Transport } from '../../client/transport/transport.js';
+import { native } from '../../link/machine/globals.js';
 import { FarlightError, invariant } from '../../proto/errors.js';
 import { type Pool, readPoolOrPortal } from '../file/pool-file.js';
 import { allocateByPortal, attachByPortal } from '../portal/client/attach-by-portal.js';
 import { isPortalAddress } from '../portal/client/portal-address.js';
 import { type AllocatedOfEach, allocateOfEach, oneHostOf } from './allocate.js';
+import { type AttachedHost, IdleLink, type IdleLinkOptions } from './idle-link.js';
 import { leaveHost, releaseHosts } from './keeper.js';
 import type { HostOfTerm } from './keeper-thread.js';
+import { KeptSession } from './kept-session.js';
 import { whenEnded } from './lost-host.js';
 import { PoolView } from './pool-view.js';
 import { seekHosts } from './seek.js';
@@ -62,8 +65,10 @@ function transportOf(host: HostOfTerm, pool: Pool, target: string, options: Atta
   return {
     target,
     idleMs: pool.idle,
-    open: (hello, events) => {
+    open: (hello, events, brought) => {
       isOpen = true;
+      if (pool.park !== undefined && !brought)
+        return new IdleLink(idleOptions(host, pool, pool.park, hello, rest), events);
       let isOver = false;
       const over = (reason: FarlightError | undefined) => {
         if (isOver) return;
@@ -72,7 +77,7 @@ function transportOf(host: HostOfTerm, pool: Pool, target: string, options: Atta
         void leaveHost(host, reason === undefined);
         events.onClose(reason);
       };
-      const link = way.open(hello, { ...events, onClose: over });
+      const link = way.open(hello, { ...events, onClose: over }, brought);
       // The link would wait for a host that does not come back.
       const stop = whenEnded(host, pool.engine, (why) => {
         over(new FarlightError('DISCONNECTED', `the host of the pool ${pool.name} has ended (${why})`));
@@ -80,5 +85,47 @@ function transportOf(host: HostOfTerm, pool: Pool, target: string, options: Atta
       });
       return link;
     },
+  };
+}
+
+/** A session whose host is given back while its program does nothing, and that gets another one of the pool. */
+function idleOptions(
+  first: HostOfTerm,
+  pool: Pool,
+  parkMs: number,
+  hello: Hello,
+  options: OpenOptions,
+): IdleLinkOptions {
+  const attached = (host: HostOfTerm): AttachedHost => {
+    let stop = () => {};
+    return {
+      url: host.url,
+      open: (events, brought) => {
+        const link = remoteHost(host.url, options).open(hello, events, brought);
+        stop = whenEnded(host, pool.engine, (why) => {
+          events.onClose(
+            new FarlightError('DISCONNECTED', `the host of the pool ${pool.name} has ended (${why})`),
+          );
+          link.close();
+        });
+        return link;
+      },
+      release: (reason) => {
+        stop();
+        void leaveHost(host, reason === undefined);
+      },
+    };
+  };
+  const want = { hosts: 1, isExclusive: false };
+  return {
+    parkMs,
+    first: attached(first),
+    seek: async () => {
+      const { signal } = new native.AbortController();
+      const [host] = await seekHosts(new PoolView(pool), want, { signal });
+      invariant(host, 'a program that seeks a host has one');
+      return attached(host);
+    },
+    take: (url, sessionId, wants) => KeptSession.take(url, sessionId, wants),
   };
 }

@@ -23,6 +23,7 @@ interface PoolFile extends EngineSettings {
   engine?: keyof typeof ENGINES;
   max?: number;
   idle?: number;
+  park?: number;
   wait?: number;
   lease?: number;
   line?: 'auto' | 'tls';
@@ -61,6 +62,8 @@ export interface Pool {
   readonly settings: EngineSettings;
   readonly max: number;
   readonly idle: number;
+  /** After how long without a command a program with a device keeps its session itself; undefined: never. */
+  readonly park: number | undefined;
   readonly wait: number;
   /** `network`: in TLS, also from other machines where the host runs on this one. A portal chooses it. */
   readonly line: 'auto' | 'tls' | 'network';
@@ -238,6 +241,7 @@ function poolOf(file: PoolFile, { name, key, address, folder }: Place): Pool {
     settings,
     max,
     idle: idle * 1000,
+    park: file.park === undefined ? undefined : file.park * 1000,
     wait: wait * 1000,
     line,
     sessions,

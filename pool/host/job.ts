@@ -69,6 +69,7 @@ export function hostJob(
     idle: pool.idle / 1000,
     first: FIRST_MS / 1000,
     ...(!isNear && { 'token-sha256': hashOf(token) }),
+    ...(pool.park !== undefined && { park: pool.park / 1000 }),
   };
   return {
     name: jobName(pool.key, slot),

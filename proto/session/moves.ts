@@ -22,6 +22,8 @@ export const MOVE = {
   taken: 4,
   /** Why the other host does not take the session, `message`. */
   refused: 5,
+  /** `sessionId`: the client of a session wants it, to keep it until another host has it. `offer` is the reply. */
+  fetch: 6,
 } as const;
 
 /** A session that is offered to another host. */

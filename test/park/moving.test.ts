@@ -213,6 +213,7 @@ function hosts(options: Partial<ArrivalsOptions> & { cut?: number; most?: number
     admission: { admit: () => ({ tenant: 'hosts', tokenId: undefined }) },
     store,
     refusal: () => undefined,
+    give: async () => {},
     begin: ({ sessionId }, _, { path, key }) => {
       const one = { id: sessionId, bytes: readFileSync(path), key, isGivenUp: false };
       there.push(one);

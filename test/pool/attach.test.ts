@@ -38,6 +38,22 @@ describe('a program whose host is of a pool', () => {
     await pool.gone();
   }, 120_000);
 
+  it.each(['auto', 'tls'])(
+    'gives it back while it does nothing with a device that lives, and goes on at another one (line: %s)',
+    async (line) => {
+      const settings = `engine: local\nidle: 0.2\nlease: 600\npark: 0.5\nline: ${line}`;
+      pool = new PoolFolder(`${settings}\ngpu: { adapter: software }`);
+      const program = pool.program();
+      expect(await program.tell('compute')).toBe(RIGHT);
+      await pool.gone();
+      expect(await program.tell('again')).toBe('9 18 27 36');
+      expect(await pool.hosts()).toMatchObject([{ term: 2 }]);
+      expect((await program.end()).code).toBe(0);
+      await pool.gone();
+    },
+    120_000,
+  );
+
   it('shares a host with another program where the pool may have no more', async () => {
     pool = new PoolFolder(`engine: local\nmax: 1\n${FAST}`);
     const programs = [pool.program(), pool.program(), pool.program()];

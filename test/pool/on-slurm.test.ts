@@ -32,8 +32,8 @@ describe.skipIf(whyNoSlurm !== undefined)(
     const poweredDown = () =>
       expect.poll(() => site.nodes(), { timeout: 60_000, interval: 200 }).toMatch(/^(idle~\s*)+$/);
 
-    it('a program has a node powered up by its first request, and powered down while it lives', async () => {
-      pool = new PoolFolder('engine: slurm\nidle: 0.2\ngpu: { adapter: software, limits: { gpus: 1 } }');
+    it('a program has a node powered up by its first request, and powered down while its device does nothing', async () => {
+      pool = new PoolFolder('engine: slurm\npark: 0.5\nidle: 0.2\ngpu: { adapter: software, limits: { gpus: 1 } }');
       expect(site.nodes()).toMatch(/~/);
       const program = pool.program();
       expect(await program.tell('compute')).toBe(RIGHT);
@@ -42,10 +42,9 @@ describe.skipIf(whyNoSlurm !== undefined)(
       expect(site.describe()).toContain('farlight-term-1');
       const { token } = JSON.parse(pool.journal().get('1.1.claim') ?? '');
       expect(site.describe() + site.script(host?.id ?? '')).not.toContain(token);
-      await program.tell('drop');
       await pool.gone();
       await poweredDown();
-      expect(await program.tell('compute')).toBe(RIGHT);
+      expect(await program.tell('again')).toBe('9 18 27 36');
       expect(await pool.hosts()).toMatchObject([{ term: 2 }]);
       expect((await pool.farlight('pool', 'down', '--all')).stdout).toBe('ended 1 host\n');
     });

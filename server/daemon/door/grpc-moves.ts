@@ -6,13 +6,13 @@ import type {
   ServerInterceptingCallInterface,
 } from '@grpc/grpc-js';
 import type { HostAddress } from '../../../link/dial/host-address.js';
+import { openByteStream, STREAM_BYTES } from '../../../link/dial/open-byte-stream.js';
 import { ByteStream, type LineBytes } from '../../../link/grpc/byte-stream.js';
 import { movesService } from '../../../link/grpc/host-service.js';
 import type { KnownClient } from '../../trust/admission.js';
 import { NotedCalls } from './grpc-calls.js';
-import { LINE_BYTES, openByteStream } from './grpc-lines.js';
 
-const calls = new NotedCalls<KnownClient>(LINE_BYTES);
+const calls = new NotedCalls<KnownClient>(STREAM_BYTES);
 
 /** Stores the host that makes a call. Use this only for hosts that may hand sessions over. */
 export function noteMove(

@@ -1,13 +1,13 @@
-import { open } from 'node:fs/promises';
 import type { Duplex } from 'node:stream';
-import { MovePackets } from '../../../link/channel/move-packets.js';
+import { KEY_BYTES, receiveFile } from '../../../link/channel/hand-over.js';
+import { type MovePacket, MovePackets } from '../../../link/channel/move-packets.js';
 import { packageVersion } from '../../../link/machine/package-version.js';
 import { FarlightError, messageOf, ProtocolError } from '../../../proto/errors.js';
 import type { ParkedPlace } from '../../../proto/session/executor-messages.js';
 import { decodeOffer, MOVE, type MoveOffer } from '../../../proto/session/moves.js';
-import { objectBody } from '../../../proto/wire/packet.js';
+import { decodeObject, objectBody } from '../../../proto/wire/packet.js';
 import type { Admission, KnownClient, Peer } from '../../trust/admission.js';
-import { KEY_BYTES, type ParkedStore } from './parked-store.js';
+import type { ParkedStore } from './parked-store.js';
 
 /** A session that is being brought back for the first time at this host. */
 export interface Arriving {
@@ -24,11 +24,13 @@ export interface ArrivalsOptions {
   store: ParkedStore;
   /** Why the host cannot take the session; undefined where it can. */
   refusal(offer: MoveOffer): string | undefined;
+  /** Parks a session of this host, and hands it over. Rejects with the reason; then the session stays. */
+  give(sessionId: string, client: KnownClient, packets: MovePackets): Promise<void>;
   /** Begins the session, and brings it back. Its client comes later. */
   begin(offer: MoveOffer, host: KnownClient, place: ParkedPlace): Arriving;
 }
 
-/** Takes sessions that other hosts hand over. */
+/** Takes sessions that other hosts hand over, and gives sessions to their own clients, which bring them to another host. */
 export class Arrivals {
   readonly #options: ArrivalsOptions;
 
@@ -47,13 +49,39 @@ export class Arrivals {
     );
   }
 
-  /** Takes one session from another host. Never rejects: the other host is told the reason, if it is there. */
+  /**
+   * Takes one session from another host, or gives one to its own client. Never rejects: the other end is told the reason, if
+   * it is there.
+   */
   async receive(stream: Duplex, host: KnownClient): Promise<void> {
     const packets = new MovePackets(stream);
+    const first = await packets.next().catch(() => undefined);
+    if (first?.kind === MOVE.fetch) await this.#give(packets, host, first.body);
+    else await this.#take(packets, stream, host, first);
+  }
+
+  /** Hands a session of this host to its own client. */
+  async #give(packets: MovePackets, client: KnownClient, body: Uint8Array): Promise<void> {
+    try {
+      const { sessionId } = decodeObject(body);
+      await this.#options.give(String(sessionId), client, packets);
+    } catch (error) {
+      await packets.send(MOVE.refused, objectBody({ message: messageOf(error) })).catch(() => {});
+    }
+    packets.end();
+  }
+
+  async #take(
+    packets: MovePackets,
+    stream: Duplex,
+    host: KnownClient,
+    first: MovePacket | undefined,
+  ): Promise<void> {
     let arriving: Arriving | undefined;
     let place: ParkedPlace | undefined;
     try {
-      const offer = decodeOffer(await packets.expect(MOVE.offer));
+      if (first?.kind !== MOVE.offer) throw new ProtocolError('an offer of a session was expected');
+      const offer = decodeOffer(first.body);
       place = { path: this.#admit(offer), key: new Uint8Array(KEY_BYTES) };
       await packets.send(MOVE.ready);
       const key = await receiveFile(packets, place.path, offer.bytes);
@@ -81,23 +109,6 @@ export class Arrivals {
     const path = this.#options.store.receive(offer.bytes);
     if (path === undefined) throw new Error('its disk space for parked sessions is full (--park-size)');
     return path;
-  }
-}
-
-/** Writes the file, and returns its key. @throws Error (rejects) where it is not as long as was said. */
-async function receiveFile(packets: MovePackets, path: string, bytes: number): Promise<Uint8Array> {
-  const file = await open(path, 'wx', 0o600);
-  try {
-    for (let written = 0; ; ) {
-      const { kind, body } = await packets.next();
-      if (kind === MOVE.key && written === bytes && body.length === KEY_BYTES) return body;
-      if (kind !== MOVE.file || written + body.length > bytes)
-        throw new ProtocolError('the file of the session is not as long as was said');
-      for (let at = 0; at < body.length; ) at += (await file.write(body, at)).bytesWritten;
-      written += body.length;
-    }
-  } finally {
-    await file.close();
   }
 }
 

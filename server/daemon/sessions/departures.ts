@@ -1,17 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import type { Duplex } from 'node:stream';
+import { giveSession } from '../../../link/channel/hand-over.js';
 import { MovePackets } from '../../../link/channel/move-packets.js';
 import { type HostAddress, parseHostAddress } from '../../../link/dial/host-address.js';
 import { FarlightError, messageOf } from '../../../proto/errors.js';
 import type { ParkedPlace } from '../../../proto/session/executor-messages.js';
 import type { Moved } from '../../../proto/session/handshake.js';
-import { MOVE, type MoveOffer } from '../../../proto/session/moves.js';
-import { LIMITS } from '../../../proto/wire/limits.js';
-import { objectBody } from '../../../proto/wire/packet.js';
+import type { MoveOffer } from '../../../proto/session/moves.js';
 
-/** How long another host may take to make a session's objects again, in milliseconds: it compiles its pipelines. */
-const MAKE_MS = 120_000;
 /** The random bytes of a session's id. It is hard to guess: whoever knows it can resume the session. */
 const ID_BYTES = 18;
 
@@ -81,15 +77,10 @@ export function newSessionId(): string {
   return randomBytes(ID_BYTES).toString('base64url');
 }
 
-async function handTo(stream: Duplex, offer: MoveOffer, { path, key }: ParkedPlace): Promise<void> {
+async function handTo(stream: Duplex, offer: MoveOffer, place: ParkedPlace): Promise<void> {
   const packets = new MovePackets(stream);
   try {
-    await packets.send(MOVE.offer, objectBody(offer));
-    await packets.expect(MOVE.ready);
-    for await (const piece of createReadStream(path, { highWaterMark: LIMITS.frameBytes }))
-      await packets.send(MOVE.file, piece);
-    await packets.send(MOVE.key, key);
-    await packets.expect(MOVE.taken, MAKE_MS);
+    await giveSession(packets, offer, place);
   } finally {
     packets.close();
   }

@@ -2,12 +2,12 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type HostAddress, parseHostAddress } from '../../../link/dial/host-address.js';
+import { STREAM_BYTES } from '../../../link/dial/open-byte-stream.js';
 import type { ExecutorChild } from '../../../link/executor/executor-child.js';
 import { PROCESS_CLOCK } from '../../../link/machine/timer.js';
 import { FarlightError, messageOf } from '../../../proto/errors.js';
 import type { LineReport } from '../../../proto/session/lines.js';
 import type { Bridges } from '../door/bridges.js';
-import { LINE_BYTES } from '../door/grpc-lines.js';
 
 export interface LinesOptions {
   /** The hosts to which sessions may have lines, as the owner has named them. */
@@ -55,8 +55,8 @@ export class Lines {
     this.#counts.set(tenant, count);
     this.#waiting.add(end);
     const most = this.#options.mostBytes(tenant);
-    if (most !== undefined && count * LINE_BYTES > most) {
-      const why = `its lines may have ${most} bytes under way at this host, and each takes ${LINE_BYTES}`;
+    if (most !== undefined && count * STREAM_BYTES > most) {
+      const why = `its lines may have ${most} bytes under way at this host, and each takes ${STREAM_BYTES}`;
       this.#refuse(end, `the tenant has too many lines: ${why}; ask the host's owner for more (--in-flight)`);
       return;
     }

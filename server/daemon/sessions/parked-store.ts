@@ -2,11 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, readdirSync, rmSync, statfsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { KEY_BYTES } from '../../../link/channel/hand-over.js';
 import type { ParkedPlace, ParkTarget } from '../../../proto/session/executor-messages.js';
 import { makePrivate } from '../../trust/private-folder.js';
 
-/** Of a file's key. */
-export const KEY_BYTES = 32;
 const DEFAULT_BYTES = 16 * 2 ** 30;
 
 /**

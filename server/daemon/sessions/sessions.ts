@@ -1,4 +1,6 @@
 import type { Socket } from 'node:net';
+import { giveSession } from '../../../link/channel/hand-over.js';
+import type { MovePackets } from '../../../link/channel/move-packets.js';
 import type { ExecutorChild } from '../../../link/executor/executor-child.js';
 import { clearTimeout, monotonicNow, setTimeout } from '../../../link/machine/clock.js';
 import { deferred } from '../../../link/machine/deferred.js';
@@ -67,6 +69,9 @@ interface Session {
 
 /** How long an executor may take to end the session of a revoked token, in milliseconds, before it is killed. */
 const REVOKED_MS = 3000;
+
+/** How long a session may take to be at rest whose client wants to have it, in milliseconds. */
+const GIVE_MS = 2000;
 
 /** How often to look whether clients have been told of their moved sessions, in milliseconds. */
 const TOLD_LOOK_MS = 20;
@@ -164,6 +169,24 @@ export class Sessions {
       if (!isRefused) log.notMoved(messageOf(error));
       throw error;
     }
+  }
+
+  /**
+   * Hands a session that is at rest to its own client, which brings it to another host when it goes on. Rejects with the
+   * reason; then the session stays.
+   */
+  async give(id: string, { tenant }: KnownClient, packets: MovePackets): Promise<void> {
+    const session = this.#sessions.get(id);
+    // To a client, another tenant's session does not exist.
+    if (!session?.parking || session.client.tenant !== tenant) throw new Error(NO_SESSION);
+    const { parking, log } = session;
+    const since = monotonicNow();
+    await parking.parkWithin(GIVE_MS, async ({ place, channel }) => {
+      const bytes = this.#options.parking?.store.bytesOf(place) ?? 0;
+      await giveSession(packets, { ...this.#offer(session, channel, bytes), sessionId: id }, place);
+      log.moved('its program', bytes, monotonicNow() - since);
+      return { address: '', sessionId: id };
+    });
   }
 
   /** Moves all sessions to other hosts, as far as that is possible within so many milliseconds. */
@@ -500,9 +523,11 @@ export class Sessions {
       start: (request, parked) => this.#wake(id, session, request, terms, parked),
       end: (end, why) => this.#forget(id, end, why),
       moved: (moved, isTold) => {
-        this.#ends.noteMoved(id, session.client.tenant, moved);
-        if (!isTold) this.#untold.add(id);
-        const message = `the session was moved to ${moved.address}`;
+        // Without an address its own client has it.
+        const isElsewhere = moved.address !== '';
+        if (isElsewhere) this.#ends.noteMoved(id, session.client.tenant, moved);
+        if (isElsewhere && !isTold) this.#untold.add(id);
+        const message = `the session was moved to ${moved.address || 'its program'}`;
         this.#forget(id, ENDED, { code: 'MOVED', message });
       },
     });

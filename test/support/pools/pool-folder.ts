@@ -171,7 +171,7 @@ export class PoolProgram {
   }
 
   /** Has it do something. Resolves to what it says then. */
-  async tell(command: 'compute' | 'drop' | 'lost' | 'close'): Promise<string> {
+  async tell(command: 'compute' | 'drop' | 'lost' | 'close' | 'again'): Promise<string> {
     this.child.stdin.write(`${command}\n`);
     return this.next();
   }

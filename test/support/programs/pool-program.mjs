@@ -1,9 +1,10 @@
 // A program that does with its GPU what its standard input says, a line each, and answers each with a line when it is done:
-// `compute` asks for a device, computes, and keeps the device; `drop` destroys it; `lost` waits
+// `compute` asks for a device, computes, and keeps the device; `again` computes with what that has left there; `drop`
+// destroys it; `lost` waits
 // until it is lost and says why; `close` closes the GPU.
 import { createInterface } from 'node:readline';
 import { close, create } from '#farlight/client/index.js';
-import { tripled } from './tripled.mjs';
+import { tripled, tripledAgain } from './tripled.mjs';
 
 const gpu = create();
 const devices = [];
@@ -12,7 +13,7 @@ for await (const line of createInterface({ input: process.stdin })) void answer(
 
 async function answer(line) {
   try {
-    console.log(await { compute, drop, lost, close: async () => close(gpu) ?? 'closed' }[line]());
+    console.log(await { compute, again, drop, lost, close: async () => close(gpu) ?? 'closed' }[line]());
   } catch (error) {
     console.log(`${error.name}: ${error.message}`);
   }
@@ -23,6 +24,10 @@ async function compute() {
   const device = await adapter.requestDevice();
   devices.push(device);
   return (await tripled(device)).join(' ');
+}
+
+async function again() {
+  return (await tripledAgain(devices[0])).join(' ');
 }
 
 async function drop() {
