@@ -33,7 +33,9 @@ describe.skipIf(whyNoSlurm !== undefined)(
       expect.poll(() => site.nodes(), { timeout: 60_000, interval: 200 }).toMatch(/^(idle~\s*)+$/);
 
     it('a program has a node powered up by its first request, and powered down while its device does nothing', async () => {
-      pool = new PoolFolder('engine: slurm\npark: 0.5\nidle: 0.2\ngpu: { adapter: software, limits: { gpus: 1 } }');
+      pool = new PoolFolder(
+        'engine: slurm\npark: 0.5\nidle: 0.2\ngpu: { adapter: software, limits: { gpus: 1 } }',
+      );
       expect(site.nodes()).toMatch(/~/);
       const program = pool.program();
       expect(await program.tell('compute')).toBe(RIGHT);
