@@ -50,11 +50,14 @@ const CONTROLLER = '127.78.0.1';
  */
 export class SlurmSite {
   readonly #folder: string;
+  /** For Slurm's commands of the site itself, also where this process has another Slurm meanwhile, or none. */
+  readonly #env: NodeJS.ProcessEnv;
   readonly #main: ChildProcess;
   readonly #rests: ChildProcess[] = [];
 
   private constructor(folder: string, main: ChildProcess) {
     this.#folder = folder;
+    this.#env = { ...process.env, SLURM_CONF: join(folder, 'slurm.conf') };
     this.#main = main;
   }
 
@@ -113,7 +116,7 @@ export class SlurmSite {
     const log = openSync(join(this.#folder, 'log', 'rest'), 'a');
     const program = ['--pdeathsig', 'KILL', RESTD, ...restVersion().options, '-a', auth, listen];
     // It would not run as root, as which all runs here.
-    const env = { ...process.env, SLURMRESTD_SECURITY: 'disable_user_check', ...more };
+    const env = { ...this.#env, SLURMRESTD_SECURITY: 'disable_user_check', ...more };
     this.#rests.push(spawn('setpriv', program, { env, stdio: ['ignore', log, log] }));
   }
 
@@ -125,7 +128,7 @@ export class SlurmSite {
   /** Stops the controller, and starts it again with what it had written down. */
   async restart(): Promise<void> {
     this.#ask('scontrol', 'shutdown', 'slurmctld');
-    const ping = () => spawnSync('scontrol', ['ping'], { encoding: 'utf8' });
+    const ping = () => spawnSync('scontrol', ['ping'], { encoding: 'utf8', env: this.#env });
     do await new Promise((resolve) => setTimeout(resolve, 100));
     while (!ping().stdout.includes('UP'));
   }
@@ -170,7 +173,7 @@ export class SlurmSite {
   }
 
   #ask(command: string, ...args: string[]): string {
-    return execFileSync(command, args, { encoding: 'utf8' });
+    return execFileSync(command, args, { encoding: 'utf8', env: this.#env });
   }
 
   async close(): Promise<void> {
