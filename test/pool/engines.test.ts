@@ -73,6 +73,23 @@ describe.skipIf(whyNoSlurm !== undefined)(
     afterAll(() => site?.close());
     conformance(() => engine);
 
+    it.skipIf(whyNoRest !== undefined)(
+      `does not show a job the token that its commands have${whyNoRest ? ` (${whyNoRest})` : ''}`,
+      async () => {
+        process.env.SLURM_JWT = site.token().replace('SLURM_JWT=', '');
+        try {
+          const one = anyJob('env; tr "\\0" "\\n" < /proc/$$/environ');
+          const id = await engine.submit(one);
+          await expect.poll(async () => (await engine.status(id)).phase, { timeout: 40_000 }).toBe('ended');
+          const printed = await engine.logs(id, one.log);
+          expect(printed).toContain('SLURM_JOB_ID=');
+          expect(printed).not.toContain('SLURM_JWT');
+        } finally {
+          delete process.env.SLURM_JWT;
+        }
+      },
+    );
+
     it('says why Slurm refuses a job', async () => {
       await expect(engine.submit(anyJob('true', { limits: { partition: 'none' } }))).rejects.toThrow(
         /Slurm refuses the job: .*partition/i,

@@ -17,7 +17,7 @@ describe('a job for slurmrestd', () => {
   it('has numbers and variables as its version writes them', () => {
     const written = (version: `v0.0.${number}`) => submissionOf(JOB, { version, folder: '/work' });
     expect(written('v0.0.38')).toMatchObject({
-      script: "#!/bin/sh\numask 077\nexport HOME='/home/ada'\nexec 'echo' 'it'\\''s'\n",
+      script: "#!/bin/sh\numask 077\nunset SLURM_JWT\nexport HOME='/home/ada'\nexec 'echo' 'it'\\''s'\n",
       job: {
         comment: 'farlight-term-7',
         standard_output: '/home/ada/50%%.log',

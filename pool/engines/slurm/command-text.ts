@@ -34,8 +34,8 @@ export function jobScript({ command, environment, folder, image }: JobDescriptio
   const variables = Object.entries(environment).map(([name, value]) => `export ${name}=${quoted(value)}\n`);
   // A container begins in the folder that its bundle names.
   const change = image !== undefined && folder !== undefined ? `cd ${quoted(folder)} || exit 1\n` : '';
-  // `exec`, so that Slurm's signals reach the command itself.
-  return `#!/bin/sh\numask 077\n${variables.join('')}${change}exec ${command.map(quoted).join(' ')}\n`;
+  // `sbatch` hands the user's token on, where it is shown one. `exec`, so that Slurm's signals reach the command itself.
+  return `#!/bin/sh\numask 077\nunset SLURM_JWT\n${variables.join('')}${change}exec ${command.map(quoted).join(' ')}\n`;
 }
 
 /** One word of a shell, whatever is in it. */
