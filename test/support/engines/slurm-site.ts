@@ -80,6 +80,8 @@ export class SlurmSite {
       `AutoDetect=off\nNodeName=gpu[1-2] Name=gpu File=${folder}/gpu/card\n`,
     );
     writeFileSync(join(folder, 'oci.conf'), containers(folder));
+    // Newer ones want control groups otherwise, which a container may not have.
+    if (release() >= 23) writeFileSync(join(folder, 'cgroup.conf'), 'CgroupPlugin=disabled\n');
     execFileSync('mknod', [`${folder}/gpu/card`, 'c', '1', '3']);
     for (const name of ['munge.key', 'jwt.key'])
       writeFileSync(join(folder, name), randomBytes(128), { mode: 0o400 });
@@ -184,10 +186,15 @@ export class SlurmSite {
   }
 }
 
+/** The first number of Slurm's version. */
+function release(): number {
+  const [, number] = /(\d+)\.\d+\.\d+/.exec(execFileSync('slurmd', ['-V'], { encoding: 'utf8' })) ?? [];
+  return Number(number);
+}
+
 /** The version of slurmrestd's interface to ask for, and the options by which that is loaded: Debian's two Slurms share none. */
 function restVersion(): { version: RestVersion; options: string[] } {
-  const [, release = '0'] = /^slurm (\d+)/.exec(execFileSync(RESTD, ['-V'], { encoding: 'utf8' })) ?? [];
-  return Number(release) < 23
+  return release() < 23
     ? { version: 'v0.0.38', options: ['-s', 'openapi/v0.0.38'] }
     : { version: 'v0.0.41', options: ['-s', 'slurmctld', '-d', 'v0.0.41'] };
 }
