@@ -186,12 +186,16 @@ describe('a session that is moved to another host', () => {
     for (const { daemon } of others) await isEmpty(daemon);
   }, 60_000);
 
-  it('is one clear loss where the other host dies after it has taken it', async () => {
-    const there = await host({ moveFrom: 'default' });
-    const here = await host({ moveTo: [there.daemon.url], resumeMs: 1000 });
-    const moving = await program(here.daemon.url);
+  it('is one clear loss where the other host loses it, and its client comes back there', async () => {
+    const listen = 'grpcs://127.0.0.1:0';
+    const there = await host({ listen, moveFrom: 'hosts', resumeMs: 10_000 });
+    const tokens = ['hosts', 'one'].map((tenant) => there.daemon.tokens?.add({ tenant }).token);
+    const here = await host({ listen, moveTo: [there.daemon.url.replace('://', `://${tokens[0]}@`)] });
+    const client = here.daemon.tokens?.add({ tenant: 'one' });
+    const moving = await program(here.daemon.url.replace('://', `://${client?.token}@`));
     expect(await moving.step()).toBe(true);
     await here.daemon.move(3000);
+    expect(await moving.step()).toBe(true);
     for (const pid of await executorsOf(process.pid)) process.kill(pid, 'SIGKILL');
     expect((await moving.device.lost).message).toMatch(/executor/);
   }, 60_000);

@@ -1,5 +1,6 @@
 import type { Moved } from '../../../proto/session/handshake.js';
 import type { SessionEnd } from '../../../proto/session/session-end.js';
+import type { KnownClient } from '../../trust/admission.js';
 
 /** How many reasons to keep for clients that come back to an ended session. */
 const KEPT_ENDS = 1024;
@@ -14,22 +15,30 @@ const UNKNOWN: SessionEnd = {
 /** The reason where a client comes back to a session that it has ended. */
 export const ENDED: SessionEnd = { code: 'DISCONNECTED', message: 'the session has ended' };
 
+interface Ended {
+  readonly end: SessionEnd;
+  readonly tenant: string;
+  /** Of a session that had come from another host: its client, which has no token of this one. */
+  readonly client?: KnownClient | undefined;
+  /** Where the session is now, if it has not ended. */
+  readonly moved?: Moved;
+}
+
 /** Keeps why sessions ended, and which host has those that were moved, for clients that come back. */
 export class SessionEnds {
   /** By the session's id; the oldest first. */
-  readonly #ends = new Map<string, { end: SessionEnd; tenant: string; moved?: Moved }>();
+  readonly #ends = new Map<string, Ended>();
 
   /** Keeps the first reason of a session's end. @returns that reason. */
-  note(id: string, tenant: string, end: SessionEnd): SessionEnd {
+  note(id: string, how: Ended): SessionEnd {
     const first = this.#ends.get(id);
     if (first) return first.end;
-    this.#keep(id, { end, tenant });
-    return end;
-  }
-
-  /** Another host has the session. */
-  noteMoved(id: string, tenant: string, moved: Moved): void {
-    this.#keep(id, { end: ENDED, tenant, moved });
+    this.#ends.set(id, how);
+    for (const oldest of this.#ends.keys()) {
+      if (this.#ends.size <= KEPT_ENDS) break;
+      this.#ends.delete(oldest);
+    }
+    return how.end;
   }
 
   /** The reason for a tenant's client, which learns nothing of other tenants' sessions. */
@@ -44,11 +53,8 @@ export class SessionEnds {
     return known?.tenant === tenant ? known.moved : undefined;
   }
 
-  #keep(id: string, how: { end: SessionEnd; tenant: string; moved?: Moved }): void {
-    this.#ends.set(id, how);
-    for (const oldest of this.#ends.keys()) {
-      if (this.#ends.size <= KEPT_ENDS) break;
-      this.#ends.delete(oldest);
-    }
+  /** The client of a session that had come from another host. */
+  clientOf(id: string): KnownClient | undefined {
+    return this.#ends.get(id)?.client;
   }
 }

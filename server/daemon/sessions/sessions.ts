@@ -8,7 +8,7 @@ import { packageVersion } from '../../../link/machine/package-version.js';
 import { pause } from '../../../link/machine/timer.js';
 import { FarlightError, messageOf, ProtocolError } from '../../../proto/errors.js';
 import type { ParkedChannel, ParkedPlace } from '../../../proto/session/executor-messages.js';
-import { type Resume, versionMismatch } from '../../../proto/session/handshake.js';
+import { type Moved, type Resume, versionMismatch } from '../../../proto/session/handshake.js';
 import type { MoveOffer } from '../../../proto/session/moves.js';
 import { SESSION_END_CODES, type SessionEnd, type SessionEnded } from '../../../proto/session/session-end.js';
 import { negotiate } from '../../../proto/session/version.js';
@@ -251,13 +251,14 @@ export class Sessions {
 
   /** Whether a text is the id of a session that has come from another host. */
   isMoved(id: string | undefined): boolean {
-    return id !== undefined && this.#sessions.get(id)?.hasMoved === true;
+    return id !== undefined && this.#clientOfMoved({ token: id, sessionId: id }) !== undefined;
   }
 
   /** The client of a session that has come from another host. It has no token of this one, but the session's id. */
   #clientOfMoved({ token, sessionId }: Record<string, unknown>): KnownClient | undefined {
-    if (typeof sessionId !== 'string' || token !== sessionId || !this.isMoved(sessionId)) return undefined;
-    return this.#sessions.get(sessionId)?.client;
+    if (typeof sessionId !== 'string' || token !== sessionId) return undefined;
+    const session = this.#sessions.get(sessionId);
+    return session?.hasMoved ? session.client : this.#ends.clientOf(sessionId);
   }
 
   #refuse({ socket, remote }: SessionRequest, end: SessionEnd): void {
@@ -308,13 +309,14 @@ export class Sessions {
   }
 
   /** Ends a session, and tells its client why. It ends at once, or when its executor has ended it. */
-  #endOne(id: string, { child, client, waiting, parking }: Session, end: SessionEnd): void {
+  #endOne(id: string, session: Session, end: SessionEnd): void {
+    const { child, waiting, parking } = session;
     if (waiting) {
       this.#dismiss(id, end);
     } else if (parking?.isParked) {
       this.#forget(id, end);
     } else {
-      this.#ends.note(id, client.tenant, end);
+      this.#note(id, session, end);
       child?.endSession(end);
     }
   }
@@ -525,7 +527,7 @@ export class Sessions {
       moved: (moved, isTold) => {
         // Without an address its own client has it.
         const isElsewhere = moved.address !== '';
-        if (isElsewhere) this.#ends.noteMoved(id, session.client.tenant, moved);
+        if (isElsewhere) this.#note(id, session, ENDED, moved);
         if (isElsewhere && !isTold) this.#untold.add(id);
         const message = `the session was moved to ${moved.address || 'its program'}`;
         this.#forget(id, ENDED, { code: 'MOVED', message });
@@ -617,6 +619,17 @@ export class Sessions {
     this.#refuse(request, this.#ends.of(id, tenant));
   }
 
+  /** Keeps why a session has ended, or where it is now. @returns the first reason. */
+  #note(id: string, { client, hasMoved }: Session, end: SessionEnd, moved?: Moved): SessionEnd {
+    const { tenant } = client;
+    return this.#ends.note(id, {
+      end,
+      tenant,
+      client: hasMoved ? client : undefined,
+      ...(moved && { moved }),
+    });
+  }
+
   #lost(id: string, reason: FarlightError | undefined): void {
     const session = this.#sessions.get(id);
     if (!session) return;
@@ -648,7 +661,7 @@ export class Sessions {
       this.#options.lines?.over(session.child);
     }
     this.#options.counters.sessionsActive--;
-    const first = this.#ends.note(id, session.client.tenant, end);
+    const first = this.#note(id, session, end);
     session.log.ended(why ?? first);
     session.arriving?.reject(new Error(`it cannot go on there: ${(why ?? first).message}`));
     if (this.size === 0) for (const resolve of this.#whenNone) resolve();
