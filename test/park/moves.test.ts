@@ -5,9 +5,11 @@ import { close, create } from '#farlight/client/index.js';
 import { GPUBufferUsage, GPUMapMode } from '#farlight/proto/gen/webgpu.js';
 import { Daemon } from '#farlight/server/daemon.js';
 import type { DaemonOptions } from '#farlight/server/daemon-options.js';
+import type { HostView } from '#farlight/server/observatory/host-view.js';
 import { memoryLog } from '../support/hosts/memory-log.js';
+import { ServeProcess } from '../support/hosts/serve-process.js';
 import { freePort } from '../support/machine/free-port.js';
-import { executorsOf, until } from '../support/machine/processes.js';
+import { executorsOf, killed, until } from '../support/machine/processes.js';
 import { folders } from '../support/trust/trust.js';
 
 /** How often a session is moved in the long form: npm run move. */
@@ -107,6 +109,18 @@ async function program(url: string, mib = 0) {
   };
 }
 
+/** A host in a process of its own, and what its owner may do there. */
+async function hostProcess(...args: string[]) {
+  const server = await ServeProcess.start('--adapter', 'software', ...args);
+  opened.push({ close: () => killed(server.child) });
+  const page = /dashboard: (http:\/\/\S+)/.exec(server.stdout)?.[1] ?? '';
+  const move = async () => {
+    const { sessions } = (await (await fetch(`${page}/host.json`)).json()) as HostView;
+    await fetch(`${page}/session/move?session=${sessions[0]?.session}`, { method: 'POST' });
+  };
+  return { server, move };
+}
+
 /** Waits until a host has no executor. */
 const isEmpty = (daemon: Daemon) => until(() => daemon.describe().sessions === 0);
 
@@ -201,7 +215,7 @@ describe('a session that is moved to another host', () => {
   }, 60_000);
 });
 
-describe.runIf(MOVES > 0)('a session that moves to and fro at random moments under load', () => {
+describe.runIf(MOVES > 0)('a session that moves to and fro at random moments', () => {
   it.each(SIZES)(
     'computes the same bits, and the sessions beside it too (%i MiB)',
     async (mib) => {
@@ -260,5 +274,35 @@ describe.runIf(MOVES > 0)('a session that moves to and fro at random moments und
       );
     },
     120_000 + MOVES * 30_000,
+  );
+
+  it(
+    'goes on with the same bits, or is one clear loss, where one of the hosts is killed',
+    async () => {
+      const results = new Map<string, number>();
+      for (let count = 0; count < MOVES / 5; count += 1) {
+        const there = await hostProcess('--move-from', 'default');
+        const here = await hostProcess('--move-to', there.server.url);
+        const moving = await program(here.server.url);
+        expect(await moving.step()).toBe(true);
+        const lost = moving.device.lost.then(({ message }) => message);
+        const isMoving = here.move().catch(() => {});
+        const victim = count % 2 === 0 ? here : there;
+        await new Promise((resolve) => setTimeout(resolve, Math.random() * 600));
+        victim.server.child.kill('SIGKILL');
+        const goesOn = async () => {
+          await isMoving;
+          for (let after = 0; after < 5; after += 1) expect(await moving.step()).toBe(true);
+          return 'goes on';
+        };
+        // A step that fails is one of a lost device.
+        const result = await Promise.race([lost, goesOn().catch(() => lost)]);
+        const what = `${victim === here ? 'first' : 'other'} host killed: ${result.replace(/[\d.]+:\d+/g, 'HOST')}`;
+        results.set(what, (results.get(what) ?? 0) + 1);
+        for (const each of opened.splice(0).reverse()) await each.close();
+      }
+      for (const [what, times] of results) console.log(`${times} times ${what}`);
+    },
+    120_000 + MOVES * 60_000,
   );
 });
