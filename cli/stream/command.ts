@@ -55,7 +55,7 @@ export function streamCommand(): Command {
     .option('--max-request <size>', 'the longest request', parseSize, 16 << 20)
     .option(
       '--workers',
-      'on trial: share the work with workers of other machines (farlight stream worker); the state is then at the server of --nats',
+      'share the work with workers of other machines (farlight stream worker); the state is then at the server of --nats',
     )
     .option(
       '--partitions <count>',
@@ -76,7 +76,7 @@ export function streamCommand(): Command {
   const works = command
     .command('worker')
     .argument('<application>')
-    .description('On trial: work for an application that runs with --workers on another machine.')
+    .description('Work for an application that runs with --workers on another machine.')
     .option('--state <folder>', 'the folder for functions and models (default: NAME.worker, here)')
     .option(
       '--host <url>',

@@ -128,6 +128,8 @@ describe('the example of voices on three workers, each with a GPU host of its ow
       coordinator.child.kill('SIGTERM');
       expect(await coordinator.done, coordinator.printed.stderr).toMatchObject({ code: 0 });
 
+      // A gap may have its reason there.
+      if (IS_LONG) for (const { printed } of [coordinator, ...workers]) console.log(printed.stderr);
       const heard = cluster.lines<Heard>('heard.jsonl');
       expect(new Set(heard.map(({ id }) => id)).size).toBe(heard.length);
       const events = cluster.lines<{ event: string }>('speech.jsonl');
