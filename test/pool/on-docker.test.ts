@@ -10,7 +10,7 @@ const RIGHT = '3 6 9 12';
 
 describe.skipIf(whyNoDocker !== undefined)(
   `on a Docker${whyNoDocker ? ` (${whyNoDocker})` : ''}`,
-  { timeout: 120_000 },
+  { timeout: 240_000 },
   () => {
     let site: DockerSite;
     let pool: PoolFolder;
