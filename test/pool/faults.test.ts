@@ -35,6 +35,8 @@ async function under(
   how: ConstructorParameters<typeof Load>[2] = {},
 ): Promise<Load> {
   const load = new Load(pool, PROGRAMS, how);
+  // The long form meets hosts that start, too.
+  if (isShort) await expect.poll(() => pool.readyHosts().length, { timeout: MINUTES }).toBeGreaterThan(0);
   for (let count = 0; count < TIMES; count += 1) {
     await pause(Math.random() * (isShort ? SOON_MS : most));
     await fault(load);
