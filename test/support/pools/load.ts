@@ -40,6 +40,7 @@ export class Load {
   readonly #answerMs: number;
   readonly #running = new Map<Promise<void>, PoolProgram>();
   readonly #watching: Promise<void>;
+  readonly #errors: unknown[] = [];
   #isOver = false;
 
   /** `address`: the pool's own if left out. */
@@ -72,13 +73,15 @@ export class Load {
     this.#isOver = true;
     await Promise.all(this.#running.keys());
     await this.#watching;
+    // Also of programs that have ended long before.
+    if (this.#errors.length > 0) throw new AggregateError(this.#errors, String(this.#errors[0]));
   }
 
   #start(): void {
     const program = this.#pool.program(this.#address);
-    const done: Promise<void> = this.#use(program).finally(() => this.#running.delete(done));
-    // `end` gets its error.
-    done.catch(() => {});
+    const done: Promise<void> = this.#use(program)
+      .catch((error) => void this.#errors.push(error))
+      .finally(() => this.#running.delete(done));
     this.#running.set(done, program);
   }
 
