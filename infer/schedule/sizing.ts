@@ -22,8 +22,8 @@ const LATER_RUNS = 2 / 3;
 
 /**
  * Sizes the next run of a model on a lane by the free memory. If that is little for the items that wait, two other ways
- * may be better: unload idle models, or wait until the next run of the host gives back its memory. The way with the
- * least host time per item wins. Undefined if there is no memory for a single item.
+ * may be better: unload idle models, if that takes less host time per item; or wait until the next run of the host gives back
+ * its memory. Undefined if there is no memory for a single item.
  */
 export function sizeOf(
   model: ModelState,
@@ -58,9 +58,43 @@ export function sizeOf(
   consider(withUnloading(model, lane, room, load, now, wanted));
   const next = nextEnd(host, now);
   if (best && next) {
-    consider({ batch: wanted(room + next.bytes), from: next.at, unload: [], loading: load });
+    const size = { batch: wanted(room + next.bytes), from: next.at, unload: [], loading: load };
+    if (size.batch > best.batch && waitingPays(model, host, best, size, room + next.bytes, situation))
+      best = size;
   }
   return best;
+}
+
+/**
+ * Whether `later`, which has more items and waits for `room`, is better than `first` now and a run of the other items
+ * after it. Each way is judged by the times at which its items end. All else that waits counts with the last of them.
+ */
+function waitingPays(
+  { costs, queue }: ModelState,
+  host: HostState,
+  first: Size,
+  later: Size,
+  room: number,
+  { now, value, growth, planned }: Situation,
+): boolean {
+  const ends = (batch: number, from: number, after: number): number => {
+    const reached = from + first.loading + at(costs.wait, batch);
+    const gpuMs = at(costs.gpu, batch);
+    if (gpuMs === 0) return reached;
+    return Math.max(reached, after, host.gpuDone(reached, now, planned(host))) + gpuMs;
+  };
+  const rest = later.batch - first.batch;
+  const besideFirst = at(costs.memory, first.batch) + at(costs.memory, rest) <= room;
+  const firstEnds = ends(first.batch, now, now);
+  const restEnds = ends(rest, besideFirst ? later.from : Math.max(later.from, firstEnds), firstEnds);
+  const laterEnds = ends(later.batch, later.from, now);
+  // Only items that run again may wait.
+  const each = queue.items > 0 ? queue.value / queue.items : 1;
+  const others = Math.max(0, value - each * later.batch) * growth;
+  return (
+    (each * later.batch + others) * laterEnds <
+    each * (first.batch * firstEnds + rest * restEnds) + others * restEnds
+  );
 }
 
 /** How many runs of a model a host can usefully have at once: its lanes, its GPU and its memory limit the number. */

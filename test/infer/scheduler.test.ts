@@ -71,6 +71,46 @@ describe('the size of a batch', () => {
     expect(start(104)).toMatchObject({ batch: 2 });
   });
 
+  it('waits for the memory of another run where a run of the rest would cost more', () => {
+    host(30, 2);
+    scheduler.setModel('other', costs({ gpu: { base: 5, perItem: 0 } }));
+    scheduler.setModel('m', costs({ wait: { base: 50, perItem: 0 } }));
+    arrive('other');
+    start(0);
+    for (let count = 0; count < 3; count += 1) arrive('m');
+    expect(runsOf(scheduler.decide(0))).toEqual([]);
+    expect(scheduler.lookAt).toBe(5);
+    scheduler.complete(0, 5);
+    expect(start(5).batch).toBe(3);
+  });
+
+  it('is that of the memory that is free where these items would end much later if they waited for more', () => {
+    host(20, 2);
+    scheduler.setModel(
+      'other',
+      costs({
+        memory: { base: 0, perItem: 6 },
+        gpu: { base: 21, perItem: 0 },
+        wait: { base: 8, perItem: 0 },
+      }),
+    );
+    scheduler.setModel(
+      'm',
+      costs({
+        memory: { base: 4, perItem: 4 },
+        gpu: { base: 3, perItem: 6 },
+        wait: { base: 17, perItem: 1 },
+      }),
+    );
+    arrive('other');
+    start(0);
+    for (let count = 0; count < 4; count += 1) arrive('m');
+    // Two items reach the GPU at 29, when the other run is done. All four would have the memory for it only then.
+    expect(runsOf(scheduler.decide(0))).toEqual([]);
+    expect(scheduler.lookAt).toBe(10);
+    expect(start(10).batch).toBe(2);
+  });
+
   it('is bounded where a larger one would delay its own items more than it saves', () => {
     host(1000);
     scheduler.setModel('m', costs({ gpu: { base: 1, perItem: 100 } }));
