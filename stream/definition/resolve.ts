@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { copyFileSync, mkdirSync, readFileSync } from 'node:fs';
-import { dirname, join, relative, resolve } from 'node:path';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import { hashFile } from '../../infer/memory/learned-store.js';
 import { codeOf } from '../../proto/errors.js';
 import type {
@@ -151,10 +151,14 @@ class Functions {
     const named = [...files].map(([path, text]) => [relative(top, path), text]);
     const hash = hashOf([relative(top, resolve(this.#folder, module)), named.sort()]).slice(0, 16);
     const target = join(this.#copies, hash);
-    for (const path of files.keys()) {
+    for (const [path, text] of files) {
       const copy = join(target, relative(top, path));
+      // A thread may load it at this moment. So a copy is there whole or not at all, and stays.
+      if (existsSync(copy)) continue;
       mkdirSync(dirname(copy), { recursive: true });
-      copyFileSync(path, copy);
+      const part = join(dirname(copy), `.${basename(copy)}.part`);
+      writeFileSync(part, text);
+      renameSync(part, copy);
     }
     return { file: join(target, relative(top, resolve(this.#folder, module))), hash };
   }

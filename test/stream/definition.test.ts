@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { resolveStream } from '#farlight/stream/definition/resolve.js';
@@ -248,5 +248,18 @@ describe('the plan of an upgrade', () => {
     cpSync(folder, other, { recursive: true });
     const [from, to] = [await defined(folder), await defined(other)];
     expect(to.steps.map(({ does }) => does)).toEqual(from.steps.map(({ does }) => does));
+  });
+});
+
+describe('the copy of a module', () => {
+  it('stays as it is where there is one: a thread may load it at that moment', async () => {
+    const folder = folderWith(GOOD);
+    const fileOf = async () => {
+      const runs = (await defined(folder)).steps[0]?.runs;
+      return runs?.kind === 'function' ? runs.function.file : '';
+    };
+    const before = statSync(await fileOf());
+    const after = statSync(await fileOf());
+    expect([after.ino, after.mtimeMs]).toEqual([before.ino, before.mtimeMs]);
   });
 });
