@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { brotliDecompressSync } from 'node:zlib';
-import { bundleForBrowsers, bundleGrpc } from './bundle.mjs';
+import { bundleCharts, bundleForBrowsers, bundleGrpc } from './bundle.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const require = createRequire(import.meta.url);
@@ -49,9 +49,7 @@ for (const site of [
     filter: (path) => !path.endsWith('.ts'),
   });
 }
-const uplot = dirname(require.resolve('uplot/package.json'));
-cpSync(join(uplot, 'dist/uPlot.esm.js'), join(root, 'dist/page/site/uplot.js'));
-cpSync(join(uplot, 'dist/uPlot.min.css'), join(root, 'dist/page/site/uplot.css'));
+await bundleCharts(root, dirname(require.resolve('uplot/package.json')));
 chmodSync(join(root, 'dist/cli/main.js'), 0o755);
 await bundleForBrowsers(root);
 await bundleGrpc(root);

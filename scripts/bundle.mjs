@@ -1,4 +1,4 @@
-// Makes the two bundles of the package: the client as one module for pages, and gRPC as one file for Node.
+// Makes the bundles of the package: the client as one module for pages, their charts, and gRPC as one file for Node.
 import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { build } from 'esbuild';
@@ -38,6 +38,21 @@ export async function bundleForBrowsers(root) {
     plugins: [forBrowsers],
     logLevel: 'warning',
   });
+}
+
+/** Writes the charts of pages, dist/page/site/uplot.js and uplot.css, with the licence that stands in the source. */
+export async function bundleCharts(root, uplot) {
+  const source = join(uplot, 'dist/uPlot.esm.js');
+  const [licence] = /^\/\*\*.*?\*\//s.exec(readFileSync(source, 'utf8'));
+  await build({
+    entryPoints: [source],
+    outfile: join(root, 'dist/page/site/uplot.js'),
+    format: 'esm',
+    minify: true,
+    banner: { js: licence },
+    logLevel: 'warning',
+  });
+  cpSync(join(uplot, 'dist/uPlot.min.css'), join(root, 'dist/page/site/uplot.css'));
 }
 
 /**
