@@ -698,12 +698,14 @@ export class Scheduler {
     }
   }
 
-  /** The memory of the largest host; infinity while no host is known. */
+  /**
+   * The memory of the largest host; infinity while no host has memory. Then requests wait for one: the host of functions
+   * alone may be left, while a pool has no host for the server.
+   */
   get #largest(): number {
-    if (this.#hosts.size === 0) return Number.POSITIVE_INFINITY;
     let most = 0;
     for (const { capacity } of this.#hosts.values()) most = Math.max(most, capacity.limit);
-    return most;
+    return most > 0 ? most : Number.POSITIVE_INFINITY;
   }
 
   #wakeAt(time: number): void {

@@ -207,6 +207,15 @@ describe('a request that can never fit', () => {
     scheduler.setHost('host', { bytes: 100, limit: 100 });
     expect(start(1).batch).toBe(1);
   });
+
+  it('waits for a host where only the host of functions is there', () => {
+    scheduler.setHost('functions', { bytes: 0, limit: 0 });
+    scheduler.setModel('m', costs());
+    arrive('m');
+    expect(scheduler.decide(0)).toEqual([]);
+    host(100);
+    expect(start(1).batch).toBe(1);
+  });
 });
 
 describe('the order', () => {

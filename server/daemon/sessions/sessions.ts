@@ -5,7 +5,6 @@ import type { ExecutorChild } from '../../../link/executor/executor-child.js';
 import { clearTimeout, monotonicNow, setTimeout } from '../../../link/machine/clock.js';
 import { deferred } from '../../../link/machine/deferred.js';
 import { packageVersion } from '../../../link/machine/package-version.js';
-import { pause } from '../../../link/machine/timer.js';
 import { FarlightError, messageOf, ProtocolError } from '../../../proto/errors.js';
 import type { ParkedChannel, ParkedPlace } from '../../../proto/session/executor-messages.js';
 import { type Moved, type Resume, versionMismatch } from '../../../proto/session/handshake.js';
@@ -73,9 +72,6 @@ const REVOKED_MS = 3000;
 /** How long a session may take to be at rest whose client wants to have it, in milliseconds. */
 const GIVE_MS = 2000;
 
-/** How often to look whether clients have been told of their moved sessions, in milliseconds. */
-const TOLD_LOOK_MS = 20;
-
 /** How long a session may wait for a place, in milliseconds: longer than a process takes to end, or to be killed. */
 const PLACE_MS = 15_000;
 
@@ -114,6 +110,8 @@ export class Sessions {
   readonly #whenNone = new Set<() => void>();
   /** The ids of sessions at other hosts whose clients have not been told. */
   readonly #untold = new Set<string>();
+  /** Called when no such session is left. */
+  readonly #whenTold = new Set<() => void>();
 
   constructor(options: SessionsOptions) {
     this.#options = options;
@@ -286,19 +284,12 @@ export class Sessions {
 
   /** Resolves when no session has an executor, or after so many milliseconds. */
   async none(ms: number): Promise<void> {
-    if (this.size === 0) return;
-    const none = deferred<void>();
-    this.#whenNone.add(none.resolve);
-    const timer = setTimeout(() => none.resolve(), ms);
-    await none.promise;
-    clearTimeout(timer);
-    this.#whenNone.delete(none.resolve);
+    if (this.size > 0) await calledWithin(ms, this.#whenNone);
   }
 
   /** Resolves when the clients of all moved sessions have been told, or after so many milliseconds. */
   async told(ms: number): Promise<void> {
-    const until = monotonicNow() + ms;
-    while (this.#untold.size > 0 && monotonicNow() < until) await pause(TOLD_LOOK_MS);
+    if (this.#untold.size > 0) await calledWithin(ms, this.#whenTold);
   }
 
   /** Ends every session, and tells each client why. Resolves when all have ended, or after `graceMs`. */
@@ -614,6 +605,7 @@ export class Sessions {
     if (moved) {
       redirect(request.socket, moved);
       this.#untold.delete(id);
+      if (this.#untold.size === 0) for (const resolve of this.#whenTold) resolve();
       return;
     }
     this.#refuse(request, this.#ends.of(id, tenant));
@@ -666,4 +658,14 @@ export class Sessions {
     session.arriving?.reject(new Error(`it cannot go on there: ${(why ?? first).message}`));
     if (this.size === 0) for (const resolve of this.#whenNone) resolve();
   }
+}
+
+/** Resolves when a function that it adds to `waiting` is called, or after so many milliseconds. */
+async function calledWithin(ms: number, waiting: Set<() => void>): Promise<void> {
+  const called = deferred<void>();
+  waiting.add(called.resolve);
+  const timer = setTimeout(called.resolve, ms);
+  await called.promise;
+  clearTimeout(timer);
+  waiting.delete(called.resolve);
 }
