@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { HostClient } from '#farlight/client/transport/host/host-client.js';
+import { codeOf } from '#farlight/proto/errors.js';
 import type { PoolFolder, PoolProgram } from './pool-folder.js';
 
 /** How long a program may take to go on or to say why it cannot, in milliseconds, unless its engine needs longer. */
@@ -115,9 +116,10 @@ export class Load {
   #hosts(): ReturnType<PoolFolder['readyHosts']> {
     try {
       return this.#pool.readyHosts();
-    } catch {
+    } catch (error) {
       // A file of an old term was deleted meanwhile.
-      return [];
+      if (codeOf(error) === 'ENOENT') return [];
+      throw error;
     }
   }
 

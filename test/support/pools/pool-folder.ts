@@ -116,8 +116,9 @@ export class PoolFolder {
     const pools = join(this.state, 'pools');
     const [name] = readdirSync(pools);
     const folder = join(pools, name ?? '');
-    const files = readdirSync(folder).filter((file) => !file.endsWith('.sock'));
-    return new Map(files.map((file) => [file, readFileSync(join(folder, file), 'utf8')]));
+    // Beside sockets, and the folder of the programs that wait.
+    const files = readdirSync(folder, { withFileTypes: true }).filter((each) => each.isFile());
+    return new Map(files.map(({ name }) => [name, readFileSync(join(folder, name), 'utf8')]));
   }
 
   /** The hosts that were ready, of all terms that the journal still has. */
