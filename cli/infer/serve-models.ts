@@ -1,18 +1,17 @@
 import { statSync } from 'node:fs';
 import { inspect } from 'node:util';
-import { registeredTelemetry } from '../../client/observers/open-telemetry.js';
 import { inferenceTrust, type Trust } from '../../infer/door/trust.js';
 import type { Engine } from '../../infer/engine/engine.js';
 import type { NamedHosts } from '../../infer/hosts/named-hosts.js';
 import { InferenceServer } from '../../infer/inference-server.js';
 import { openDashboard } from '../../infer/page/dashboard.js';
-import { openTracing } from '../../infer/tracing/open-tracing.js';
 import { quietGrpc } from '../../link/grpc/grpc.js';
 import { packageVersion } from '../../link/machine/package-version.js';
 import { type PageServer, parsePageAddress } from '../../page/page-server.js';
 import { FarlightError, messageOf } from '../../proto/errors.js';
 import { harmless } from '../../proto/harmless.js';
 import { brief, type Log } from '../../server/observatory/log.js';
+import { commandTracing } from '../options/command-tracing.js';
 import { INFERENCE_LIMITS, tenantLimits } from '../options/limit-options.js';
 import { type LogOptions, openLog } from '../options/log-option.js';
 import { openPage } from '../options/open-page.js';
@@ -112,13 +111,7 @@ class Running {
       },
       warn,
     );
-    const tracing = openTracing({
-      address: options.otlp,
-      api: registeredTelemetry(),
-      env: process.env,
-      version: packageVersion(),
-      warn: (why) => log.warn({ why }, 'no spans'),
-    });
+    const tracing = commandTracing(options.otlp, log);
     const { Engine, LearnedStore, NamedHosts, functionHosts, shardHost } = await loadEngine();
     const { lanes, gpuMemory: memory } = options;
     const urls = await this.#urls(options);

@@ -1,7 +1,5 @@
 import { resolve } from 'node:path';
-import { registeredTelemetry } from '../../client/observers/open-telemetry.js';
 import { inferenceTrust, type Trust } from '../../infer/door/trust.js';
-import { openTracing } from '../../infer/tracing/open-tracing.js';
 import { quietGrpc } from '../../link/grpc/grpc.js';
 import { monotonicNow, setTimeout, steadyTime } from '../../link/machine/clock.js';
 import { packageVersion } from '../../link/machine/package-version.js';
@@ -15,6 +13,7 @@ import { openDashboard } from '../../stream/page/dashboard.js';
 import type { Application } from '../../stream/run/application.js';
 import type { Tally } from '../../stream/statistics/tally.js';
 import { leaveOnnxRuntimeUnoptimised, loadWith } from '../infer/load-with.js';
+import { commandTracing } from '../options/command-tracing.js';
 import { type LogOptions, openLog } from '../options/log-option.js';
 import { openPage } from '../options/open-page.js';
 import { type TrustOptions, trustOptions } from '../options/trust-options.js';
@@ -80,13 +79,7 @@ async function serve(
   const { openApplication, copiesIn, errorsIn, readStream, resolveStream, Front, statistics } =
     await loadApplication();
   const trust = trustOf(options, log);
-  const tracing = openTracing({
-    address: otlp,
-    api: registeredTelemetry(),
-    env: process.env,
-    version: packageVersion(),
-    warn: (why) => log.warn({ why }, 'no spans'),
-  });
+  const tracing = commandTracing(otlp, log);
   const define = async (path: string) => {
     const { graph, problems } = readStream(path);
     if (graph) return resolveStream(graph, copiesIn(folder));

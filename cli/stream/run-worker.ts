@@ -1,10 +1,8 @@
 import { resolve } from 'node:path';
-import { registeredTelemetry } from '../../client/observers/open-telemetry.js';
-import { openTracing } from '../../infer/tracing/open-tracing.js';
 import { quietGrpc } from '../../link/grpc/grpc.js';
 import { monotonicNow, steadyTime } from '../../link/machine/clock.js';
-import { packageVersion } from '../../link/machine/package-version.js';
 import { leaveOnnxRuntimeUnoptimised } from '../infer/load-with.js';
+import { commandTracing } from '../options/command-tracing.js';
 import { type LogOptions, openLog } from '../options/log-option.js';
 import { NatsAccess, type NatsStateFlags } from './nats-options.js';
 import { stopped, stopSignal } from './stop-signal.js';
@@ -25,13 +23,7 @@ export async function runWorker(application: string, options: WorkerFlags): Prom
   const stop = stopSignal();
   const hosts = new StreamHosts(options);
   const nats = new NatsAccess(options);
-  const tracing = openTracing({
-    address: options.otlp,
-    api: registeredTelemetry(),
-    env: process.env,
-    version: packageVersion(),
-    warn: (why) => log.warn({ why }, 'no spans'),
-  });
+  const tracing = commandTracing(options.otlp, log);
   try {
     const { openWorker } = await import('../../stream/workers/cluster.js');
     const { RecordObserver } = await import('../../stream/statistics/record-observer.js');
