@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { ProtocolError } from '../../proto/errors.js';
@@ -12,6 +13,13 @@ const TAKE_MS = 120_000;
 
 /** Of the key of a sealed file. */
 export const KEY_BYTES = 32;
+
+/** The random bytes of a session's id. It is hard to guess: whoever knows it can resume the session. */
+const ID_BYTES = 18;
+
+export function newSessionId(): string {
+  return randomBytes(ID_BYTES).toString('base64url');
+}
 
 /**
  * Hands a stored session over. Resolves when the other end has it.

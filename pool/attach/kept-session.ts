@@ -1,17 +1,13 @@
-import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { giveSession, receiveFile } from '../../link/channel/hand-over.js';
+import { giveSession, newSessionId, receiveFile } from '../../link/channel/hand-over.js';
 import { MovePackets } from '../../link/channel/move-packets.js';
 import { parseHostAddress } from '../../link/dial/host-address.js';
 import { openByteStream } from '../../link/dial/open-byte-stream.js';
 import { movesService } from '../../link/grpc/host-service.js';
 import { decodeOffer, MOVE, type MoveOffer } from '../../proto/session/moves.js';
 import { objectBody } from '../../proto/wire/packet.js';
-
-/** The random bytes of a session's id. */
-const ID_BYTES = 18;
 
 /** A session that no host has. Its program has the sealed file, and the key in its memory. */
 export class KeptSession {
@@ -63,7 +59,7 @@ export class KeptSession {
 
   /** Hands the session to a host. Resolves to its id there. @throws Error (rejects) with the reason. Then it is still here. */
   async bring(url: string): Promise<string> {
-    const sessionId = randomBytes(ID_BYTES).toString('base64url');
+    const sessionId = newSessionId();
     const packets = await packetsTo(url);
     try {
       await giveSession(packets, { ...this.offer, sessionId }, { path: this.#path, key: this.#key });

@@ -37,7 +37,7 @@ export function submissionOf(
         : Object.entries(variables).map(([variable, value]) => `${variable}=${value}`),
       // The job after this one of the same name begins when this one has ended.
       dependency: 'singleton',
-      // Slurm must not run a host again: its token and key are for one term. The old one takes `requeue`, and obeys it not.
+      // Slurm must not run a host again: its token and key are for one term. The old version accepts `requeue` and ignores it.
       ...(isOld ? { no_requeue: true } : { requeue: false }),
       time_limit: number(minutes),
       cpus_per_task: cpus,

@@ -1,15 +1,11 @@
-import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
-import { giveSession } from '../../../link/channel/hand-over.js';
+import { giveSession, newSessionId } from '../../../link/channel/hand-over.js';
 import { MovePackets } from '../../../link/channel/move-packets.js';
 import { type HostAddress, parseHostAddress } from '../../../link/dial/host-address.js';
 import { FarlightError, messageOf } from '../../../proto/errors.js';
 import type { ParkedPlace } from '../../../proto/session/executor-messages.js';
 import type { Moved } from '../../../proto/session/handshake.js';
 import type { MoveOffer } from '../../../proto/session/moves.js';
-
-/** The random bytes of a session's id. It is hard to guess: whoever knows it can resume the session. */
-const ID_BYTES = 18;
 
 export interface DeparturesOptions {
   /** The hosts to which sessions may go, as the owner has named them, with their tokens. */
@@ -71,10 +67,6 @@ export class Departures {
     }
     throw new Error(reasons.join('; '));
   }
-}
-
-export function newSessionId(): string {
-  return randomBytes(ID_BYTES).toString('base64url');
 }
 
 async function handTo(stream: Duplex, offer: MoveOffer, place: ParkedPlace): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { giveSession } from '../../../link/channel/hand-over.js';
+import { giveSession, newSessionId } from '../../../link/channel/hand-over.js';
 import type { MovePackets } from '../../../link/channel/move-packets.js';
 import type { ExecutorChild } from '../../../link/executor/executor-child.js';
 import { clearTimeout, monotonicNow, setTimeout } from '../../../link/machine/clock.js';
@@ -22,7 +22,7 @@ import { reassure, redirect, refuse, type SessionRequest } from '../door/front-d
 import type { Buffers } from '../tenants/quotas.js';
 import type { Arriving } from './arrivals.js';
 import { type Assignment, type AssignOptions, assignExecutor, type SessionTerms } from './assign-executor.js';
-import { type Departures, newSessionId } from './departures.js';
+import type { Departures } from './departures.js';
 import { type Parked, type ParkingOptions, SessionParking } from './parking.js';
 import { Places } from './places.js';
 import { ENDED, SessionEnds } from './session-ends.js';
