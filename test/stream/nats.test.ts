@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { NatsBroker } from '#farlight/stream/broker/nats-broker.js';
-import { connectNats } from '#farlight/stream/broker/nats-connection.js';
+import { connectNats, type Nats } from '#farlight/stream/broker/nats-connection.js';
 import { startFarlight } from '../support/hosts/farlight-command.js';
 import { HAS_NATS, NatsServer } from '../support/lines/nats-server.js';
 import { until } from '../support/machine/processes.js';
@@ -119,15 +119,21 @@ describe('a subject of NATS', () => {
   });
 });
 
+/** A broker at a server of its own, with the stream of outputs. */
+async function outputs(): Promise<{ nats: Nats; shared: NatsBroker }> {
+  const server = await broker();
+  const nats = await connectNats({ url: server.url });
+  cleanups.push(() => nats.close());
+  const shared = await NatsBroker.open(nats, 'app', 1);
+  await shared.openStream('outputs');
+  return { nats, shared };
+}
+
 describe('the broker at NATS', () => {
   it.skipIf(!HAS_NATS)(
     `gives all messages of the other partitions in order, though one partition is trimmed ahead of the reader ${NEEDS}`,
     async () => {
-      const server = await broker();
-      const nats = await connectNats({ url: server.url });
-      cleanups.push(() => nats.close());
-      const shared = await NatsBroker.open(nats, 'app', 1);
-      await shared.openStream('outputs');
+      const { shared } = await outputs();
       const last = [0, 0];
       for (let at = 0; at < 400; at += 1) {
         const partition = at % 2;
@@ -156,11 +162,7 @@ describe('the broker at NATS', () => {
   it.skipIf(!HAS_NATS)(
     `goes on with the next message and the latest keys, though the package has given up reading ${NEEDS}`,
     async () => {
-      const server = await broker();
-      const nats = await connectNats({ url: server.url });
-      cleanups.push(() => nats.close());
-      const shared = await NatsBroker.open(nats, 'app', 1);
-      await shared.openStream('outputs');
+      const { nats, shared } = await outputs();
       const opened: { stop(error?: Error): void }[] = [];
       const { consumers } = nats.jetstream;
       for (const method of ['get', 'getPushConsumer'] as const) {
@@ -205,11 +207,7 @@ describe('the broker at NATS', () => {
   it.skipIf(!HAS_NATS)(
     `keeps the last message of a partition, also if it is the first of all ${NEEDS}`,
     async () => {
-      const server = await broker();
-      const nats = await connectNats({ url: server.url });
-      cleanups.push(() => nats.close());
-      const shared = await NatsBroker.open(nats, 'app', 1);
-      await shared.openStream('outputs');
+      const { shared } = await outputs();
       await shared.append('outputs', 0, { id: 'fence', body: Uint8Array.of(0) }, 0);
       await shared.trim('outputs', 0, 9);
       expect(await shared.last('outputs', 0)).toMatchObject({ id: 'fence', sequence: 1 });
