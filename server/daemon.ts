@@ -185,7 +185,7 @@ export class Daemon {
               move: (session, to) => this.moveOne(session, to),
             },
             mayAct: async (socket) => users.owns(await users.of(socket)),
-            mayLook: async (socket) => users.admits(await users.of(socket)),
+            mayLook: users.mayLook,
           });
     this.#listeners = new Listeners({
       listen: options.listen ?? DEFAULT_LISTEN,

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { allocateHosts } from '../../client/index.js';
 import { HostClient } from '../../client/transport/host/host-client.js';
+import { isPoolAddress, isPortalAddress } from '../../link/address/pool-address.js';
 import { packageVersion } from '../../link/machine/package-version.js';
 import { bytes } from '../../page/site/format.js';
 import { FarlightError } from '../../proto/errors.js';
@@ -74,7 +75,7 @@ async function examine(options: DoctorOptions, url?: string, named?: string): Pr
   const client = url === undefined ? undefined : new HostClient(url);
   const local = await examineLocal(options.adapter);
   const found = client && (await examineHost(client).finally(() => client.close()));
-  const host = found && /^pool[:+]/.test(named ?? '') ? { ...found, url: redact(named ?? '') } : found;
+  const host = found && isPoolAddress(named ?? '') ? { ...found, url: redact(named ?? '') } : found;
   const jobs = await examineJobs();
   const report: Report = {
     farlight: packageVersion(),
@@ -155,13 +156,13 @@ function advise(local: LocalReport, host: HostReport | undefined): string[] {
 
 /** The option of `farlight run` that names the host or the pool. */
 function optionFor(url: string): string {
-  if (url.startsWith('pool:')) return `--pool ${url}`;
+  if (isPoolAddress(url) && !isPortalAddress(url)) return `--pool ${url}`;
   return `--host ${pasted(url)}`;
 }
 
 /** The address that a person types. A token is not shown, so the text refers to the same address. */
 function pasted(url: string): string {
-  if (url.startsWith('grpcs:')) return 'THE-SAME-ADDRESS';
+  if (/^(grpcs|pool\+https):/.test(url)) return 'THE-SAME-ADDRESS';
   return url.includes('?') ? `'${url}'` : url;
 }
 

@@ -158,7 +158,7 @@ class Running {
       address,
       observatory,
       metrics,
-      mayLook: async (socket) => users.admits(await users.of(socket)),
+      mayLook: users.mayLook,
       onError: (error) => log.error({ why: brief(messageOf(error)) }, 'dashboard failed'),
     });
     this.#page = page;

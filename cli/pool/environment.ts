@@ -1,8 +1,8 @@
 import { constants } from 'node:os';
 import { Command } from 'commander';
+import { poolAddress } from '../../link/address/pool-address.js';
 import { loadReader } from '../../link/files/load-reader.js';
 import { bytes } from '../../page/site/format.js';
-import { poolAddress } from '../../pool/file/pool-address.js';
 import { FarlightError } from '../../proto/errors.js';
 import { harmless } from '../../proto/harmless.js';
 

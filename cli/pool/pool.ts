@@ -1,6 +1,6 @@
 import { Command } from 'commander';
+import { poolAddress } from '../../link/address/pool-address.js';
 import { loadReader } from '../../link/files/load-reader.js';
-import { poolAddress } from '../../pool/file/pool-address.js';
 import { FarlightError } from '../../proto/errors.js';
 import { harmless, harmlessJson } from '../../proto/harmless.js';
 import { styleOf, table } from '../style.js';

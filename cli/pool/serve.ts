@@ -1,10 +1,10 @@
 import { inspect } from 'node:util';
 import { Command } from 'commander';
 import { isLoopback } from '../../link/address/loopback.js';
+import { poolAddress } from '../../link/address/pool-address.js';
 import { loadReader } from '../../link/files/load-reader.js';
 import { quietGrpc } from '../../link/grpc/grpc.js';
 import { packageVersion } from '../../link/machine/package-version.js';
-import { poolAddress } from '../../pool/file/pool-address.js';
 import { FarlightError } from '../../proto/errors.js';
 import { harmless } from '../../proto/harmless.js';
 import type { Log } from '../../server/observatory/log.js';

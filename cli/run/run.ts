@@ -4,9 +4,9 @@ import { constants } from 'node:os';
 import { Command, Option } from 'commander';
 import { type RunToken, takeToken } from '../../client/run-tokens.js';
 import { HostClient } from '../../client/transport/host/host-client.js';
+import { hostsAsked, isPoolAddress, isPortalAddress, poolAddress } from '../../link/address/pool-address.js';
 import { loadReader } from '../../link/files/load-reader.js';
 import { packageVersion } from '../../link/machine/package-version.js';
-import { poolAddress } from '../../pool/file/pool-address.js';
 import { FarlightError } from '../../proto/errors.js';
 import { versionMismatch } from '../../proto/session/handshake.js';
 import { negotiate, PROTOCOL } from '../../proto/session/version.js';
@@ -82,7 +82,7 @@ async function run(command: string[], options: RunOptions): Promise<void> {
         `--adapter is for a GPU of this machine, but the host ${redact(host)} is named; leave out one of them`,
       );
     }
-    if (/^pool[:+]/.test(host)) await checkPool(host, emulate);
+    if (isPoolAddress(host)) await checkPool(host, emulate);
     else await checkHost(host);
   } else if (!emulate) {
     await checkAdapter(adapter);
@@ -155,10 +155,9 @@ async function checkPool(address: string, emulate: LinkChoice | undefined): Prom
       'BAD_OPTION',
       '--emulate needs a host that is there already, and not a pool; leave out one of them',
     );
-  const { hostsAsked } = await import('../../pool/file/pool-address.js');
   const { parsePortalAddress } = await import('../../pool/portal/client/portal-address.js');
   const { pool: named } = hostsAsked(address);
-  if (named.startsWith('pool+')) return void parsePortalAddress(named);
+  if (isPortalAddress(named)) return void parsePortalAddress(named);
   const { readPoolOrPortal } = await loadReader(
     () => import('../../pool/file/pool-file.js'),
     'files of pools',

@@ -155,7 +155,7 @@ async function serve(
         address: options.dashboard,
         observatory,
         metrics,
-        mayLook: async (socket) => users.admits(await users.of(socket)),
+        mayLook: users.mayLook,
         onError: (error) => log.error({ why: brief(messageOf(error)) }, 'dashboard failed'),
       });
     try {

@@ -1,4 +1,5 @@
 import { findNear } from '../../link/address/near-address.js';
+import { isPoolAddress, isPortalAddress } from '../../link/address/pool-address.js';
 import { clientCertificate } from '../../link/dial/client-certificate.js';
 import { HostAddress, parseHostAddress } from '../../link/dial/host-address.js';
 import { noHost } from '../../link/dial/socket-errors.js';
@@ -47,13 +48,10 @@ export async function findTransport(
   target: string | undefined,
   { signal, ...options }: OpenOptions & { signal: AbortSignal },
 ): Promise<Transport> {
-  if (target?.startsWith('pool+')) {
-    const { attachByPortal } = await loadPortals();
-    return attachByPortal(target, { compression: options.compression, signal });
-  }
-  if (!target?.startsWith('pool:')) return openTransport(target, options);
-  const { attach } = await loadPools();
-  return attach(target, { compression: options.compression, signal });
+  if (!target || !isPoolAddress(target)) return openTransport(target, options);
+  const { compression } = options;
+  if (isPortalAddress(target)) return (await loadPortals()).attachByPortal(target, { compression, signal });
+  return (await loadPools()).attach(target, { compression, signal });
 }
 
 /** Hosts that a program has until it releases them. */
@@ -78,16 +76,14 @@ export async function allocateHosts(
   named: readonly string[],
   signal: AbortSignal = new native.AbortController().signal,
 ): Promise<AllocatedHosts> {
-  const isPool = (address: string) => /^pool[:+]/.test(address);
-  if (!named.some(isPool)) return { addresses: named, release: async () => {} };
+  const ofPools = named.filter(isPoolAddress);
+  if (ofPools.length === 0) return { addresses: named, release: async () => {} };
   // Without the packages that read a pool's file, where all are portals.
-  const pools: AllocatesHosts = named.some((address) => address.startsWith('pool:'))
-    ? await loadPools()
-    : await loadPortals();
-  const { addresses, ...rest } = await pools.allocateHosts(named.filter(isPool), signal);
+  const pools: AllocatesHosts = ofPools.every(isPortalAddress) ? await loadPortals() : await loadPools();
+  const { addresses, ...rest } = await pools.allocateHosts(ofPools, signal);
   const found = [...addresses];
   return {
-    addresses: named.flatMap((address) => (isPool(address) ? (found.shift() ?? []) : [address])),
+    addresses: named.flatMap((address) => (isPoolAddress(address) ? (found.shift() ?? []) : [address])),
     ...rest,
   };
 }

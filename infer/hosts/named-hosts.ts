@@ -1,3 +1,4 @@
+import { isPoolAddress } from '../../link/address/pool-address.js';
 import { redact } from '../../proto/token.js';
 import { type GpuHost, gpuHost } from './engine-hosts.js';
 import { type FollowedEngine, PoolHosts } from './pool-hosts.js';
@@ -30,7 +31,7 @@ export class NamedHosts {
     const hosts: GpuHost[] = [];
     for (const address of addresses) {
       if (this.#isClosed) break;
-      if (/^pool[:+]/.test(address)) {
+      if (isPoolAddress(address)) {
         const open = async (host: string, name: string) => {
           const opened = await gpuHost({ host, name, lanes, memory });
           // Later hosts of the pool join the engine by themselves.

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, normalize, relative, resolve } from 'node:path';
+import { isPoolName } from '../../link/address/pool-address.js';
 import {
   type CheckedFile,
   checkText,
@@ -8,7 +9,6 @@ import {
   schemaIn,
 } from '../../link/files/checked-file.js';
 import type { JobLimits } from '../../pool/engines/engine.js';
-import { isPoolName } from '../../pool/file/pool-address.js';
 import type { ParameterValue } from '../templates/template-file.js';
 
 /** A request, as it is written. */

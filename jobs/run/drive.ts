@@ -1,6 +1,6 @@
+import { poolAddress } from '../../link/address/pool-address.js';
 import { monotonicNow } from '../../link/machine/clock.js';
 import { isSilence, onlySilent, readLog } from '../../pool/engines/engine.js';
-import { poolAddress } from '../../pool/file/pool-address.js';
 import { type Pool, readPool } from '../../pool/file/pool-file.js';
 import { FarlightError } from '../../proto/errors.js';
 import {

@@ -1,5 +1,5 @@
+import { poolAddress } from '../../link/address/pool-address.js';
 import { checkLimits, type JobDescription } from '../../pool/engines/engine.js';
-import { poolAddress } from '../../pool/file/pool-address.js';
 import { type Pool, readPool } from '../../pool/file/pool-file.js';
 import { FarlightError } from '../../proto/errors.js';
 import { findImage, type StoredImage, storedImages } from '../images/images.js';

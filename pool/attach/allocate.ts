@@ -1,5 +1,5 @@
+import { hostsAsked } from '../../link/address/pool-address.js';
 import { FarlightError } from '../../proto/errors.js';
-import { hostsAsked } from '../file/pool-address.js';
 
 /** Hosts of one pool that a program has until it releases them. */
 export interface Allocated {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, realpathSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, normalize, resolve } from 'node:path';
+import { isPortalAddress } from '../../link/address/pool-address.js';
 import {
   type CheckedFile,
   checkFile,
@@ -143,7 +144,7 @@ interface FileOfPool {
 function fileOf(address: string): FileOfPool | undefined {
   const [, name, file] = /^pool:(?:\/\/([A-Za-z0-9][A-Za-z0-9_-]*)\/?|(?!\/\/)(.+))$/.exec(address) ?? [];
   if (file !== undefined) return { path: resolve(file) };
-  if (address.startsWith('pool+')) throw new FarlightError('BAD_OPTION', PORTALS);
+  if (isPortalAddress(address)) throw new FarlightError('BAD_OPTION', PORTALS);
   if (name === undefined) {
     const text = redact(address);
     throw new FarlightError('BAD_URL', `"${text}" names no pool; write pool://NAME, or pool:FILE`);

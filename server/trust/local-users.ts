@@ -33,6 +33,9 @@ export class LocalUsers {
     return knowsUsers && socket.remoteAddress !== undefined ? userBehind(socket) : OWNER;
   }
 
+  /** Whether the user of a connection may look at pages, as a page server asks. Never rejects. */
+  readonly mayLook = async (socket: Socket): Promise<boolean> => this.admits(await this.of(socket));
+
   /** Whether a user may look or connect without a token. Root can act as the owner anyway. */
   admits(user: LocalUser): boolean {
     return this.#allowOthers || isOwner(user);

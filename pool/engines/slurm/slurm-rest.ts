@@ -139,7 +139,7 @@ export class SlurmRest implements SlurmClient {
       throw new FarlightError('BAD_OPTION', why);
     }
     if (!answer) {
-      const why = `what answers at ${rest} is no slurmrestd (status ${status}); see slurm.rest in the pool's file`;
+      const why = `another server than slurmrestd answers at ${rest} (status ${status}); correct slurm.rest in the pool's file`;
       throw new FarlightError('UNREACHABLE', why);
     }
     const cut = answer.errors?.find((error) => isBetweenDaemons(numberOf(error)));

@@ -25,11 +25,6 @@ export interface PortalAddress {
   readonly pool: string;
 }
 
-/** Whether an address is that of a pool at a portal. */
-export function isPortalAddress(text: string): boolean {
-  return /^pool\+https?:/.test(text);
-}
-
 /**
  * Understands `[pool+]https://[TOKEN@]HOST[:PORT][/POOL][?ca=PIN]`, and `http://` for this machine.
  *

@@ -1,5 +1,15 @@
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_-]*$/;
 
+/** Whether an address names a pool, and not a host. */
+export function isPoolAddress(text: string): boolean {
+  return /^pool[:+]/.test(text);
+}
+
+/** Whether it names a pool of a portal: no file of this machine says what that is. */
+export function isPortalAddress(text: string): boolean {
+  return text.startsWith('pool+');
+}
+
 /** Whether a text is a pool's name, and not the path of its file. */
 export function isPoolName(text: string): boolean {
   return NAME.test(text);
@@ -13,6 +23,6 @@ export function hostsAsked(address: string): { pool: string; hosts: number } {
 
 /** The address of a pool. People may write its name or its file instead. */
 export function poolAddress(text: string): string {
-  if (/^pool[:+]/.test(text)) return text;
+  if (isPoolAddress(text)) return text;
   return isPoolName(text) ? `pool://${text}` : `pool:${text}`;
 }
