@@ -237,9 +237,10 @@ export class PoolView {
     return (await this.pool.engine.logs(job, log).catch((error) => this.#heard(error))) ?? '';
   }
 
+  /** @throws the error, unless the engine is silent. A portal goes on after it, and tells its tenants why nothing happens. */
   #heard(error: unknown): undefined {
+    if (error instanceof FarlightError) this.#silence = error.message;
     if (!isSilence(error)) throw error;
-    this.#silence = messageOf(error);
     return undefined;
   }
 }

@@ -77,7 +77,7 @@ export function cancelInProcess(cancellation: Cancellation): void {
 function notRun(file: string, error: Error): FarlightError {
   const why =
     codeOf(error) === 'ENOENT'
-      ? `${file} is not installed here; run the program where the scheduler's commands are, or name another engine`
+      ? `${file} is not installed here; run the program where Slurm's commands are, name the site's slurmrestd in the pool's file (slurm: rest), or name another engine`
       : `${file} cannot be run (${codeOf(error)})`;
   return new FarlightError('BAD_OPTION', why, { cause: error });
 }

@@ -5,7 +5,7 @@ import { pause } from '../../link/machine/timer.js';
 import { FarlightError } from '../../proto/errors.js';
 import { joinHost, leaveHost } from '../attach/keeper.js';
 import type { HostOfTerm } from '../attach/keeper-thread.js';
-import { checkImage } from '../engines/engine.js';
+import { checkImage, type JobStatus, onlySilent } from '../engines/engine.js';
 import type { Pool } from '../file/pool-file.js';
 import { jobPrefix } from '../host/job.js';
 import { addressOf, lastWords, readReports } from '../host/report.js';
@@ -61,7 +61,8 @@ export async function runOnCpuSide(
       signal.throwIfAborted();
       return code;
     } catch (error) {
-      await engine.cancel(id);
+      // The error is dropped: where the engine is silent, the job ends when its lease lapses.
+      await engine.cancel(id).catch(() => {});
       signal.throwIfAborted();
       throw error;
     } finally {
@@ -83,19 +84,20 @@ async function started(
   const deadline = monotonicNow() + wait;
   let last = '';
   for (;;) {
-    const status = await engine.status(id);
-    const output = await engine.logs(id, log);
+    // A scheduler that is started again is silent for a while.
+    const status = await engine.status(id).catch(onlySilent);
+    const output = (await engine.logs(id, log).catch(onlySilent)) ?? '';
     const { ready } = readReports(output, 1);
     const address = ready && addressOf(ready, status, '');
     if (address !== undefined) return address;
-    if (status.phase === 'ended') {
+    if (status?.phase === 'ended') {
       const said = lastWords(output);
       throw new FarlightError(
         'UNREACHABLE',
         `the pool ${name} did not start the command: ${said ?? status.why}`,
       );
     }
-    const why = status.phase === 'running' ? `starting: on ${status.node}` : `${status.phase}: ${status.why}`;
+    const why = whereIs(status);
     if (why !== last) onState(why);
     last = why;
     signal.throwIfAborted();
@@ -105,6 +107,11 @@ async function started(
     }
     await pause(engine.isHere ? LOOK_MS.here : LOOK_MS.elsewhere);
   }
+}
+
+function whereIs(status: JobStatus | undefined): string {
+  if (!status) return 'the engine does not answer';
+  return status.phase === 'running' ? `starting: on ${status.node}` : `${status.phase}: ${status.why}`;
 }
 
 function unseen(exchange: string): string {

@@ -4,6 +4,7 @@ import { rmSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { JobStatus } from '#farlight/pool/engines/engine.js';
 import { KubernetesEngine } from '#farlight/pool/engines/kubernetes/kubernetes.js';
+import { asked } from '#farlight/pool/engines/kubernetes/kubernetes-api.js';
 import { how, KubernetesSite } from '../support/engines/kubernetes-site.js';
 import { anyJob, conformance, folder } from '../support/engines/promises.js';
 
@@ -20,6 +21,20 @@ const interval = how === 'replay' ? 1 : 500;
 
 // A cluster may take long to begin a container.
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 300_000 });
+
+describe('a refusal of Kubernetes', () => {
+  const refused = (code: number, message: string) =>
+    asked(() => Promise.reject(Object.assign(new Error(), { code, body: JSON.stringify({ message }) })));
+
+  it('says what to do about a token that has expired, and about a namespace that is not there', async () => {
+    await expect(refused(401, 'Unauthorized')).rejects.toThrow(
+      'Kubernetes does not admit this user (Unauthorized); log in to the cluster again, or renew the token',
+    );
+    await expect(refused(404, 'namespaces "gpuu" not found')).rejects.toThrow(
+      'Kubernetes refuses: namespaces "gpuu" not found; correct the namespace in the pool\'s file',
+    );
+  });
+});
 
 describe(`the engine kubernetes (${how})`, () => {
   let site: KubernetesSite;

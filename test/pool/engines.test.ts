@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { DockerEngine } from '#farlight/pool/engines/docker/docker.js';
 import { checkImage, checkLimits } from '#farlight/pool/engines/engine.js';
 import { LocalEngine } from '#farlight/pool/engines/local.js';
@@ -59,6 +59,41 @@ describe('the engine local', () => {
     expect(await engine.status(id)).toMatchObject({ phase: 'running' });
     await engine.cancel(id);
     await expect.poll(async () => (await engine.status(id)).phase).toBe('ended');
+  });
+});
+
+describe('Slurm’s commands', () => {
+  const path = process.env.PATH;
+  const bin = join(folder, 'bin');
+  /** Has `sbatch` fail with these words. */
+  const failing = (said: string) => {
+    mkdirSync(bin, { recursive: true });
+    const script = `#!/bin/sh\ncat > ${bin}/script\necho 'sbatch: error: ${said}' >&2\nexit 1\n`;
+    writeFileSync(join(bin, 'sbatch'), script, { mode: 0o755 });
+    process.env.PATH = `${bin}:${path}`;
+  };
+  afterEach(() => {
+    process.env.PATH = path;
+  });
+
+  it.each([
+    ['Batch job submission failed: Unable to contact slurm controller (connect failure)', 'UNREACHABLE'],
+    ['Batch job submission failed: Socket timed out on send/recv operation', 'UNREACHABLE'],
+    ['Batch job submission failed: Zero Bytes were transmitted or received', 'UNREACHABLE'],
+    ['Batch job submission failed: Invalid partition name specified', 'BAD_OPTION'],
+  ])(
+    'a job without an answer may have been taken, and one with an answer was refused: %s',
+    async (said, code) => {
+      failing(said);
+      await expect(new SlurmEngine().submit(anyJob('true'))).rejects.toMatchObject({ code });
+    },
+  );
+
+  it('say what to do where they are not installed', async () => {
+    process.env.PATH = bin;
+    await expect(new SlurmEngine().list('')).rejects.toThrow(
+      /^squeue is not installed here; run the program where Slurm's commands are, name the site's slurmrestd/,
+    );
   });
 });
 

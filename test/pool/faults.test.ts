@@ -5,7 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { DockerSite, whyNoDocker } from '../support/engines/docker-site.js';
 import { KubernetesCluster, whyNoCluster } from '../support/engines/kubernetes-cluster.js';
-import { SlurmSite, whyNoSlurm } from '../support/engines/slurm-site.js';
+import { SlurmSite, whyNoRest, whyNoSlurm } from '../support/engines/slurm-site.js';
 import { Counts, Load } from '../support/pools/load.js';
 import { PoolFolder, type PoolProgram } from '../support/pools/pool-folder.js';
 import { PortalProcess } from '../support/pools/portal-process.js';
@@ -42,7 +42,7 @@ async function under(
     await fault(load);
   }
   await load.end();
-  if (process.env.FARLIGHT_POOL_FAULTS) console.log(`${expect.getState().currentTestName}: ${load.counts}`);
+  if (!isShort) console.log(`${expect.getState().currentTestName}: ${load.counts}`);
   expect(load.counts.overlaps).toBe(0);
   await expect.poll(() => pool.hosts(), { timeout: MINUTES, interval: 50 }).toEqual([]);
   return load;
@@ -248,11 +248,40 @@ describe.skipIf(whyNoSlurm !== undefined)(
     });
     afterAll(() => site?.close());
 
-    it(
-      'every program goes on where the controller is started again',
-      async () => {
-        const yaml = `engine: slurm\n${SETTINGS}\ngpu: { adapter: "null", limits: { gpus: 1 } }`;
+    const yaml = `engine: slurm\n${SETTINGS}\ngpu: { adapter: "null", limits: { gpus: 1 } }`;
+
+    it.each(
+      (
+        [
+          ['the controller is started again', () => site.restart()],
+          // In the long form alone, as all that follow.
+          ['hosts are killed', async () => site.signal(await aHost(), 'SIGKILL')],
+          [
+            'hosts are cut off, and are back after their leases',
+            async () => {
+              const id = await aHost();
+              site.signal(id, 'SIGSTOP');
+              await pause(CUT_MS);
+              site.signal(id, 'SIGCONT');
+            },
+          ],
+        ] as const
+      ).slice(0, isShort ? 1 : undefined),
+    )(
+      'every program goes on where %s',
+      async (_, fault) => {
         pool = new PoolFolder(yaml);
+        await under(fault);
+      },
+      30 * MINUTES,
+    );
+
+    // In the long form alone.
+    it.skipIf(isShort || whyNoRest !== undefined)(
+      'every program that asks slurmrestd goes on where the controller is started again',
+      async () => {
+        const { socket, version } = await site.rest();
+        pool = new PoolFolder(`${yaml}\nslurm: { rest: "${socket}", version: ${version} }`);
         await under(() => site.restart());
       },
       30 * MINUTES,
@@ -261,8 +290,7 @@ describe.skipIf(whyNoSlurm !== undefined)(
     it(
       'every program is told that its allocation is denied',
       async () => {
-        const yaml = `engine: slurm\n${SETTINGS}\ngpu: { adapter: "null", limits: { partition: none } }`;
-        pool = new PoolFolder(yaml);
+        pool = new PoolFolder(yaml.replace('gpus: 1', 'partition: none'));
         const program = pool.program();
         for (let count = 0; count < TIMES; count += 1)
           expect(await program.tell('compute')).toMatch(

@@ -5,6 +5,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { PoolView } from '#farlight/pool/attach/pool-view.js';
 import type { JobDescription, ListedJob } from '#farlight/pool/engines/engine.js';
 import { LocalEngine } from '#farlight/pool/engines/local.js';
+import { runOnCpuSide } from '#farlight/pool/environment/run.js';
+import { Workspace } from '#farlight/pool/environment/workspace.js';
 import { readPool } from '#farlight/pool/file/pool-file.js';
 import { FarlightError } from '#farlight/proto/errors.js';
 
@@ -76,6 +78,37 @@ describe('a job whose submission got no answer', () => {
     await other.look();
     expect([engine.cancelled, other.allocation(1).phase]).toEqual([['job-1'], 'failed']);
   });
+});
+
+describe('an engine that refuses to say where a job is', () => {
+  it('fails the request of a program, and a portal tells its tenants what it said', async () => {
+    const engine = new NotingEngine(join(state, 'jobs'));
+    engine.status = () => Promise.reject(new FarlightError('BAD_OPTION', 'the token has expired'));
+    const view = new PoolView({ ...readPool('pool://local'), engine });
+    view.claim(1, 1);
+    view.journal.write(1, 1, 'job', { id: 'one' });
+    await expect(view.look()).rejects.toThrow('the token has expired');
+    expect(view.silence).toBe('the token has expired');
+  });
+});
+
+describe('a command on the CPU side', () => {
+  it('starts where the engine is silent for a while', async () => {
+    const engine = new LocalEngine(join(state, 'jobs'));
+    const answer = engine.status.bind(engine);
+    let silences = 3;
+    engine.status = async (id) => {
+      silences -= 1;
+      if (silences >= 0) throw new FarlightError('UNREACHABLE', 'the engine is away');
+      return answer(id);
+    };
+    const { signal } = new AbortController();
+    const states: string[] = [];
+    const ways = { signal, onOutput: () => {}, onState: (state: string) => void states.push(state) };
+    const workspace = new Workspace({ ...readPool('pool://local'), engine });
+    expect(await runOnCpuSide(workspace, ['sh', '-c', 'exit 3'], ways)).toBe(3);
+    expect(states[0]).toBe('the engine does not answer');
+  }, 30_000);
 });
 
 describe('a program that gives up', () => {

@@ -40,7 +40,8 @@ export async function connect({ context, namespace }: KubernetesSettings): Promi
 
 /** How long the API server may take to answer, in milliseconds. */
 const TIMEOUT_MS = 30_000;
-/** The code of an API server that has too many requests at the moment. */
+/** The codes of an API server that does not know the user, and of one that has too many requests at the moment. */
+const UNKNOWN_USER = 401;
 const TOO_MANY = 429;
 
 /** @throws FarlightError BAD_OPTION where Kubernetes refuses; UNREACHABLE where it does not answer (rejects). */
@@ -57,7 +58,7 @@ export async function asked<T>(ask: () => Promise<T>): Promise<T> {
       const why = `Kubernetes does not answer (${messageOf(error).split('\n')[0]}); see that its API server can be reached`;
       throw new FarlightError('UNREACHABLE', why, { cause: error });
     }
-    throw new Refused(code, messageIn(body));
+    throw new Refused(code, refusal(code, messageIn(body)));
   } finally {
     clearTimeout(timer);
   }
@@ -77,9 +78,17 @@ class Refused extends FarlightError {
   readonly status: number;
 
   constructor(status: number, why: string) {
-    super('BAD_OPTION', `Kubernetes refuses: ${why}`);
+    super('BAD_OPTION', why);
     this.status = status;
   }
+}
+
+/** A refusal for a person, with what to do where the API server's own words do not say it. */
+function refusal(code: number, said: string): string {
+  if (code === UNKNOWN_USER)
+    return `Kubernetes does not admit this user (${said}); log in to the cluster again, or renew the token in the kubeconfig`;
+  const todo = /^namespaces "[^"]*" not found/.test(said) ? "; correct the namespace in the pool's file" : '';
+  return `Kubernetes refuses: ${said}${todo}`;
 }
 
 /** The sentence in the answer of an API server. */

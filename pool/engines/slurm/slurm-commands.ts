@@ -17,6 +17,9 @@ import type { SlurmClient } from './slurm-client.js';
 
 /** Slurm's error for a job that it has forgotten, or never had. */
 const UNKNOWN = /Invalid job id/i;
+/** The controller was not reached, or has not answered: it may have taken a job all the same. */
+const UNANSWERED =
+  /Unable to contact slurm controller|Socket timed out|Zero Bytes were transmitted|(connection|send|receive|shutdown) failure/i;
 
 /** Asks a site's Slurm by its own commands. */
 export class SlurmCommands implements SlurmClient {
@@ -29,6 +32,7 @@ export class SlurmCommands implements SlurmClient {
     // With --parsable: the id, and the cluster behind a semicolon where there are several.
     const [, id] = /^(\d+)(;|$)/m.exec(result.stdout) ?? [];
     if (id !== undefined) return id;
+    if (UNANSWERED.test(result.stderr)) throw silent(result);
     throw new FarlightError('BAD_OPTION', `Slurm refuses the job: ${saidBy(result)}`);
   }
 
@@ -76,7 +80,10 @@ function silent(result: CommandResult): FarlightError {
     const why = 'Slurm has no configuration here; run the program where it has one, or set SLURM_CONF';
     return new FarlightError('BAD_OPTION', why);
   }
-  return new FarlightError('UNREACHABLE', `Slurm does not answer: ${saidBy(result)}`);
+  return new FarlightError(
+    'UNREACHABLE',
+    `Slurm does not answer: ${saidBy(result)}; see that its controller runs (scontrol ping)`,
+  );
 }
 
 /** The errors that a command of Slurm's printed, in one line. */

@@ -5,6 +5,7 @@ import {
   mkdirSync,
   mkdtempSync,
   openSync,
+  readdirSync,
   readFileSync,
   rmSync,
   symlinkSync,
@@ -167,6 +168,23 @@ export class SlurmSite {
     spec.linux.namespaces = [{ type: 'pid' }, { type: 'mount' }];
     delete spec.hostname;
     writeFileSync(file, JSON.stringify(spec));
+  }
+
+  /** Signals the processes of a job, as this machine's kernel does, and not Slurm. */
+  signal(id: string, name: NodeJS.Signals): void {
+    for (const pid of readdirSync('/proc').filter((each) => /^\d+$/.test(each))) {
+      try {
+        const variables = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+        if (
+          !variables.includes(`SLURM_JOB_ID=${id}`) ||
+          !variables.includes(`SLURM_CONF=${this.#env.SLURM_CONF}`)
+        )
+          continue;
+        process.kill(Number(pid), name);
+      } catch {
+        // It has ended.
+      }
+    }
   }
 
   /** Has Slurm take a node for broken: it ends what runs there. */
