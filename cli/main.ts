@@ -45,8 +45,20 @@ function usage(error: CommanderError): number {
     .replace(/^error: /, '')
     .replace(/\n/g, ' ')
     .replace(/\.$/, '');
-  process.stderr.write(`farlight: ${redact(sentence)}; see farlight --help\n`);
+  process.stderr.write(`farlight: ${redact(sentence)}; see ${typedCommand()} --help\n`);
   return 2;
+}
+
+/** The command that was typed, such as `farlight pool up`, as far as there is one of that name. */
+function typedCommand(): string {
+  const names = [program.name()];
+  let at: Command | undefined = program;
+  for (const word of process.argv.slice(2)) {
+    at = at.commands.find((command) => command.name() === word);
+    if (!at) break;
+    names.push(word);
+  }
+  return names.join(' ');
 }
 
 /**

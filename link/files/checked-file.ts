@@ -131,7 +131,9 @@ function describe(
   switch (keyword) {
     case 'additionalProperties': {
       const name: string = params.additionalProperty;
-      return [problem([...path, name], `There is no setting "${name}" here.`, 'key')];
+      const known = Object.keys(parentSchema?.properties ?? {}).join(', ');
+      const why = `There is no setting "${name}" here${known && `; there are: ${known}`}.`;
+      return [problem([...path, name], why, 'key')];
     }
     case 'required':
       return [problem(path, `${subject} has no "${params.missingProperty}".`)];

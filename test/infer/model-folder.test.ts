@@ -107,7 +107,7 @@ describe('a folder of models and graphs', () => {
       'a/1 There is no model.onnx in the version.',
       'b There is neither a graph.yaml nor a version, as b/1/model.onnx.',
       'c/1/model.onnx The file is empty.',
-      'e/config.yaml:2:1 There is no setting "version" here.',
+      'e/config.yaml:2:1 There is no setting "version" here; there are: maxBatch, labels, shard, versions.',
       'e/config.yaml:1:11 "maxBatch" must be >= 0.',
       'f/config.yaml:1:15 There is no version 3; there is 1.',
     ]);
@@ -130,7 +130,7 @@ describe('a folder of models and graphs', () => {
       'b/config.yaml:3:22 "shard.dimensions.new" must be array.',
       'b/config.yaml:3:22 "shard.dimensions.new" is none of what it may be.',
       'c/config.yaml:1:8 "shard" has no "hosts".',
-      'c/config.yaml:1:10 There is no setting "host" here.',
+      'c/config.yaml:1:10 There is no setting "host" here; there are: hosts, dimensions, shapes.',
     ]);
     put({ 'a/config.yaml': wrong.replace('maxBatch: 4\n', '') });
     expect(readModelFolder(folder).models.get('a')?.shard).toEqual({
@@ -199,7 +199,7 @@ outputs: { y: a.y }
     ['inputs: [x]\nsteps:\n  a: { model: det, inputs: { x: x } }', /1:1 The file has no "outputs"\.$/],
     [
       'inputs: [x]\nsteps:\n  a: { model: det, inputs: { x: x }, retries: 3 }\noutputs: { y: a.y }',
-      /3:38 There is no setting "retries" here\.$/,
+      /3:38 There is no setting "retries" here; there are: .*inputs/,
     ],
     [
       'inputs: [x]\nsteps:\n  a: { inputs: { x: x } }\noutputs: { y: a.y }',

@@ -86,7 +86,10 @@ describe('the file of a template', () => {
       `${HEAD}tasks:\n  main: { command: [a], count: { default: 3, most: 2 } }\n`,
       't.yaml:5:43: "main" has at most 2 by its own "most"',
     ],
-    [`${HEAD}tasks:\n  main: { command: [a], image: b }\n`, 't.yaml:5:25: There is no setting "image" here'],
+    [
+      `${HEAD}tasks:\n  main: { command: [a], image: b }\n`,
+      't.yaml:5:25: There is no setting "image" here; there are: count, gpu, folder, command, environment, limits',
+    ],
   ])('%j is refused, with its line and column', (text, problem) => {
     const [first = '', ...others] = wrong(text);
     expect(others).toEqual([]);
@@ -251,7 +254,7 @@ describe('the plan for a request', () => {
     ],
     [
       'kind: training\nframework: tensorflow.js\nboot: file.yaml\nparameters:\n  epoch: 3\n',
-      'file.yaml:5:3: There is no setting "epoch" here',
+      'file.yaml:5:3: There is no setting "epoch" here; there are: epochs, ',
     ],
     ['knd: inference\n', 'file.yaml:1:1: There is no setting "knd" here'],
     ['kind: dance\n', 'there is no template for the kind dance; farlight template add FILE adds one'],

@@ -59,7 +59,7 @@ describe('a pool file', () => {
   it.each([
     ['engine: cobol', /lab\.yaml:1:9: "engine" must be one of local, slurm, kubernetes, docker$/],
     ['max: 0', /lab\.yaml:1:6: "max" must be >= 1$/],
-    ['idel: 5', /lab\.yaml:1:1: There is no setting "idel" here$/],
+    ['idel: 5', /lab\.yaml:1:1: There is no setting "idel" here; there are: .*idle,/],
     [
       'gpu:\n  limits:\n    gpus: many things',
       /lab\.yaml:3:11: "gpu.limits.gpus" is not written as it must be: a number, or KIND:NUMBER$/,
