@@ -77,7 +77,11 @@ async function submit(file: string, { wait }: { wait?: boolean }): Promise<void>
   const { planFile, submitJob, awaitJob, exitCodeOf } = await loadJobs();
   const made = planFile(file);
   warn(made);
-  const record = await submitJob(made);
+  const record = await submitJob(made, ({ id }, why) => {
+    process.stderr.write(
+      `farlight: ${harmless(why)}; ${id} goes on by itself, and farlight job ls ${id} says where it stands\n`,
+    );
+  });
   process.stdout.write(`${record.id}\n`);
   if (!wait) return;
   process.once('SIGINT', () => {

@@ -31,6 +31,7 @@ export class JobDriver {
   #pool: Pool | undefined;
   readonly #record: JobRecord;
   readonly #retries: Retries;
+  #silence: string | undefined;
   /** When this process first saw something, by its name. */
   readonly #seen = new Map<string, number>();
 
@@ -48,6 +49,11 @@ export class JobDriver {
   get pool(): Pool {
     this.#pool ??= readPool(poolAddress(this.#record.parts.request.pool));
     return this.#pool;
+  }
+
+  /** Why the engine has not said whether it has taken a job of this process, if so. */
+  get silence(): string | undefined {
+    return this.#silence;
   }
 
   /** The output of an attempt until now. @throws FarlightError BAD_OPTION (rejects) */
@@ -148,7 +154,8 @@ export class JobDriver {
     } catch (error) {
       if (!(error instanceof FarlightError)) throw error;
       // A silent engine may have taken it all the same. Later passes find it there, or give it up.
-      if (!isSilence(error)) record.write(which, 'end', { why: error.message });
+      if (isSilence(error)) this.#silence = error.message;
+      else record.write(which, 'end', { why: error.message });
       return;
     }
     record.write(which, 'job', { id });

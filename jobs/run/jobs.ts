@@ -34,9 +34,13 @@ const OVER: readonly TaskState['phase'][] = ['failed', 'lost', 'cancelled', 'suc
 /**
  * Submits a job. A process that looks after it is started.
  *
+ * @param onSilence is told why the engine does not say whether it has taken the job, if so.
  * @throws FarlightError BAD_OPTION where the engine refuses it: then no task of it goes on (rejects).
  */
-export async function submitJob(plan: JobPlan): Promise<JobRecord> {
+export async function submitJob(
+  plan: JobPlan,
+  onSilence: (record: JobRecord, why: string) => void = () => {},
+): Promise<JobRecord> {
   let record = new JobRecord(idOf(plan));
   while (!record.take()) record = new JobRecord(idOf(plan));
   record.begin(plan.parts);
@@ -47,6 +51,7 @@ export async function submitJob(plan: JobPlan): Promise<JobRecord> {
     await cancelJob(record);
     throw new FarlightError('BAD_OPTION', `the job ${record.id} was not submitted: ${refused.why}`);
   }
+  if (driver.silence !== undefined) onSilence(record, driver.silence);
   await startWatcher(record);
   return record;
 }
@@ -135,7 +140,11 @@ export async function retryJob(record: JobRecord): Promise<number> {
 
 /** Deletes the record of a job that is over, with its output. @throws FarlightError BAD_OPTION (rejects) */
 export async function deleteJob(record: JobRecord): Promise<void> {
-  const { phase } = await lookAtJob(record);
+  const { phase } = await lookAtJob(record).catch((error) => {
+    if (!(error instanceof FarlightError)) throw error;
+    const why = `nobody can say whether ${record.id} is over: ${error.message}; if it is, delete its folder ${record.folder}`;
+    throw new FarlightError('BAD_OPTION', why, { cause: error });
+  });
   if (!isOver(phase))
     throw new FarlightError(
       'BAD_OPTION',

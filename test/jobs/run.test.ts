@@ -498,6 +498,34 @@ describe('farlight job', () => {
   );
 
   it(
+    'says that Slurm was silent when a job was submitted, and what to do about a job whose pool is gone',
+    async () => {
+      const bin = join(site.folder, 'bin');
+      mkdirSync(bin);
+      for (const name of ['sbatch', 'squeue'])
+        writeFileSync(join(bin, name), "#!/bin/sh\necho 'Socket timed out' >&2\nexit 1\n", { mode: 0o755 });
+      const env = { PATH: `${bin}:${process.env.PATH}`, SLURM_CONF: '' };
+      site.pool('away', 'engine: slurm');
+      const request = site.script('away', 'true', 'pool: away\n');
+      expect(await runFarlight(['job', 'submit', request], env)).toMatchObject({
+        code: 0,
+        stdout: 'away-1\n',
+        stderr: expect.stringMatching(
+          /^farlight: Slurm does not answer: Socket timed out; .*; away-1 goes on/,
+        ),
+      });
+      rmSync(join(site.folder, 'XDG_CONFIG_HOME/farlight/pools/away.yaml'));
+      const { folder } = JobRecord.find('away-1');
+      expect(await runFarlight(['job', 'rm', 'away-1'], env)).toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining(`if it is, delete its folder ${folder}`),
+      });
+      rmSync(folder, { recursive: true });
+    },
+    MINUTES,
+  );
+
+  it(
     'farlight doctor counts the templates and images, and names one that is broken',
     async () => {
       const doctor = () => runFarlight(['doctor', '--adapter', 'null', '--json']);

@@ -95,6 +95,16 @@ describe('Slurm’s commands', () => {
       /^squeue is not installed here; run the program where Slurm's commands are, name the site's slurmrestd/,
     );
   });
+
+  it('do not wait for a configuration that is not there', async () => {
+    const before = process.env.SLURM_CONF;
+    process.env.SLURM_CONF = join(folder, 'none');
+    await expect(new SlurmEngine().list('')).rejects.toThrow(
+      /has no configuration in .*none, where SLURM_CONF/,
+    );
+    if (before === undefined) delete process.env.SLURM_CONF;
+    else process.env.SLURM_CONF = before;
+  });
 });
 
 describe.skipIf(whyNoSlurm !== undefined)(

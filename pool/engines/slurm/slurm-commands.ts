@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { FarlightError } from '../../../proto/errors.js';
 import type { JobDescription } from '../engine.js';
 import { CANCEL_MS, type CommandResult, commandEnvironment, runCommand } from '../run-command.js';
@@ -28,7 +29,7 @@ export class SlurmCommands implements SlurmClient {
   }
 
   async submit(job: JobDescription): Promise<string> {
-    const result = await runCommand('sbatch', sbatchArguments(job), jobScript(job));
+    const result = await run('sbatch', sbatchArguments(job), jobScript(job));
     // With --parsable: the id, and the cluster behind a semicolon where there are several.
     const [, id] = /^(\d+)(;|$)/m.exec(result.stdout) ?? [];
     if (id !== undefined) return id;
@@ -37,7 +38,7 @@ export class SlurmCommands implements SlurmClient {
   }
 
   async job(id: string): Promise<JobFacts | undefined> {
-    const result = await runCommand('scontrol', ['--oneliner', 'show', 'job', id]);
+    const result = await run('scontrol', ['--oneliner', 'show', 'job', id]);
     if (result.code === 0) return factsIn(result.stdout);
     if (UNKNOWN.test(result.stderr)) return undefined;
     throw silent(result);
@@ -45,20 +46,20 @@ export class SlurmCommands implements SlurmClient {
 
   async accounted(id: string): Promise<JobFacts | undefined> {
     const fields = '--format=State,ExitCode';
-    const known = await runCommand('sacct', ['-X', '-n', '-P', fields, '--jobs', id]).catch(() => undefined);
+    const known = await run('sacct', ['-X', '-n', '-P', fields, '--jobs', id]).catch(() => undefined);
     const [, state, code] = /^(\w+)[^|\n]*\|(\S+)/.exec(known?.code === 0 ? known.stdout : '') ?? [];
     return state === undefined ? undefined : { state, ...endIn(code) };
   }
 
   async jobs(): Promise<ListedFacts[]> {
     const states = '--states=PENDING,CONFIGURING,RUNNING,SUSPENDED,COMPLETING,STOPPED';
-    const result = await runCommand('squeue', ['--me', '--noheader', states, '--format', SQUEUE_FORMAT]);
+    const result = await run('squeue', ['--me', '--noheader', states, '--format', SQUEUE_FORMAT]);
     if (result.code !== 0) throw silent(result);
     return queuedLines(result.stdout);
   }
 
   async cancel(id: string): Promise<void> {
-    const result = await runCommand('scancel', [id]);
+    const result = await run('scancel', [id]);
     if (result.code !== 0 && !UNKNOWN.test(result.stderr)) throw silent(result);
   }
 
@@ -67,7 +68,7 @@ export class SlurmCommands implements SlurmClient {
   }
 
   async addressOf(node: string): Promise<string> {
-    const result = await runCommand('scontrol', ['--oneliner', 'show', 'node', node]);
+    const result = await run('scontrol', ['--oneliner', 'show', 'node', node]);
     return fieldsOf(result.stdout).get('NodeAddr') ?? node;
   }
 }
@@ -75,11 +76,24 @@ export class SlurmCommands implements SlurmClient {
 /** Slurm's commands are installed, and no site is. */
 const NO_SITE = /configuration source|SLURM_CONF/i;
 
+/** @throws FarlightError as `runCommand`; BAD_OPTION also where there is no site (rejects). */
+async function run(file: string, args: readonly string[], input?: string): Promise<CommandResult> {
+  // The commands wait a minute for a file that is not there.
+  const { SLURM_CONF } = process.env;
+  if (SLURM_CONF && !existsSync(SLURM_CONF)) throw noSite();
+  const result = await runCommand(file, args, input);
+  if (result.code !== 0 && NO_SITE.test(result.stderr)) throw noSite();
+  return result;
+}
+
+function noSite(): FarlightError {
+  const { SLURM_CONF } = process.env;
+  const where = SLURM_CONF ? `in ${SLURM_CONF}, where SLURM_CONF says` : 'here';
+  const why = `Slurm has no configuration ${where}; run the program where it has one, or set SLURM_CONF`;
+  return new FarlightError('BAD_OPTION', why);
+}
+
 function silent(result: CommandResult): FarlightError {
-  if (NO_SITE.test(result.stderr)) {
-    const why = 'Slurm has no configuration here; run the program where it has one, or set SLURM_CONF';
-    return new FarlightError('BAD_OPTION', why);
-  }
   return new FarlightError(
     'UNREACHABLE',
     `Slurm does not answer: ${saidBy(result)}; see that its controller runs (scontrol ping)`,
