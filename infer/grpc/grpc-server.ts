@@ -113,7 +113,7 @@ export class GrpcServer {
     socket.on('error', () => {});
     const { trust } = this.#options;
     // Where the server asks for tokens, they decide, and it does not look up the user.
-    const user = trust.tokens ? undefined : await trust.users.of(socket);
+    const user = trust.tokens ? undefined : await this.#newcomers.userOf(socket, trust.users);
     if (socket.destroyed) return;
     serveConnection(this.#server, socket, this.#admitFirst(socket, user));
   }

@@ -1,6 +1,6 @@
 import { lstatSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { listenersNaming } from './socket-table.js';
+import { SocketTables } from './socket-table.js';
 
 /** A folder in the machine's memory. Containers and other machines have another one. */
 const BASE = '/dev/shm';
@@ -56,8 +56,8 @@ function nearFolder(): string | undefined {
 
 /** The inode of the only socket of this network namespace that listens at an address. */
 function listenerAt(host: string, port: number): number | undefined {
-  const tables = { tcp: readTable('tcp'), tcp6: readTable('tcp6') };
-  const [listener, ...others] = listenersNaming(tables, { address: host, port });
+  const tables = new SocketTables({ tcp: readTable('tcp'), tcp6: readTable('tcp6') });
+  const [listener, ...others] = tables.listenersNaming({ address: host, port });
   return others.length === 0 ? listener?.inode : undefined;
 }
 

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { native } from '../machine/globals.js';
-import { type End, listenerAt, type SocketTables, socketOf } from './socket-table.js';
+import { type End, SocketTables } from './socket-table.js';
 
 /** A row may be missing from one reading of the tables while others are removed, so they are read this often. */
 const READINGS = 2;
@@ -22,7 +22,9 @@ export async function userBehind(socket: Socket): Promise<number | undefined> {
   if (!ends) return undefined;
   for (let reading = 0; reading < READINGS; reading += 1) {
     const tables = await TABLES.read();
-    const entry = tables && socketOf(tables, ends.remote, ends.local);
+    // It gave way to others, or its client has left.
+    if (socket.destroyed) return undefined;
+    const entry = tables?.socketOf(ends.remote, ends.local);
     if (entry) return known(entry.uid);
   }
   return undefined;
@@ -40,10 +42,10 @@ export async function userAhead(socket: Socket): Promise<number | 'elsewhere' | 
     const tables = await TABLES.read();
     if (!tables) return undefined;
     // Linux lists listeners before connections. A connection that nobody has accepted belongs to the listener's user.
-    const listener = listenerAt(tables, ends.remote);
-    const theirs = socketOf(tables, ends.remote, ends.local);
+    const listener = tables.listenerAt(ends.remote);
+    const theirs = tables.socketOf(ends.remote, ends.local);
     if (theirs) return known(theirs.uid ?? listener?.uid);
-    const ours = socketOf(tables, ends.local, ends.remote);
+    const ours = tables.socketOf(ends.local, ends.remote);
     nobody = listener || ours?.uid === undefined ? known(listener?.uid) : 'elsewhere';
   }
   return nobody;
@@ -86,7 +88,7 @@ async function readTables(): Promise<SocketTables | undefined> {
       // A machine without IPv6 has no such table.
       readFile('/proc/net/tcp6', 'latin1').catch(() => ''),
     ]);
-    return { tcp, tcp6 };
+    return new SocketTables({ tcp, tcp6 });
   } catch {
     return undefined;
   }

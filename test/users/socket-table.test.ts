@@ -1,6 +1,6 @@
 import { endianness } from 'node:os';
 import { describe, expect, it } from 'vitest';
-import { listenerAt, listenersNaming, socketOf } from '#farlight/link/address/socket-table.js';
+import { SocketTables } from '#farlight/link/address/socket-table.js';
 
 const HEAD =
   '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode';
@@ -13,7 +13,7 @@ const ONE = '00000000000000000000000001000000';
 const NONE6 = '0'.repeat(32);
 
 /** As Linux prints them on a machine of the other byte order. */
-const TABLES = {
+const TEXTS = {
   tcp: [
     HEAD,
     row(`${LOOP}:9B2B 00000000:0000`, '0A', 1001, 675972),
@@ -39,25 +39,27 @@ const TABLES = {
   ].join('\n'),
 };
 
+const TABLES = new SocketTables(TEXTS);
+
 const at = (port: number, address = '127.0.0.1') => ({ address, port });
 
 describe.runIf(endianness() === 'LE')('the tables of TCP sockets', () => {
   it('tell the user of either end of a connection', () => {
-    expect(socketOf(TABLES, at(52856), at(39723))).toMatchObject({ uid: 1003 });
-    expect(socketOf(TABLES, at(39723), at(52856))).toMatchObject({ uid: 1001 });
+    expect(TABLES.socketOf(at(52856), at(39723))).toMatchObject({ uid: 1003 });
+    expect(TABLES.socketOf(at(39723), at(52856))).toMatchObject({ uid: 1001 });
   });
 
   it('tell the user where one end is an IPv4 socket and the other a dual-stack one', () => {
-    expect(socketOf(TABLES, at(56068), at(44383))).toMatchObject({ uid: 1002 });
+    expect(TABLES.socketOf(at(56068), at(44383))).toMatchObject({ uid: 1002 });
     for (const address of ['127.0.0.1', '::ffff:127.0.0.1', '::ffff:7f00:1'])
-      expect(socketOf(TABLES, at(44383, address), at(56068, address))).toMatchObject({ uid: 1004 });
-    expect(socketOf(TABLES, at(56084), at(44383))).toMatchObject({ uid: 1006 });
-    expect(socketOf(TABLES, at(38100, '::1'), at(44383, '::1'))).toMatchObject({ uid: 1005 });
+      expect(TABLES.socketOf(at(44383, address), at(56068, address))).toMatchObject({ uid: 1004 });
+    expect(TABLES.socketOf(at(56084), at(44383))).toMatchObject({ uid: 1006 });
+    expect(TABLES.socketOf(at(38100, '::1'), at(44383, '::1'))).toMatchObject({ uid: 1005 });
   });
 
   it('give no user, and not root, for a closed or unaccepted connection', () => {
-    expect(socketOf(TABLES, at(52860), at(39723))).toMatchObject({ uid: undefined });
-    expect(socketOf(TABLES, at(39723), at(52864))).toMatchObject({ uid: undefined });
+    expect(TABLES.socketOf(at(52860), at(39723))).toMatchObject({ uid: undefined });
+    expect(TABLES.socketOf(at(39723), at(52864))).toMatchObject({ uid: undefined });
   });
 
   it('give no user for an unknown connection', () => {
@@ -67,24 +69,24 @@ describe.runIf(endianness() === 'LE')('the tables of TCP sockets', () => {
       [at(38100), at(44383)],
       [at(52856, 'localhost'), at(39723)],
     ] as const)
-      expect(socketOf(TABLES, local, remote)).toBeUndefined();
-    expect(socketOf({ tcp: '', tcp6: '' }, at(52856), at(39723))).toBeUndefined();
+      expect(TABLES.socketOf(local, remote)).toBeUndefined();
+    expect(new SocketTables({ tcp: '', tcp6: '' }).socketOf(at(52856), at(39723))).toBeUndefined();
   });
 
   it('tell the user of a listener, one at the exact address before one at every address', () => {
-    expect(listenerAt(TABLES, at(39723))).toMatchObject({ uid: 1001 });
-    expect(listenerAt(TABLES, at(39723, '127.0.0.2'))).toBeUndefined();
-    expect(listenerAt(TABLES, at(2024))).toMatchObject({ uid: 0 });
-    expect(listenerAt(TABLES, at(44383))).toMatchObject({ uid: 1004 });
-    expect(listenerAt(TABLES, at(44383, '::1'))).toMatchObject({ uid: 1004 });
-    const both = {
-      tcp: `${TABLES.tcp}${row(`${LOOP}:AD5F 00000000:0000`, '0A', 7, 8)}\n`,
-      tcp6: TABLES.tcp6,
-    };
-    expect(listenerAt(both, at(44383))).toMatchObject({ uid: 7 });
-    expect(listenerAt(TABLES, at(52856))).toBeUndefined();
-    expect(listenersNaming(both, at(44383))).toEqual([{ uid: 7, inode: 8 }]);
-    expect(listenersNaming(TABLES, at(44383))).toEqual([]);
-    expect(listenersNaming(TABLES, at(39723))).toEqual([{ uid: 1001, inode: 675972 }]);
+    expect(TABLES.listenerAt(at(39723))).toMatchObject({ uid: 1001 });
+    expect(TABLES.listenerAt(at(39723, '127.0.0.2'))).toBeUndefined();
+    expect(TABLES.listenerAt(at(2024))).toMatchObject({ uid: 0 });
+    expect(TABLES.listenerAt(at(44383))).toMatchObject({ uid: 1004 });
+    expect(TABLES.listenerAt(at(44383, '::1'))).toMatchObject({ uid: 1004 });
+    const both = new SocketTables({
+      tcp: `${TEXTS.tcp}${row(`${LOOP}:AD5F 00000000:0000`, '0A', 7, 8)}\n`,
+      tcp6: TEXTS.tcp6,
+    });
+    expect(both.listenerAt(at(44383))).toMatchObject({ uid: 7 });
+    expect(TABLES.listenerAt(at(52856))).toBeUndefined();
+    expect(both.listenersNaming(at(44383))).toMatchObject([{ uid: 7, inode: 8 }]);
+    expect(TABLES.listenersNaming(at(44383))).toEqual([]);
+    expect(TABLES.listenersNaming(at(39723))).toMatchObject([{ uid: 1001, inode: 675972 }]);
   });
 });

@@ -43,7 +43,7 @@ export class HttpClients<Client> {
   }
 
   #userOf(socket: Socket): Promise<LocalUser> {
-    const found = this.#users.get(socket) ?? this.#trust.users.of(socket);
+    const found = this.#users.get(socket) ?? this.#newcomers.userOf(socket, this.#trust.users);
     this.#users.set(socket, found);
     return found;
   }

@@ -3,6 +3,7 @@ import type { TLSSocket } from 'node:tls';
 import { shownHost } from '../../../link/address/host-port.js';
 import { clearTimeout, setTimeout } from '../../../link/machine/clock.js';
 import { FarlightError } from '../../../proto/errors.js';
+import type { LocalUser, LocalUsers } from '../local-users.js';
 import { WaitingRoom } from './waiting-room.js';
 
 /** An address to listen on. */
@@ -19,6 +20,14 @@ const WAITING = { most: 256, mostOfNetwork: 64 };
 /** The most connections of all clients. */
 const MOST_CONNECTIONS = 2048;
 
+/** A connection whose client is not known yet. */
+interface Newcomer {
+  /** The client is known: the connection may stay. */
+  known(): void;
+  /** Whether the connection may have to give way to others. */
+  givesWay(gives: boolean): void;
+}
+
 /**
  * The connections of a server's port. It bounds how many clients may be unknown, and for how long. A known client's
  * connection may stay.
@@ -28,8 +37,8 @@ export class Newcomers {
   readonly #waiting = new WaitingRoom<Socket>({ ...WAITING });
   /** All connections, as accepted. */
   readonly #sockets = new Set<Socket>();
-  /** By `addressesOf`: says that a connection is known. */
-  readonly #known = new Map<string, () => void>();
+  /** By `addressesOf`. */
+  readonly #newcomers = new Map<string, Newcomer>();
 
   /** @param firstRequestMs default 10 s. */
   constructor(server: Server, firstRequestMs: number = FIRST_REQUEST_MS) {
@@ -40,7 +49,20 @@ export class Newcomers {
 
   /** The client at the other end of this connection, or of the one beneath it, is known. */
   known(socket: Socket | TLSSocket): void {
-    this.#known.get(addressesOf(socket))?.();
+    this.#newcomers.get(addressesOf(socket))?.known();
+  }
+
+  /**
+   * Looks up the user of the process at the other end. Meanwhile the connection does not give way to others, nor later if
+   * the server admits the user. Otherwise a crowd of clients that try again could keep all of them out: each would give
+   * way before its user is found. Never rejects.
+   */
+  async userOf(socket: Socket, users: LocalUsers): Promise<LocalUser> {
+    const newcomer = this.#newcomers.get(addressesOf(socket));
+    newcomer?.givesWay(false);
+    const user = await users.of(socket);
+    if (!users.admits(user)) newcomer?.givesWay(true);
+    return user;
   }
 
   /** Resolves to the port. @throws FarlightError PORT_IN_USE, BAD_OPTION (rejects) */
@@ -78,16 +100,27 @@ export class Newcomers {
     this.#sockets.add(socket);
     const addresses = addressesOf(socket);
     const timer = setTimeout(() => socket.destroy(), firstRequestMs).unref();
-    const known = () => {
-      clearTimeout(timer);
-      this.#known.delete(addresses);
-      this.#waiting.leave(socket);
+    const newcomer: Newcomer = {
+      known: () => {
+        clearTimeout(timer);
+        this.#newcomers.delete(addresses);
+        this.#waiting.leave(socket);
+      },
+      givesWay: (gives) => {
+        // A known or closed connection does not come back to the room.
+        if (!gives) this.#waiting.leave(socket);
+        else if (this.#newcomers.get(addresses) === newcomer) this.#enterRoom(socket);
+      },
     };
-    this.#known.set(addresses, known);
+    this.#newcomers.set(addresses, newcomer);
     socket.once('close', () => {
       this.#sockets.delete(socket);
-      known();
+      newcomer.known();
     });
+    this.#enterRoom(socket);
+  }
+
+  #enterRoom(socket: Socket): void {
     this.#waiting.enter(socket, socket.remoteAddress)?.destroy();
   }
 }
