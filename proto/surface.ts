@@ -9,11 +9,12 @@
  * command, and an entry of the operation table. The converter follows the WebGPU IDL. The writer and the reader follow
  * `wire.idl` if the wire's form differs, and the WebGPU IDL otherwise.
  *
- * `regular` rows need no further code on either side: the client installs the method, and the executor calls the Dawn
- * method of the same name. Other rows have a hand-written method in `client/api`, a handler in
- * `server/executor/handlers`, or both.
+ * `regular` rows need no further code: the client installs the method, and the executor calls the Dawn method of the
+ * same name, unless a handler in `server/executor/handlers` does more. Other rows have a hand-written method in
+ * `client/api`, a handler, or both.
  *
- * Opcodes are the rows' positions: inserting one changes the protocol.
+ * Opcodes are the rows' positions, so a row in the middle changes the protocol: raise `PROTOCOL` in
+ * `proto/session/version.ts`.
  */
 export type Fate = 'local' | 'command' | 'awaited';
 

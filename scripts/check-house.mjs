@@ -36,9 +36,16 @@ const STRANGERS = [
   // Servers show pages that are made of it; it knows none of them.
   ['page', 'client', 'server', 'infer', 'shard', 'pool', 'cli', 'testing'],
   ...['client', 'link', 'proto'].map((room) => [room, 'page']),
+  // The contract needs no room but itself.
+  ['proto', 'client', 'link', 'server'],
   ['server/page', 'server/daemon'],
   ['server/daemon', 'server/page'],
-  ['server/observatory', 'server/daemon', 'server/page', 'server/trust', 'server/contents'],
+  [
+    'server/observatory',
+    'server/daemon',
+    'server/page',
+    ...['contents', 'executor', 'gpu', 'profiles', 'trust'].map((room) => `server/${room}`),
+  ],
   ['server/trust', 'server/daemon', 'server/page', 'server/observatory'],
   ...['contents', 'gpu', 'profiles'].map((room) => [
     `server/${room}`,
@@ -122,8 +129,7 @@ const STRANGERS = [
     'shard',
     'client',
     'pool/allocation',
-    'pool/attach',
-    'pool/journal',
+    ...ofPool('attach', 'environment', 'files', 'journal', 'portal', 'teardown'),
     ...ofHost(),
   ],
   // Choices and progress are pure; a job is rendered without its record.
@@ -179,7 +185,7 @@ const STRANGERS = [
     'infer/tracing',
   ],
   ['infer/schedule', 'client', 'link', 'proto', 'infer/simulation', 'infer/graph', 'infer/memory'],
-  ...['client', 'link', 'proto', 'server'].map((room) => [room, 'testing']),
+  ...['client', 'link', 'proto', 'server', 'shard'].map((room) => [room, 'testing']),
 ];
 
 /** The rooms of a host. */
