@@ -76,8 +76,8 @@ function nativeLike(path: string): object {
 const isOptions = (value: unknown) => typeof value === 'object' && value !== null;
 
 /**
- * Chooses the GPU, whatever providers a library asks the native build for: without a choice that build uses
- * the CPU. Options for the GPU are kept. A program gets the CPU only if it asks for `wasm`, ONNX Runtime
+ * Chooses the GPU, also if a library asks for other providers: those are the native build's, whose default is the
+ * CPU. Options for the GPU are kept. A program gets the CPU only if it asks for `wasm`, ONNX Runtime
  * Web's own.
  */
 function providersFor(asked: readonly Provider[] = []): Provider[] {

@@ -18,7 +18,7 @@ export interface Figure<Facts> {
 /** Counts of values up to each bound, as Prometheus has them. */
 export class Histogram {
   readonly bounds: readonly number[];
-  /** Of each bound, the values that are no larger, and larger than the bound before. The last has the rest. */
+  /** For each bound, the number of values up to it and above the bound before. The last counts the values above all bounds. */
   readonly counts: number[];
   sum = 0;
   count = 0;
@@ -106,7 +106,7 @@ async function openRegistry<Facts>(figures: readonly Figure<Facts>[], facts: () 
 }
 
 /**
- * A figure as the registry of prom-client reads one. The classes of prom-client count themselves, and these figures were
+ * A figure as the registry of prom-client reads it. The classes of prom-client count by themselves, but these figures are
  * counted already.
  */
 class ReadMetric<Facts> {

@@ -1,4 +1,4 @@
-/** Marks the `create` of Farlight's own module: under whatever name it is installed, it can be told from Dawn's by it. */
+/** The mark of Farlight's `create`: it differs from Dawn's also if Farlight is installed under Dawn's name. */
 const MARK = Symbol.for('farlight.create');
 
 /** Marks a module's `create` as Farlight's. */

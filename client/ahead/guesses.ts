@@ -57,7 +57,7 @@ export class Guesses {
     const expected = followers.map((each, index) =>
       each.kind === 'read' ? this.#expect(each, until, place?.expected[index]) : each,
     );
-    // The place moves to the end, so that the first one is the one that was not visited for longest.
+    // Move the place to the end: evict the place that was not visited for longest.
     this.#places.delete(key);
     this.#places.set(key, { expected, debt });
     if (this.#places.size > PLACES) this.#places.delete(this.#places.keys().next().value as string);

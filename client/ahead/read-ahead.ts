@@ -80,8 +80,8 @@ const { popErrorScope, createBuffer } = OPERATIONS.GPUDevice;
 const { onSubmittedWorkDone } = OPERATIONS.GPUQueue;
 
 /**
- * Where the shortest wait took less, in milliseconds, the host is near: the question and its copies take about as long
- * there as the waits that they save.
+ * If the shortest wait took less than this, in milliseconds, the host is near: the question and its copies then take
+ * about as long as the waits that they save.
  */
 const NEAR_MS = 1;
 
@@ -106,7 +106,7 @@ export class ReadAhead {
   readonly #buffers = new Map<number, WeakRef<BufferFacts>>();
   /** Commands since the last lead. */
   #commands = 0;
-  /** The latest lead, until a command comes of which nothing can be proven. */
+  /** The latest lead. It ends at the first command of which the client can prove nothing. */
   #lead: Lead | undefined;
   /** The promises that answers will settle, in the program's order. */
   #early: Settling[] = [];
@@ -119,7 +119,7 @@ export class ReadAhead {
     this.#options = options;
   }
 
-  /** Whether the host is so near that nothing is asked ahead, and nothing that was asked is still to come. */
+  /** Whether the host is so near that nothing is asked ahead, and no answer is under way. */
   get isDone(): boolean {
     return this.#isNear && !this.#lead && this.#early.length === 0 && this.#mappings.size === 0;
   }

@@ -24,7 +24,7 @@ export function webTransport(host: string | undefined, options: LinkOptions = {}
       WebSocketCarrier.open(url, how).catch((cause: unknown) =>
         native.Promise.reject(unreachable(url, cause)),
       ),
-    hungUp: async () => noHost({ url }, 'what listens there hung up without a word'),
+    hungUp: async () => noHost({ url }, 'the server there hung up without a word'),
   };
   return {
     target: url,

@@ -11,7 +11,7 @@ export interface LinkObserver {
   onClose?(reason: FarlightError | undefined): void;
 }
 
-/** A transport for one link, on which the observer sees what passes. */
+/** A transport for one link, whose frames the observer sees. */
 export function observedTransport(transport: Transport, observer: LinkObserver): Transport {
   return {
     target: transport.target,

@@ -80,8 +80,8 @@ export class HostConnection {
   }
 
   /**
-   * Ends the connection after an error, such as a frame that breaks the protocol, or one for which there is no memory.
-   * `code` is for errors without a code of their own.
+   * Ends the connection after an error: a frame breaks the protocol, for example, or there is no memory for it. `code` is
+   * for errors without a code of their own.
    */
   fail(error: unknown, code: 'UNREACHABLE' | 'DISCONNECTED' = 'DISCONNECTED'): void {
     this.close(asFarlightError(error, code));

@@ -65,14 +65,14 @@ export class Session {
   readonly devices = new Devices();
   readonly memory = new MemoryWatch((on) => this.command(OPERATIONS.FarlightMemory.watch, [on]));
   onWelcome: (welcome: Welcome) => void = () => {};
-  /** The host tells what it did, of the kinds that were asked for. */
+  /** The host reports spans, of the kinds that the client asked for. */
   onActivity: (report: SpanReport) => void = () => {};
   readonly observer: SessionObserver | undefined;
 
   readonly #options: SessionOptions;
   readonly #encoder: CommandEncoder;
   readonly #requests: Requests;
-  /** Absent where nothing is asked ahead, or not any more: what it learns costs some of each command. */
+  /** Absent if nothing is asked ahead, or no longer: learning makes each command a little slower. */
   #ahead: ReadAhead | undefined;
   readonly #connection: HostConnection;
   readonly #schedule = new FlushSchedule(

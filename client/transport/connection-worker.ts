@@ -70,8 +70,8 @@ function asFarlightError(error: unknown): FarlightError {
 }
 
 /**
- * Passes a frame on. Its buffer is transferred if the frame is alone in it, or the last one in it: earlier frames were
- * passed on already, but a later frame would lose its memory.
+ * Passes a frame on. Its buffer is transferred only if no later frame lies in it: that frame would lose its memory.
+ * Earlier frames were passed on already.
  */
 function give(port: MessagePort, frame: Uint8Array): void {
   const { buffer, byteOffset, byteLength } = frame;

@@ -4,7 +4,7 @@ import type { FarlightErrorCode } from '../../proto/errors.js';
 import type { HostOptions } from './host-link.js';
 import type { Brought, Hello, Welcome } from './transport.js';
 
-/** Indexes after those of the credit. */
+/** Indexes behind the credit's own. */
 const CLOSED = Credit.LENGTH;
 const BEATS = Credit.LENGTH + 1;
 const LENGTH = Credit.LENGTH + 2;
@@ -106,8 +106,7 @@ export interface OpenRequest {
 export const SAVED = { up: 0, down: 1, length: 2 } as const;
 
 /**
- * A frame, which goes over to the worker; memory of one that came from there, to serve again; or a wish for a beat of
- * the Flow's.
+ * A frame to send; the memory of a received frame, to be used again; or a request for a heartbeat (`Flow.beat`).
  */
 export type ToWorker = Uint8Array<ArrayBuffer> | { spare: Uint8Array<ArrayBuffer> } | 'beat' | 'close';
 

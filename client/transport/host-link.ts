@@ -31,9 +31,9 @@ export const CONNECT_TIMEOUT_MS = 5000;
 /** How long a host may take to end a session in good order, in milliseconds, before it is cut off. */
 const CLOSE_TIMEOUT_MS = 2000;
 /**
- * When a host that says nothing is taken for gone, in milliseconds: well before a host gives up a session whose connection
- * it has lost. The two ends need not lose a connection at once, and Node misses a reset of TLS now and then while HTTP/2
- * is writing: nothing else tells of that.
+ * When a silent host counts as gone, in milliseconds: well before a host gives up a session whose connection it has lost.
+ * The two ends may lose a connection at different times. Node sometimes misses a reset of TLS while HTTP/2 is writing, and
+ * then only silence shows it.
  */
 const SILENCE = { pingMs: 5000, deadMs: 15_000 };
 /**
@@ -89,18 +89,18 @@ export interface HostOptions extends LinkOptions {
 /**
  * A session's link to a host, over one connection after another.
  *
- * If the connection is lost after the host's first sign and before Welcome, the session starts again on another one: the
+ * If the connection is lost after the host's first sign and before Welcome, the session starts again on another one. The
  * client has received nothing yet, so it sends everything again, and the host drops its first attempt. The link also
  * tries once more if the host gave no sign at all, since a reset also destroys bytes that arrived and were not read.
  */
 export class HostLink implements Link, TurnedLink {
-  /** Of the host that has the session. */
+  /** Connects to the host that has the session. */
   #dialer: Dialer;
   readonly #silence: Silence;
   readonly #connectMs: number;
   readonly #events: LinkEvents;
   readonly #hello: Hello;
-  /** Another text than the hello's key, which ends a session that has the same: proxies may write this one down. */
+  /** Not the hello's key: that can end a session, and proxies may log this name. */
   readonly #name = randomKey();
   readonly #channel: Channel;
   /**

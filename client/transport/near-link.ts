@@ -129,7 +129,7 @@ export class NearLink implements Link, Leaving {
     try {
       while (this.#late[0]) {
         this.#late[0]();
-        // After the call: events that it causes must not overtake those that wait.
+        // Only after the call: the events that it causes must not overtake the waiting ones.
         this.#late.shift();
       }
     } catch (error) {

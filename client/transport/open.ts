@@ -65,11 +65,11 @@ export interface AllocatedHosts {
 }
 
 /**
- * Makes sure of several hosts, all or none. Those of pools are started where there are none, and stay until they are
- * released; other addresses are returned as they are.
+ * Gets several hosts, all or none. A pool starts hosts if it has none, and keeps them until they are released. Addresses
+ * of other hosts are returned unchanged.
  *
- * @param named addresses of hosts and of pools: `pool://NAME`, or `pool://NAME?hosts=2` for two hosts. Those of a portal
- *   take `hosts=2`, too.
+ * @param named addresses of hosts and of pools: `pool://NAME`, or `pool://NAME?hosts=2` for two hosts. The address of a
+ *   portal's pool takes `hosts=2`, too.
  * @throws FarlightError as `findTransport` (rejects).
  */
 export async function allocateHosts(
@@ -78,7 +78,7 @@ export async function allocateHosts(
 ): Promise<AllocatedHosts> {
   const ofPools = named.filter(isPoolAddress);
   if (ofPools.length === 0) return { addresses: named, release: async () => {} };
-  // Without the packages that read a pool's file, where all are portals.
+  // For pools of portals alone, do without the packages that read a pool's file.
   const pools: AllocatesHosts = ofPools.every(isPortalAddress) ? await loadPortals() : await loadPools();
   const { addresses, ...rest } = await pools.allocateHosts(ofPools, signal);
   const found = [...addresses];
@@ -99,15 +99,15 @@ interface AllocatesHosts {
 type Attach = (address: string, options: OpenOptions & { signal: AbortSignal }) => Promise<Transport>;
 
 /**
- * Here the client meets `pool/`. It is found as the package's processes are, since a bundle would take along the packages
- * that read a pool's file.
+ * Here the client meets `pool/`. Load it by its file, as the package's processes are loaded: a bundler that saw the import
+ * would take along the packages that read a pool's file.
  */
 function loadPools(): Promise<AllocatesHosts & { attach: Attach }> {
   const program = packageFile('pool/attach/attach.js');
   return loadReader(() => import(program.href), 'files of pools');
 }
 
-/** The same for pools of portals, whose files are not read here. */
+/** The same for pools of portals, which need no file. */
 function loadPortals(): Promise<AllocatesHosts & { attachByPortal: Attach }> {
   return import(packageFile('pool/portal/client/attach-by-portal.js').href);
 }
@@ -142,7 +142,7 @@ export function nearHost(
   const dialer: Dialer = {
     url: address.url,
     connect: async (how) => nearCarrier(await openNear(address, find(), how), { greets: true }),
-    hungUp: async () => noHost(address, 'what listens there hung up without a word'),
+    hungUp: async () => noHost(address, 'the server there hung up without a word'),
     form: ({ sharedFile }) => (sharedFile ? SharedFrames.offering() : undefined),
     follow: (moved) => farDialer(moved, address),
   };

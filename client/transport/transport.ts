@@ -3,7 +3,7 @@ import type { Hello, Welcome } from '../../proto/session/handshake.js';
 
 export type { AdapterDescription, Hello, Welcome } from '../../proto/session/handshake.js';
 
-/** A link's events. The functions need no `this`. None is called during `open` or `send`; after `close` only `onClose` is. */
+/** A link's events. The functions need no `this`. No event comes during `open` or `send`; after `close` only `onClose`. */
 export interface LinkEvents {
   /** The host accepted the session. Called once, before the first frame. */
   onWelcome(welcome: Welcome): void;
@@ -73,8 +73,8 @@ export interface Transport {
   /** The host's address as a person would write it. */
   readonly target: string;
   /**
-   * After so many milliseconds in which the program has no device and asks for nothing, the session ends by itself, so that
-   * the host can be given back. Absent where it stays.
+   * The session ends by itself when the program has had no device and asked for nothing for so many milliseconds: then the
+   * host can be given back. Absent if the host stays.
    */
   readonly idleMs?: number | undefined;
   /**

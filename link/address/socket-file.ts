@@ -13,9 +13,9 @@ const MOST_LINKS = 40;
 const STICKY = 0o1000;
 
 /**
- * Finds a part of a path that an untrusted user controls: the socket, a link or folder on the way to it, or a folder in
- * which others can replace files. Undefined if there is none, or if the path leads nowhere. After a result of undefined
- * nobody else can change the path.
+ * Finds a part of a path that an untrusted user controls: the socket, a link or folder on the way to it, or a folder where
+ * others can replace files. Undefined if there is none, or if the path leads nowhere. Then nobody else can change the
+ * path.
  */
 export function strangeFile(path: string, isTrusted: (uid: number) => boolean): StrangeFile | undefined {
   const todo = parts(path);

@@ -109,7 +109,7 @@ export class Channel {
   readonly #waiting: Uint8Array[] = [];
   #waitingBytes = 0;
   #whenSent: (() => void) | undefined;
-  /** Frames are being delivered. Those that arrive meanwhile wait. */
+  /** Frames are being delivered. Frames that arrive meanwhile wait. */
   #delivering = false;
   #isDeaf = false;
 
@@ -197,7 +197,7 @@ export class Channel {
   attach(connection: ChannelConnection, peerTook: number): void {
     this.#forget(peerTook, this.#first + this.#kept.length);
     if (this.#kept.some((frame) => frame instanceof Placed))
-      throw new ProtocolError('what was placed is gone with its connection');
+      throw new ProtocolError('a placed frame is gone with its connection');
     this.#connection = connection;
     this.#full = false;
     this.#next = this.#first;
@@ -310,7 +310,7 @@ export class Channel {
         this.#allSent();
         return;
       }
-      invariant(!(frame instanceof Placed), 'what was placed is not sent again');
+      invariant(!(frame instanceof Placed), 'a placed frame is not sent again');
       if (!this.#window.allows(frame.length)) return;
       this.#next += 1;
       this.#window.sent(frame.length);

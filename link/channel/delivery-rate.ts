@@ -27,8 +27,8 @@ interface Sent {
 
 /**
  * Estimates a link's bandwidth from acknowledgements, as BBR does (delivery rate estimation). A sample is the number of
- * bytes delivered between two acknowledgements, divided by a time: the time between the acknowledgements or the time in
- * which the bytes were sent, whichever is longer. The estimate is the largest sample of the last 10 seconds. A busy peer
+ * bytes delivered between two acknowledgements, divided by a time. That is the time between the acknowledgements, or the
+ * time that sending took if it is longer. The estimate is the largest sample of the last 10 seconds. A busy peer
  * makes samples too low, and nothing makes them much too high. A sample with a pause of the sender can only raise the
  * estimate.
  *

@@ -1,7 +1,7 @@
 import { FarlightError } from '../../proto/errors.js';
 import { isToken, redact } from '../../proto/token.js';
 
-/** The error for an address that is none of those that `forms` describes. */
+/** The error for an address in none of the `forms`. */
 export function badUrl(text: string, forms: string): FarlightError {
   // Without a scheme, redact cannot tell a token of another kind from a name.
   const shown = redact(text).replace(/^[^/]*@/, '***@');
@@ -11,18 +11,18 @@ export function badUrl(text: string, forms: string): FarlightError {
 /**
  * The token in an address, if there is one.
  *
- * @throws FarlightError BAD_URL where what stands there is none; its sentence has nothing of it.
+ * @throws FarlightError BAD_URL if the text there is no token; the sentence quotes nothing of it.
  */
 export function tokenIn(url: URL, text: string): string | undefined {
   if (!url.username) return undefined;
   if (isToken(url.username)) return url.username;
   throw new FarlightError(
     'BAD_URL',
-    `what stands before the @ in "${redact(text)}" is not a whole token; copy all that farlight token add printed`,
+    `the text before the @ in "${redact(text)}" is not a whole token; copy all that farlight token add printed`,
   );
 }
 
-/** The error for a token in an address of which others could read it on the way. */
+/** The error for a token in a plaintext address: others could read it on the way. */
 export function tokenInPlaintext(scheme: string, secured: string): FarlightError {
   return new FarlightError(
     'BAD_URL',

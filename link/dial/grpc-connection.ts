@@ -47,7 +47,7 @@ export class GrpcConnection {
   close(): void {
     this.client.close();
     this.#isClosed = true;
-    // gRPC would wait for a peer that reads nothing, for ever. The cancellation leaves before this.
+    // gRPC would wait for ever for a peer that reads nothing. The cancellation leaves before this.
     setImmediate(() => this.#socket?.destroy());
   }
 

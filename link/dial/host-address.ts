@@ -24,8 +24,8 @@ interface Where {
 export type HostUser = number | 'any';
 
 /**
- * Where a host is, and what to show it and ask of it. The token is in none of its properties: printing an address,
- * or making JSON of it, shows none.
+ * Where a host is, how to know it, and the token to show it. The token is in no property: printing an address, or making
+ * JSON of it, shows none.
  */
 export class HostAddress implements Where {
   /** As a person would write it, without the token and the pin: for messages. */
@@ -40,11 +40,9 @@ export class HostAddress implements Where {
   readonly port: number;
   /** The unix socket's; empty otherwise. */
   readonly path: string;
-  /** The one certificate's key that is trusted (link/address/certificate-pin.ts); without it, authorities are. */
+  /** The only key that is trusted (link/address/certificate-pin.ts). Undefined: authorities are trusted. */
   readonly pin: string | undefined;
-  /**
-   * In plaintext, the user whose program is trusted there beside this user's own and root's (verify-peer.ts).
-   */
+  /** In plaintext, a user whose programs are trusted beside this user's own and root's (verify-peer.ts). */
   readonly uid: HostUser | undefined;
   readonly #token: string | undefined;
 
@@ -76,7 +74,7 @@ export interface AddressCapabilities {
 
 /**
  * Understands a host's address: `grpc://HOST[:PORT]` on this machine, `grpcs://[TOKEN@]HOST[:PORT][?ca=PIN]`, or
- * `unix:/PATH`; with `?uid=NUMBER` (or `any`) behind the first and the last where it is another user's.
+ * `unix:/PATH`. The first and the last take `?uid=NUMBER` (or `any`) if the host is another user's.
  *
  * @throws FarlightError BAD_URL for anything else; its sentence has no token in it.
  */

@@ -10,7 +10,7 @@ const NOT_TLS =
 /** A peer's refusal to speak what we offered, in TLS. */
 const NO_PROTOCOL = /NO_APPLICATION_PROTOCOL/;
 const NO_VERSION = /ALERT_PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL/;
-/** A host's refusal of our certificate, or of there being none. */
+/** A host's refusal of our certificate, or of a client without one. */
 const CERTIFICATE_REFUSED =
   /ALERT_(CERTIFICATE_REQUIRED|BAD_CERTIFICATE|UNKNOWN_CA|CERTIFICATE_\w+|UNSUPPORTED_CERTIFICATE)/;
 
@@ -26,10 +26,10 @@ export function unreachable({ url, host }: HostAddress, error: SystemError): Far
   return tooManyFiles(error) ?? noHost({ url }, code, error);
 }
 
-/** The error for an address where no host is; without a reason, what answers there is something else. */
+/** The error for an address without a host. By default another server answers there. */
 export function noHost(
   { url }: Pick<HostAddress, 'url'>,
-  reason = 'what answers is not a farlight host',
+  reason = 'the server there is not a farlight host',
   cause?: unknown,
 ): FarlightError {
   return new FarlightError(
@@ -46,14 +46,14 @@ export function silent({ url }: Pick<HostAddress, 'url'>, timeoutMs: number): Fa
   );
 }
 
-/** The error for a handshake that failed, from what node:tls says. */
+/** The error for a failed handshake, by the error of node:tls. */
 export function notSecured(address: HostAddress, error: SystemError): FarlightError {
   const code = error.code ?? error.message;
   if (NO_PROTOCOL.test(code)) return notFarlight(address);
   if (NO_VERSION.test(code)) {
     return new FarlightError(
       'UNREACHABLE',
-      `what answers at ${address.url} does not speak TLS 1.3; have the host there, or the proxy before it, speak TLS 1.3`,
+      `the server at ${address.url} does not speak TLS 1.3; have the host there, or the proxy before it, speak TLS 1.3`,
       { cause: error },
     );
   }
@@ -71,7 +71,7 @@ export function notSecured(address: HostAddress, error: SystemError): FarlightEr
 export function notSecuredInTime({ url }: HostAddress, timeoutMs: number): FarlightError {
   return new FarlightError(
     'UNREACHABLE',
-    `what listens at ${url} did not answer in TLS within ${timeoutMs / 1000} seconds; see that a farlight host with TLS listens there`,
+    `the server at ${url} did not answer in TLS within ${timeoutMs / 1000} seconds; see that a farlight host with TLS listens there`,
   );
 }
 
@@ -103,7 +103,7 @@ export function untrusted(address: HostAddress, code: string, cause?: unknown): 
 export function wrongPin({ url }: HostAddress): FarlightError {
   return new FarlightError(
     'UNTRUSTED_HOST',
-    `what answers at ${url} has another key than the ca in the address says, so nothing was sent to it; if the host was set up anew, get its new address from its owner`,
+    `the server at ${url} has another key than the ca in the address says, so nothing was sent to it; if the host was set up anew, get its new address from its owner`,
   );
 }
 
@@ -121,12 +121,12 @@ export function notYetValid({ url }: HostAddress): FarlightError {
   );
 }
 
-/** The error for a plaintext port at which another user's program listens; without `uid`, it cannot be told whose. */
+/** The error for a plaintext port at which another user's program listens. Without `uid` its user is unknown. */
 export function otherUser({ url, target }: HostAddress, uid: number | undefined): FarlightError {
   const found =
     uid === undefined
       ? `it cannot be told which user's program listens at ${url}`
-      : `what listens at ${url} is a program of another user of this machine (${uid})`;
+      : `the program that listens at ${url} belongs to another user of this machine (${uid})`;
   return new FarlightError(
     'UNTRUSTED_HOST',
     `${found}, so nothing was sent to it; start a host of your own there, ask its owner for an address with a token, ` +
@@ -146,14 +146,14 @@ export function strangeSocket({ url, target }: HostAddress, { path, uid }: Stran
 }
 
 export function notFarlight({ url }: HostAddress): FarlightError {
-  return noHost({ url }, 'what answers speaks TLS, but not this protocol');
+  return noHost({ url }, 'the server there speaks TLS, but not this protocol');
 }
 
 function notTls(address: HostAddress, cause: unknown): FarlightError {
   const { url, target, port, host } = address;
   return new FarlightError(
     'UNREACHABLE',
-    `what listens at ${url} does not speak TLS; if that is a plaintext host on this machine or at the end of a tunnel, ` +
+    `the server at ${url} does not speak TLS; if it is a plaintext host on this machine or at the end of a tunnel, ` +
       `write grpc://127.0.0.1:${port}, otherwise start it with: farlight serve --listen ${host ? target : 'HOST:PORT'}`,
     { cause },
   );
@@ -176,14 +176,14 @@ export function refusedCertificate({ url }: HostAddress, error: SystemError): Fa
 export function speaksTls({ url, target }: HostAddress): FarlightError {
   return new FarlightError(
     'UNREACHABLE',
-    `what listens at ${url} speaks TLS; write grpcs://${target}, with the token and the ?ca= of that host`,
+    `the server at ${url} speaks TLS; write grpcs://${target}, with the token and the ?ca= of that host`,
   );
 }
 
 /** The error for a connection whose peer hung up before it said anything. */
 export function hungUp({ url, scheme }: HostAddress): FarlightError {
   if (scheme !== 'grpcs') {
-    return noHost({ url }, 'what listens there hung up without a word');
+    return noHost({ url }, 'the server there hung up without a word');
   }
   return new FarlightError(
     'UNAUTHORIZED',

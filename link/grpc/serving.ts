@@ -28,11 +28,11 @@ export function serveConnection(server: Server, socket: Socket, interceptor: Ser
   injector.injectConnection(socket);
 }
 
-/** Finishes the open calls of a server, and closes its connections. After `graceMs` it waits for no peer any more. */
+/** Finishes the open calls of a server, and closes its connections. After `graceMs` it cuts off the peers that are left. */
 export async function shutDown(server: Server, graceMs: number): Promise<void> {
   const cutOff = setTimeout(() => {
     server.forceShutdown();
-    // HTTP/2 has sent its last word, and waits for the peer to close: one that has stopped never does.
+    // HTTP/2 has sent its last frame, and waits for the peer to close. A stopped peer never does.
     for (const socket of connections.get(server) ?? []) socket.destroy();
   }, graceMs);
   await new native.Promise<void>((resolve) => server.tryShutdown(() => resolve()));

@@ -13,9 +13,9 @@ const LARGEST_WINDOW = 2 ** 31 - 1;
 const widened = new WeakSet<Http2Session>();
 
 /**
- * Widens the windows of a call's connection: each call may have so many bytes on its way instead of HTTP/2's 64 KiB, and
- * one that nobody reads does not stop the others. grpc-js has no option for that in a server. Only for known clients:
- * each call may fill a window of memory.
+ * Widens the windows of a call's connection: each call may have so many bytes on its way, instead of HTTP/2's 64 KiB. So
+ * a call that nobody reads does not stop the others. grpc-js has no such option for servers. Only for known clients: each
+ * call may fill a window of memory.
  */
 export function widenWindows(call: ServerInterceptingCallInterface, bytes: number): void {
   const session = streamOf(call).session;

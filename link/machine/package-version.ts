@@ -1,4 +1,4 @@
-/** That of package.json: not read there, since a bundle lies beside another package's. A test compares them. */
+/** The version in package.json. It is not read from there: beside a bundle lies another package's. A test compares them. */
 const VERSION = '0.1.0';
 
 /** The farlight package's version, for messages to people. */

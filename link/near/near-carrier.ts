@@ -131,7 +131,7 @@ export class NearCarrier implements Carrier {
     } finally {
       this.#isReading = false;
     }
-    // A peer that sends has most likely read.
+    // A peer that sends has most likely made room by reading.
     if (this.#needsDrain) this.#flush();
   }
 
@@ -171,7 +171,7 @@ export class NearCarrier implements Carrier {
     if (this.#isGone) return;
     this.#isGone = true;
     this.#socket.destroy();
-    // Those bytes can never leave.
+    // The waiting bytes can never leave.
     if (this.#left) this.#end(this.#left);
     this.#events?.onGone(this.#error);
   }

@@ -78,8 +78,8 @@ export async function followWithToken({ url, token, event, title }, show) {
 }
 
 /**
- * Says which version of the server answers, and how long it has run. Loads the page again where the version is another
- * one: then its files are others, too.
+ * Says which version of the server answers, and how long it has run. Loads the page again if the version has changed: its
+ * files may have changed, too.
  *
  * @returns whether the server was started anew.
  */

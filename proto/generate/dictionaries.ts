@@ -102,8 +102,8 @@ function defaultDictionary(type: Type): string {
 const local = (member: Member) => `value_${member.name}`;
 
 /**
- * Members that may be absent are announced by a bit each, in one mask ahead of all members; one that
- * has its default counts as absent, since both sides know the default.
+ * One mask stands before all members. It has a bit for each member that may be absent. A member with its default value
+ * counts as absent, since both sides know the default.
  */
 function emitWriter(name: string, members: Member[]): string {
   const masked = members.filter(isMasked);
@@ -137,7 +137,7 @@ function narrowed(member: Member, statement: string): string {
   return `const member = value.${member.name} as ${type}; ${statement.replaceAll(`value.${member.name}`, 'member')}`;
 }
 
-/** A member that is absent gets its default, where it has one, so what is read equals what was converted. */
+/** An absent member gets its default, if it has one: the read dictionary equals the converted one. */
 function emitReader(name: string, members: Member[]): string {
   const masked = members.filter(isMasked);
   const lines = [

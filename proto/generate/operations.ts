@@ -78,7 +78,7 @@ export function emitOperations(api: Idl, wire: Idl, dictionaries: Idl['dictionar
     return lines.join('\n');
   }
 
-  /** Overloads are told apart by hand, and what only a page has cannot be converted. */
+  /** Overloads are told apart by hand, and values that only a page has cannot be converted. */
   function canConvert(operation: Operation | undefined): operation is Operation {
     const [args, ...more] = operation?.overloads ?? [];
     if (!args || more.length > 0) return false;

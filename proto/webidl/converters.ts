@@ -80,8 +80,8 @@ export function toInterface(value: unknown, kind: string, where: string): Resour
 type IteratorMethod = () => Iterator<unknown>;
 
 /**
- * The method by which `value` can be iterated; undefined where it cannot. Throws TypeError where what stands
- * there is no method.
+ * The method by which `value` can be iterated; undefined where it has none. Throws TypeError where its @@iterator is no
+ * function.
  */
 export function iteratorMethod(value: unknown, where: string): IteratorMethod | undefined {
   if (!isObject(value)) return undefined;

@@ -3,9 +3,8 @@ import type { Reader } from './reader.js';
 import type { Writer } from './writer.js';
 
 /**
- * One row of the surface, with the code that the generator made for it. `Api` are the arguments as
- * the API's IDL converts them, `Wire` as they are written, `Read` as they are read (objects in place
- * of handles), `Reply` what the host answers.
+ * One row of the surface, with the code that the generator made for it. `Api` are the arguments as the API's IDL converts
+ * them, `Wire` as they are written, and `Read` as they are read (objects in place of handles). `Reply` is the host's reply.
  */
 export interface Operation<Api, Wire, Read, Reply> {
   readonly interface: string;

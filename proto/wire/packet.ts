@@ -126,7 +126,7 @@ export function decodeCount(body: Uint8Array): number {
 }
 
 /**
- * The members of the object that a packet carries, of which nothing is known yet.
+ * The members of the object that a packet carries. They are unchecked.
  *
  * @throws ProtocolError where the body is no object.
  */
@@ -135,7 +135,7 @@ export function decodeObject(body: Uint8Array): Record<string, unknown> {
   try {
     value = JSON.parse(decoder.decode(body));
   } catch {
-    // Said below, as for any other value that is none.
+    // The check below refuses it.
   }
   if (typeof value !== 'object' || value === null) throw new ProtocolError('a packet carries no object');
   return value as Record<string, unknown>;

@@ -4,8 +4,8 @@ import { LIMITS } from './limits.js';
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
- * Where a command's operands come from, which its shape has left out: objects, and bytes that are long or
- * change. The reader knows the wire, not the objects: the reader of commands brings its own.
+ * The operands and payloads of a command, which its shape leaves out. A `Reader` knows the wire and not the objects, so
+ * the reader of commands brings its own.
  */
 export interface Operands<O> {
   /** The next object; `kinds` are the interfaces that it may have. */
@@ -17,8 +17,8 @@ export interface Operands<O> {
 }
 
 /**
- * Reads what `Writer` wrote. Every read is checked against the end of the bytes and against the
- * limits; a value that fails throws a ProtocolError, after which the reader is not used again.
+ * Reads the values that `Writer` wrote. It checks every read against the end of the bytes and against the limits. If a
+ * check fails, it throws a ProtocolError. Do not use it after that.
  */
 export class Reader<O = never> {
   readonly #bytes: Uint8Array;
@@ -28,7 +28,7 @@ export class Reader<O = never> {
   #offset = 0;
 
   constructor(bytes: Uint8Array, operands?: Operands<O>) {
-    // Not a Buffer, even where `bytes` is one: a Buffer's slice is a view, and would surprise a reader.
+    // Never a Buffer, whose `slice` returns a view and not a copy.
     this.#bytes =
       bytes.constructor === Uint8Array
         ? bytes
@@ -93,7 +93,7 @@ export class Reader<O = never> {
     return this.#operands.string();
   }
 
-  /** A view of the bytes read, or a command's next payload; valid as long as they are. */
+  /** A view of the next bytes, or a command's next payload. */
   bytes(): Uint8Array {
     return this.#operands ? this.#operands.bytes() : this.take(this.u64(), LIMITS.transferBytes);
   }

@@ -28,8 +28,7 @@ export class Writer {
   #length = FRAME_HEADER;
 
   /**
-   * `initialCapacity` in bytes is what an ordinary flush fits into without growing; `frameBytes` is the
-   * longest frame.
+   * `initialCapacity` has room for an ordinary flush, in bytes; `frameBytes` is the longest frame.
    */
   constructor(options: { initialCapacity?: number; frameBytes?: number } = {}) {
     this.#frameBytes = options.frameBytes ?? LIMITS.frameBytes;

@@ -259,7 +259,7 @@ describe('a host that is not there', () => {
     for (const url of [http1, http2]) {
       expect(await reason(url)).toMatchObject({
         code: 'UNREACHABLE',
-        message: expect.stringMatching(/what answers is not a farlight host/),
+        message: expect.stringMatching(/the server there is not a farlight host/),
       });
     }
   });

@@ -270,7 +270,7 @@ describe('plaintext', () => {
     await ended(socket.resume());
     await expect(explainHangUp(address)).resolves.toMatchObject({
       code: 'UNREACHABLE',
-      message: `what listens at ${address.url} speaks TLS; write grpcs://127.0.0.1:${port}, with the token and the ?ca= of that host`,
+      message: `the server at ${address.url} speaks TLS; write grpcs://127.0.0.1:${port}, with the token and the ?ca= of that host`,
     });
     expect(received()).toBe('');
   });

@@ -47,7 +47,7 @@ describe.runIf(mayBeOther)(
         code: 'UNTRUSTED_HOST',
         message: expect.stringMatching(
           new RegExp(
-            `^what listens at ${url} is a program of another user of this machine \\(${OTHER}\\), so nothing was sent`,
+            `^the program that listens at ${url} belongs to another user of this machine \\(${OTHER}\\), so nothing was sent`,
           ),
         ),
       };

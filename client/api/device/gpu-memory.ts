@@ -26,9 +26,9 @@ export interface Reservation {
  * Each method rejects with a FarlightError where the session ends, or where its host is of an older version.
  */
 export interface GpuMemory extends AsyncIterable<MemoryState> {
-  /** The state behind all calls that the program has made. What other sessions use is up to a quarter of a second old. */
+  /** The state after all calls so far. The figures of other sessions are up to a quarter of a second old. */
   read(): Promise<MemoryState>;
-  /** The peak behind all calls that the program has made. From then on it is the peak of what follows. */
+  /** The peak after all calls so far. Then a new peak begins. */
   resetPeak(): Promise<MemoryPeak>;
   /**
    * Keeps so many bytes for the buffers and textures that this session makes from now on. Resolves to null where the

@@ -129,8 +129,8 @@ export function close(gpu: globalThis.GPU): void {
 }
 
 /**
- * The GPU memory of a session: of the device's, or of the one that the GPU has at each call. What it tells is the host's
- * own count, also of what is reserved.
+ * The GPU memory of a device's session, or of the session that the GPU has at each call. The host counts it, reserved
+ * memory included.
  *
  * @throws TypeError if it is neither a GPU nor a device that Farlight made.
  */

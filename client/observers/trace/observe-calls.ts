@@ -30,7 +30,7 @@ export function observeCalls(): void {
 }
 
 function observed(name: string, member: string, method: Method): Method {
-  // A method, like the one that it replaces.
+  // Defined as a method, since a function would be a constructor, and WebIDL operations are none.
   const value = {
     [member](this: unknown, ...args: unknown[]) {
       const observer = observerOf(this);

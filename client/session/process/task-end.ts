@@ -1,5 +1,6 @@
-/** Calls back when the current task is over, and what else is ready was done. */
 import { setImmediate } from '../../../link/machine/clock.js';
+
+/** Calls back when the current task and all other ready work are done. */
 export function whenTaskEnds(then: () => void): void {
   setImmediate(then);
 }

@@ -42,7 +42,7 @@ export function parsePortalAddress(text: string, env: NodeJS.ProcessEnv = proces
   const port = Number(url.port || (isSecure ? 443 : 80));
   const token = url.username || undefined;
   if (token !== undefined && !isToken(token)) {
-    const why = `what stands before the @ in "${redact(text)}" is not a whole token; copy all that farlight token add printed`;
+    const why = `the text before the @ in "${redact(text)}" is not a whole token; copy all that farlight token add printed`;
     throw new FarlightError('BAD_URL', why);
   }
   if (!isSecure) {
