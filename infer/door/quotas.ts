@@ -1,7 +1,7 @@
 import type { TenantLimits } from '../../server/trust/tenant-limits.js';
 import { InferenceError } from '../service/service.js';
 
-/** Of a tenant's limits, those that bound its requests. */
+/** The limits of a tenant that bound its requests. */
 export type InferenceLimits = Pick<TenantLimits, 'waiting' | 'inFlight'>;
 
 /** Seconds after which one of the tenant's requests may have ended. */

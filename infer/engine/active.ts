@@ -18,7 +18,7 @@ export interface Active {
   readonly tasks: Map<number, ReadyTask>;
   /** It is the engine's own, and in no statistics. `load`: it only loads the file of its one step. */
   readonly internal: 'load' | 'learn' | undefined;
-  /** Wants to know where its time goes. */
+  /** Called with each stretch of its time. */
   readonly onSpan: ((span: RequestSpan) => void) | undefined;
   resolve(outputs: Tensor[]): void;
   reject(error: InferenceError): void;

@@ -14,7 +14,7 @@ export interface Version {
   readonly version: string;
   state: IndexEntry['state'];
   reason: string | undefined;
-  /** It answers requests. While another plan is being loaded, this is the one before. */
+  /** Answers requests. While another plan is being loaded, this is the earlier one. */
   plan: Plan | undefined;
   /** The units that no other plan runs: a model's own, or the functions of a graph. */
   units: readonly Unit[];

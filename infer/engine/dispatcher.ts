@@ -108,7 +108,7 @@ export class Dispatcher {
     return models;
   }
 
-  /** Requests may ask for a unit no more. Its runs are finished; requests that wait for it are refused. */
+  /** New requests may not ask for a unit any more. Its runs finish; requests that wait for it are refused. */
   withdraw(unit: Unit): void {
     this.#units.get(unit)?.remove();
     this.#units.delete(unit);
@@ -116,7 +116,7 @@ export class Dispatcher {
   }
 
   /**
-   * Loads a unit's file onto a lane, so that it is known what the file declares.
+   * Loads a unit's file onto a lane, to read its declarations.
    * @throws InferenceError
    */
   async load(unit: Unit): Promise<void> {
@@ -230,7 +230,7 @@ export class Dispatcher {
     }
   }
 
-  /** Decides, once all that happens now has been told. */
+  /** Decides, after all events of this turn were reported. */
   #pump(): void {
     if (this.#isPumping) return;
     this.#isPumping = true;

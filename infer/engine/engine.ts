@@ -45,7 +45,7 @@ export interface EngineOptions {
 }
 
 const DEFAULTS = { maxRequests: 12_000, maxBytes: 1 << 30, callLimit: 120_000, laneLimit: 30_000 };
-/** A priority counts this over itself, so that 4 is as none. */
+/** A request's weight is this, divided by its priority: priority 4 is like none. */
 const PRIORITY = 4;
 
 /** Serves a folder of models and graphs on lanes. */
@@ -141,7 +141,7 @@ export class Engine implements InferenceService {
     checkRequest(request, {
       inputs: plan.inputs,
       outputs: plan.outputs.map(({ name }) => name),
-      // A model's batches are as large as they can be, and so may its requests be.
+      // A model's limit bounds a run, not a request: a large request runs in several batches.
       maxItems: plan.isGraph ? plan.maxBatch : 0,
     });
     const { timeout, priority = 0, id, onSpan, tenant = '', share } = request;
@@ -181,7 +181,7 @@ export class Engine implements InferenceService {
     return this.#change(() => this.#folder.unload(model));
   }
 
-  /** Admits no more requests, lets those that are there end within `limit` milliseconds, and closes the lanes. */
+  /** Admits no more requests, gives the current ones `limit` milliseconds to end, and closes the lanes. */
   async close(limit = 0): Promise<void> {
     this.#isEnding = true;
     if (this.#dispatcher.requests > 0 && limit > 0) {
@@ -215,7 +215,7 @@ export class Engine implements InferenceService {
   #admit(tenant: string, bytes: number): void {
     let full: string | undefined;
     if (!this.#requests.take(tenant, 1)) full = `${this.#requests.taken} requests wait already`;
-    // A request that is alone may be as long as the protocols let it be.
+    // The only request may be as long as the protocols allow.
     else if (this.#bytes.taken === 0) this.#bytes.add(tenant, bytes);
     else if (!this.#bytes.take(tenant, bytes)) {
       this.#requests.add(tenant, -1);

@@ -1,9 +1,9 @@
 import type { Capacity } from '../schedule/types.js';
 
-/** The memory of a host that the lanes there may have, as it is known on this side. */
+/** The memory of a host that its lanes may have, as this side knows it. */
 export interface HostMemory {
   readonly capacity: Capacity;
-  /** Calls back when the capacity is another. The returned function ends that. */
+  /** Calls back when the capacity has changed. The returned function stops that. */
   onChange(listener: () => void): () => void;
   /** The host's last report; undefined where nobody reports. */
   readonly told?: ToldMemory;
@@ -20,7 +20,7 @@ export interface ToldMemory {
   readonly queue: number;
 }
 
-/** So many bytes as somebody has said. */
+/** Memory of a fixed size, as a person has stated it. */
 export function fixedMemory(bytes: number): HostMemory {
   return { capacity: { bytes, limit: bytes }, onChange: () => () => {} };
 }

@@ -12,7 +12,7 @@ export interface EngineHost {
   readonly resource: Resource;
   /** How many lanes it has. */
   readonly lanes: number;
-  /** Functions take none that is counted. */
+  /** Nothing counts the memory of functions. */
   readonly memory: HostMemory;
   openLane(name: string): Promise<Lane>;
 }
@@ -26,7 +26,7 @@ export interface HostsOptions {
   log(message: string): void;
 }
 
-/** How long a host whose memory others had is held to have no more, unless it says so itself. */
+/** How long a refused reservation counts, in milliseconds, unless the host reports its memory earlier. */
 const REFUSED_MS = 100;
 
 export interface HostNow {
@@ -128,7 +128,7 @@ export class Hosts {
     return this.#lanes.get(name);
   }
 
-  /** Bytes of a host that are free beside what the scheduler knows of. */
+  /** Bytes of a host that are free, beside the memory that the scheduler has planned. */
   free({ host }: HostNow): number {
     const planned = this.#planned(host);
     return planned === undefined ? 0 : host.memory.capacity.bytes - planned;
@@ -173,7 +173,7 @@ export class Hosts {
       else byLane.set(value.lane, [value]);
     }
     for (const [name, list] of byLane) {
-      // Only a lane that is lost fails, and its values are gone with it.
+      // This fails only on a lost lane, and the values are gone with the lane.
       this.#lanes
         .get(name)
         ?.lane.call((lane) => lane.drop(list))
@@ -182,8 +182,8 @@ export class Hosts {
   }
 
   /**
-   * A host had not so many bytes for a run that has been counted there: others have them. Until it says something else,
-   * it is held to have half of them, so that a smaller run is tried.
+   * A host refused so many bytes for a run that is counted there: others have them. For a while, or until its next report,
+   * it counts as having half of them: then a smaller run is tried.
    */
   refused(host: HostNow, bytes: number): void {
     const planned = this.#planned(host.host);

@@ -2,10 +2,10 @@ import type { Clock } from '../../link/machine/timer.js';
 import { messageOf } from '../../proto/errors.js';
 import { type Lane, LaneLostError } from '../lanes/lane.js';
 
-/** A lane is opened again so long after it was lost, in milliseconds; each time in a row twice as long. */
+/** The pause before a lost lane is opened again, in milliseconds. It doubles with each loss in a row. */
 const FIRST_DELAY = 100;
 const LONGEST_DELAY = 10_000;
-/** A lane that was there for so long was well: its loss is the first in a row. */
+/** A lane that was open for so long was well: its loss is the first in a row. */
 const WELL_AFTER = 10_000;
 
 /** A lane that is open: its calls follow each other, and all end when it is lost. */
@@ -84,7 +84,7 @@ export interface SlotOptions {
   failed(reason: string): void;
 }
 
-/** The place of a lane: one after another, each opened where the one before was lost. */
+/** The place of a lane. When its lane is lost, it opens another one. */
 export class LaneSlot {
   readonly name: string;
   readonly #options: SlotOptions;
@@ -111,7 +111,7 @@ export class LaneSlot {
     const lane = this.#lane;
     this.#lane = undefined;
     this.#open?.lose(`Lane ${this.name} was closed.`);
-    // Nobody uses the lane any more: an error of its end concerns nobody.
+    // Nobody uses the lane any more, so nobody needs an error of its end.
     await lane?.close().catch(() => {});
   }
 
@@ -167,7 +167,7 @@ export class LaneSlot {
   }
 }
 
-/** Does something within a time. `discard` gets what comes later. */
+/** Does something within a time limit. `discard` gets a late result. */
 function within<T>(
   clock: Clock,
   ms: number,
@@ -181,7 +181,7 @@ function within<T>(
       reject(new Error(`It did not open within ${ms / 1000} s.`));
     });
     act().then((result) => {
-      // The caller has been told already that the lane did not open in time. An error of its end concerns nobody.
+      // The promise has rejected already. Nobody needs an error of the late lane's end.
       if (isLate) discard(result).catch(() => {});
       else resolve(result);
     }, reject);

@@ -7,12 +7,12 @@ import type { UnitModels } from './unit-models.js';
 
 /** The batches that a model is learned with, as far as memory has room. Each runs twice: the first time it compiles. */
 const BATCHES = [1, 2, 4, 8, 16];
-/** No larger batch is tried where a run took so long, in milliseconds. */
+/** After a run of so many milliseconds no larger batch is tried. */
 const LONG_MS = 2_000;
 
 /**
- * Learns what a model takes by runs of zeros, where nothing is known of it and its items have one shape. Others are
- * learned by the runs of their first requests, whose batches grow from one.
+ * Learns the costs of a model by runs of zeros, if nothing is known of it and its items have one shape. The costs of other
+ * models are learned from their first requests, with batches that grow from one.
  */
 export async function learn(
   unit: Unit,
@@ -32,7 +32,7 @@ export async function learn(
       if ((models.expected('', batch)?.ms ?? 0) > LONG_MS) return;
     }
   } catch (error) {
-    // It may not take zeros: its requests say so, or teach it.
+    // Perhaps zeros are no valid input. The first requests will tell, or teach its costs.
     log(`${unit.title} could not be run with zeros: ${messageOf(error)}`);
   }
 }

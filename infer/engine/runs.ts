@@ -60,7 +60,7 @@ export interface RunsOptions {
 }
 
 /**
- * Executes runs on lanes: loads the model, brings the values that are elsewhere, gives each request its part of the
+ * Executes runs on lanes: loads the model, brings its inputs from other lanes, gives each request its part of the
  * outputs, and tells the scheduler how the run ended.
  */
 export class Runs {

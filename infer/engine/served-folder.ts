@@ -154,7 +154,7 @@ export class ServedFolder {
         version.reason = undefined;
       } catch (error) {
         version.reason = messageOf(error);
-        // The graph of before goes on only where its models do.
+        // The earlier graph goes on only if all its models are still served.
         if (!version.plan?.steps.every(({ unit }) => unit.isFunction || this.#isServed(unit))) {
           this.#replace(version, undefined, []);
         }
@@ -164,7 +164,7 @@ export class ServedFolder {
     }
   }
 
-  /** The unit of a graph's step. `functions` has those of the graph by their titles, and gets the ones that are `made`. */
+  /** The unit of a graph's step. `functions` has the graph's functions by title. New ones go there and into `made`. */
   #unitOf(graph: string, step: StepEntry, functions: Map<string, Unit>, made: Unit[]): Unit {
     const { model, version, function: run = '', resource = 'cpu' } = step;
     if (model !== undefined) {
@@ -191,7 +191,7 @@ export class ServedFolder {
     return unit;
   }
 
-  /** Another plan answers from now on. The units of the one before go with their last request. */
+  /** Another plan answers from now on. The units of the earlier plan go with their last request. */
   #replace(version: Version, plan: Plan | undefined, units: readonly Unit[]): void {
     const before = version.units;
     version.plan = plan;

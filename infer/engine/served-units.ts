@@ -14,10 +14,10 @@ export interface ServedUnitsOptions {
   log(message: string): void;
 }
 
-/** How long after a run to write what was learned, in milliseconds. */
+/** How long after a run to write the learned figures, in milliseconds. */
 const WRITE_AFTER = 30_000;
 
-/** The models of a unit, and the hash of its file: what was learned of them is kept on disk under it. */
+/** The models of a unit, and the hash of its file, under which their learned figures are on disk. */
 interface Kept {
   readonly hash: string;
   readonly models: UnitModels;
@@ -33,7 +33,7 @@ export class ServedUnits {
   readonly #kept = new Map<Unit, Kept>();
   /** Units that serve no new request, and go when their last one has ended. */
   readonly #leaving = new Map<Unit, () => void>();
-  /** How often each was read. */
+  /** By name, how often a file was read. */
   readonly #readings = new Map<string, number>();
   #writesLater = false;
 
@@ -44,7 +44,7 @@ export class ServedUnits {
     this.#log = log;
   }
 
-  /** A key for a unit that is read now, which no unit had before. */
+  /** A key for a unit that is read now. No unit had it before. */
   keyOf(name: string): string {
     const before = this.#readings.get(name) ?? 0;
     this.#readings.set(name, before + 1);
@@ -108,7 +108,7 @@ export class ServedUnits {
     });
   }
 
-  /** Keeps on disk what was learned until now. */
+  /** Writes the figures that were learned until now. */
   write(): void {
     for (const { hash, models } of this.#kept.values()) this.#store?.write(hash, models.learned);
   }

@@ -27,7 +27,7 @@ interface Shape {
 export class UnitModels {
   readonly unit: Unit;
   readonly #scheduler: EngineScheduler;
-  /** Learned before, by shape: read from disk, or of shapes that the scheduler knows no more. */
+  /** Learned earlier, by shape: read from disk, or of shapes that the scheduler has forgotten. */
   readonly #kept: Map<string, Learned>;
   readonly #largest: () => number;
   /** The last used one comes last. */
@@ -37,7 +37,7 @@ export class UnitModels {
   #weights: number;
   #loadMs = 0;
 
-  /** `kept` is what was learned of the unit before, by shape. `largest` is the memory of the largest host. */
+  /** `kept`: figures of the unit that were learned earlier, by shape. `largest`: the memory of the largest host. */
   constructor(
     unit: Unit,
     scheduler: EngineScheduler,
@@ -47,7 +47,7 @@ export class UnitModels {
     this.#scheduler = scheduler;
     this.#kept = new Map(kept);
     this.#largest = largest;
-    // Until it was loaded, a model's weights are held to be as large as its file.
+    // Until a model is loaded, assume that its weights are as large as its file.
     this.#weights = unit.isFunction ? 0 : bytes;
     this.#tell(unit.key, this.#usual.learned, this.#usual.guess);
   }

@@ -28,9 +28,9 @@ export interface GrpcServerOptions extends Omit<CallsOptions, 'clientOf' | 'clie
   readonly unreadMs?: number | undefined;
 }
 
-/** A supervisor in front of the server may ask how it is without a token. */
+/** A supervisor may ask for the server's health without a token. */
 const OPEN = ['/grpc.health.v1.Health/Check', `/${SERVICE}/ServerLive`, `/${SERVICE}/ServerReady`];
-/** The bytes that a known client may have on the way in each call: most messages then need no second turn. */
+/** The bytes that a known client may have on the way in each call. Most messages then need no second round trip. */
 const WINDOW_BYTES = 4 << 20;
 /** How long a client may read nothing of an answer, in milliseconds. */
 const UNREAD_MS = 10_000;

@@ -20,9 +20,9 @@ interface InputMessage {
   contents: Uint8Array | undefined;
 }
 
-/** A request, or what is wrong with it; the id is known in both cases. */
+/** A request, or its error. Both have the id. */
 export interface ReadRequest {
-  /** Of its message. */
+  /** The length of its message. */
   readonly bytes: number;
   readonly id: string;
   readonly request: ProtocolRequest | undefined;
@@ -30,8 +30,8 @@ export interface ReadRequest {
 }
 
 /**
- * Reads a ModelInferRequest. The library for protobuf would make objects of all elements first. It also rounds integers.
- * Of a wrong message it tells gRPC that the server is at fault, so this function does not throw.
+ * Reads a ModelInferRequest. The library for protobuf would make objects of all elements first, and round integers. This
+ * function never throws: gRPC would blame the server for a client's wrong message.
  */
 export function readInferRequest(bytes: Uint8Array): ReadRequest {
   const message = { id: '' };
@@ -142,7 +142,7 @@ function readInput(reader: WireReader): InputMessage {
   return input;
 }
 
-/** The dimensions, in one run or one by one. What is beyond 2^53 is no dimension, and refused with the shape. */
+/** The dimensions, in one run or one by one. A number beyond 2^53 is no dimension: it is refused with the shape. */
 function readShape(reader: WireReader, shape: number[]): void {
   const run = reader.wire === WIRE.bytes ? new WireReader(reader.bytes()) : reader;
   if (run === reader) reader.expect(WIRE.varint);

@@ -5,13 +5,13 @@ import type { Lane, LaneMemory } from '../lanes/lane.js';
 import type { Capacity } from '../schedule/types.js';
 
 /**
- * For how long others must have used more before that counts, in milliseconds. The host hears of what a lane uses up to
- * a quarter of a second late, so a lane's own memory looks like that of others for a while.
+ * How long others must have used more memory before that counts, in milliseconds. The host hears of a lane's memory up to
+ * a quarter of a second late. Until then, that memory seems to be the others'.
  */
 const SETTLED_MS = 1000;
 
 export interface LanesMemoryOptions {
-  /** The host's, for messages. */
+  /** The host's name, for messages. */
   readonly name: string;
   readonly clock: Clock;
   /** The tenant's limit, as the host told it before there were lanes; undefined where the host does not know it. */
@@ -27,9 +27,9 @@ interface Sample {
 }
 
 /**
- * The memory of a host as the sessions of its lanes are told it. The lanes may have what their tenant may have, less what
- * other sessions of that tenant use. Runs reserve what they take, so a figure that is late does no harm. While no lane is
- * open, what was told last holds.
+ * The memory of a host, as it reports it to the sessions of its lanes. The lanes may have their tenant's memory, except
+ * for the part that other sessions of that tenant use. Runs reserve their memory, so a late figure does no harm. While no
+ * lane is open, the last report counts.
  */
 export class LanesMemory implements HostMemory {
   readonly #name: string;
@@ -66,7 +66,7 @@ export class LanesMemory implements HostMemory {
     for (const { state } of this.#lanes) {
       told.used += state.used;
       told.reserved += state.reserved;
-      // Each lane is told of the whole tenant's.
+      // Each lane hears of the whole tenant's queue.
       told.queue = Math.max(told.queue, state.queue);
     }
     return told;
@@ -128,7 +128,7 @@ export class LanesMemory implements HostMemory {
     this.#clock.after(SETTLED_MS, () => this.#decide());
   }
 
-  /** Of what others seemed to use of late, the least counts. */
+  /** Others count with the least that they seemed to use of late. */
   #decide(): void {
     const since = this.#clock.now() - SETTLED_MS;
     this.#samples = this.#samples.filter(({ at }, index) => at > since || index === this.#samples.length - 1);
@@ -138,7 +138,7 @@ export class LanesMemory implements HostMemory {
     for (const { bytes } of this.#aside) aside += bytes;
     const now = {
       bytes: Math.max(0, Math.min(this.#limit - Math.max(this.#others, aside), this.#most - aside)),
-      // Others may give back what they have taken.
+      // Others may give back their memory.
       limit: Math.max(limit, Math.min(this.#limit, this.#most)),
     };
     if (now.bytes === bytes && now.limit === limit) return;

@@ -65,7 +65,7 @@ export class Exchange {
 
   /** @param quota also counts the bytes. @throws HttpRefusal, InferenceError (rejects) */
   body(quota?: { take(bytes: number): void }): Promise<Buffer> {
-    // The client may wait for a word before it sends a long body.
+    // The client may wait for this before it sends a long body.
     if (/^100-continue$/i.test(this.request.headers.expect ?? '')) this.#response.writeContinue();
     const { limit, idleMs } = this.#options;
     const take = (bytes: number) => {

@@ -23,9 +23,9 @@ import { type Route, Router } from './routes.js';
 
 export interface HttpServerOptions {
   readonly routes: readonly Route[];
-  /** Why a path is not served that a client may expect; undefined for any other path. */
+  /** Why the server lacks a path that clients may expect; undefined for any other path. */
   notServed?(path: string): string | undefined;
-  /** The path that says what there is. */
+  /** The path that describes all others. */
   readonly guide: string;
   readonly address: Address;
   readonly trust: Trust;
@@ -90,7 +90,7 @@ export class HttpServer {
     const receive = (request: IncomingMessage, response: ServerResponse) =>
       void this.#receive(new Exchange(request, response, this.#exchange));
     this.#server.on('request', receive);
-    // A client that waits for a word before it sends its body gets it when the body is read.
+    // A client that waits for "100 Continue" gets it when its body is read.
     this.#server.on('checkContinue', receive);
     if (options.upgrade) {
       const { upgrade } = options;

@@ -20,7 +20,7 @@ import { type InferenceResult, type InferenceService, invalid } from '../service
 import { ELEMENT_BYTES, type Tensor } from '../service/tensor.js';
 import { readJson, readJsonWithLongIntegers } from './json.js';
 
-/** The most bytes of the JSON of a request: as objects it takes many times as much. What is longer is sent as binary data. */
+/** The most bytes of the JSON of a request: as objects it takes many times as much. Longer inputs are sent as binary data. */
 const MOST_JSON = 32 << 20;
 
 /** A request for a result, and in which form the client wants each output. */

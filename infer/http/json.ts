@@ -104,7 +104,7 @@ function endOfText(text: string, start: number): number {
   }
 }
 
-/** The parser's message without what it quotes of a long text. */
+/** The parser's message, without its quotation from a long text. */
 function firstLine(error: unknown): string {
   const [line = ''] = (error as Error).message.split('\n');
   return line.length > 120 ? `${line.slice(0, 120)}…` : line;

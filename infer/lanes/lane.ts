@@ -20,7 +20,7 @@ export interface Lane {
   /** The host's memory. Left out by lanes that use none. */
   readonly memory?: LaneMemory;
   /**
-   * Resolves with the reason, in a sentence, once the worker or its session is gone. What was kept on it is gone too.
+   * Resolves with the reason, in a sentence, once the worker or its session is gone. Its kept values are gone too.
    * It resolves before the calls that were under way reject: so their error is not taken for a fault of the model.
    */
   readonly lost: Promise<string>;
@@ -117,16 +117,15 @@ export interface RunReport {
   readonly inferMs: number;
   readonly outputMs: number;
   /**
-   * How long the host's GPU worked for the run. It is known a little after the run: when the other lanes have told what
-   * they did meanwhile. It never rejects. Undefined where the host does not tell.
+   * How long the host's GPU worked for the run. It is known a little after the run: when the other lanes' work of that
+   * time is known. It never rejects. Undefined where the host does not report it.
    */
   readonly gpu?: Promise<GpuTime | undefined>;
 }
 
 /**
- * A run that failed. `memory`: the host had not enough of it, and a smaller batch may fit. `taken`: what was to be reserved
- * for it could not be, since others have it. That says nothing of what the run takes. `away`: the model could not be loaded over its hosts, which says
- * nothing of the run.
+ * A run that failed. `memory`: the host had too little memory, and a smaller batch may fit. `taken`: its memory could not be
+ * reserved, since others have it. `away`: the model could not be loaded over its hosts. The last two say nothing of the run.
  */
 export class RunError extends Error {
   readonly memory: boolean;
@@ -150,7 +149,7 @@ export class RunError extends Error {
   }
 }
 
-/** The lane is gone, and with it all that it was to do. Nothing says that a run was at fault. */
+/** The lane is gone, with all its work. That need not be the fault of a run. */
 export class LaneLostError extends Error {
   constructor(message: string) {
     super(message);

@@ -22,8 +22,8 @@ const MOST_BYTES = 1 << 20;
 const FORMAT = 2;
 
 /**
- * Keeps on disk what was learned of models: a file for each model, by its hash, and each kind of adapter. It only saves
- * time, so a file that is wrong in any way counts as none, and one that cannot be written is not.
+ * Keeps the learned figures of models on disk: a file for each model, by its hash, and each kind of adapter. It only saves
+ * time, so a file that is wrong in any way counts as missing, and a failed write is no error.
  */
 export class LearnedStore {
   readonly #folder: string;
@@ -50,7 +50,7 @@ export class LearnedStore {
     }
   }
 
-  /** The last shapes are the ones that stay. */
+  /** Keeps the last shapes if there are too many. */
   write(model: string, shapes: ReadonlyMap<string, Learned>): void {
     const records = [...shapes].filter(([, learned]) => learned.hasRun).slice(-MOST_SHAPES);
     if (records.length === 0) return;
@@ -94,7 +94,7 @@ function discard(path: string): void {
   try {
     rmSync(path, { force: true });
   } catch {
-    // Where the folder is none, there is no file either.
+    // If the folder cannot be used, there is no file in it either.
   }
 }
 

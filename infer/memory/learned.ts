@@ -17,16 +17,16 @@ interface Mean {
   readonly ms: number;
 }
 
-/** Of a run's time, the part that is held to be the same for any batch, until a second batch has run. */
+/** The assumed part of a run's time that is the same for any batch, until a second batch has run. */
 const FIXED = 3 / 4;
-/** The time of a run before any is known, in milliseconds: it matters only beside other models. */
+/** The assumed time of a run before the first one, in milliseconds. It matters only in comparison with other models. */
 const UNKNOWN_MS = 50;
 /** The most batches whose times are kept on disk. */
 const MOST_MEANS = 16;
 
 /**
- * The memory and time of one model's runs, with items of one shape. Batches grow to twice the largest that ran: so a
- * batch is never far from what is known.
+ * The memory and time of one model's runs, with items of one shape. A batch is at most twice the largest that ran, so an
+ * estimate is never far from a measured run.
  */
 export class Learned {
   readonly #peaks = new Peaks();
@@ -70,8 +70,8 @@ export class Learned {
   }
 
   /**
-   * The time of a run that ended well, by what a host tells of its GPU; without that, all but the inputs counts as the GPU's.
-   * `isFirst`: it compiled something, so that its time is not that of the next one.
+   * The time of a run that ended well, by the host's report of its GPU. Without a report, all time but that of the inputs
+   * counts as the GPU's. `isFirst`: the run compiled something, so the next one is faster.
    */
   took(batch: number, { ms, inferMs }: RunReport, gpu: GpuTime | undefined, isFirst: boolean): void {
     const times = isFirst ? this.#first : { gpu: this.#gpu, wait: this.#wait };

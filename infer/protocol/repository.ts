@@ -38,7 +38,7 @@ export async function unloadModel(
   mustLoad(client);
   try {
     if (dependents === true) {
-      throw invalid('what a graph uses is unloaded by its own name; leave unload_dependents out');
+      throw invalid('the models of a graph are unloaded by their own names; leave unload_dependents out');
     }
     await service.unload(model);
   } catch (error) {
@@ -95,7 +95,7 @@ function configOf(text: unknown): Record<string, unknown> {
     const read = JSON.parse(String(text));
     if (isObject(read)) return read;
   } catch {
-    // The sentence below says it.
+    // The check below refuses it.
   }
   throw invalid('the parameter "config" is a JSON object in a string, for example {"max_batch_size": 16}');
 }

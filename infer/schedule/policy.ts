@@ -1,4 +1,4 @@
-/** How the scheduler weighs what waits. Times are milliseconds. */
+/** How the scheduler weighs waiting work. Times are milliseconds. */
 export interface Policy {
   /** After this time a request counts twice as much as at its arrival. */
   readonly ageing: number;

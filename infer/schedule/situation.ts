@@ -17,7 +17,7 @@ export interface Situation {
   readonly growth: number;
   /** The hosts that have lanes of the resource. */
   readonly hosts: ReadonlySet<HostState>;
-  /** Runs of a host that start later. They are worth more than what is chosen now, so the GPU is theirs first. */
+  /** Runs of a host that start later. They are worth more than the run that is chosen now, so they get the GPU first. */
   planned(host: HostState): readonly GpuRun[];
   /** Bytes of a host that are kept for other models. */
   reserved(host: HostState, model: ModelState): number;

@@ -21,9 +21,9 @@ export interface Size {
 const LATER_RUNS = 2 / 3;
 
 /**
- * Sizes the next run of a model on a lane by the free memory. If that is little for the items that wait, two other ways
- * may be better: unload idle models, if that takes less host time per item; or wait until the next run of the host gives back
- * its memory. Undefined if there is no memory for a single item.
+ * Sizes the next run of a model on a lane by the free memory. If that is little for the waiting items, there are two other
+ * ways. Unload idle models, if that takes less host time per item. Or wait until the next run of the host gives back its
+ * memory. Undefined if there is no memory for a single item.
  */
 export function sizeOf(
   model: ModelState,

@@ -24,7 +24,7 @@ export interface InferenceService {
    */
   infer(request: InferenceRequest, signal?: AbortSignal): Promise<InferenceResult>;
   /**
-   * Reads the model's or the graph's folder again, and serves it. The one that is served goes on until then.
+   * Reads the model's or the graph's folder again, and serves it. Until then the served one goes on.
    * @throws InferenceError not-found; unavailable, with what is wrong with the folder
    */
   load(model: string, overrides?: LoadOverrides): Promise<void>;

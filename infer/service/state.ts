@@ -34,10 +34,10 @@ export interface HostState {
 
 /** The GPU memory of a host, in bytes. */
 export interface HostMemoryState {
-  /** The most that the lanes can ever use there, and what they may use now: others leave so much. */
+  /** The most that the lanes can ever use there, and the part that others leave them now. */
   readonly limit: number;
   readonly available: number;
-  /** Buffers and textures of the lanes, and what they have reserved beyond that, as the host told last. */
+  /** By the host's last report: the lanes' buffers and textures, and their further reservations. */
   readonly used: number;
   readonly reserved: number;
   /** The part of the limit that sessions of others use. */

@@ -23,8 +23,8 @@ export interface SimulatedHost {
   readonly capacity: Capacity;
   readonly lanes: readonly (LaneOptions & { readonly name: string })[];
   /**
-   * How runs that are on the GPU at once use it: one after the other, in the order in which they reach it (the default), or
-   * all at once with an equal share each, as real GPUs do with the sessions of one host.
+   * How runs that are on the GPU at once use it. In order (the default): one after the other, as they reach it. Shared: all
+   * at once with an equal share each, as real GPUs do with the sessions of one host.
    */
   readonly gpu?: 'in-order' | 'shared';
 }

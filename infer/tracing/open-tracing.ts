@@ -18,8 +18,8 @@ export interface OpenTracingOptions {
 }
 
 /**
- * Traces requests where somebody wants it: the collector that the owner names, or else what the process has set up, or else
- * the collector in the environment.
+ * Sends traces to the collector that the owner names, or else by the OpenTelemetry of the process, or else to the collector
+ * in the environment. Undefined if there is none of these.
  *
  * @throws FarlightError BAD_OPTION
  */

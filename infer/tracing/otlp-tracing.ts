@@ -34,7 +34,7 @@ export class OtlpTracing implements Tracing {
   readonly #options: OtlpTracingOptions;
   #waiting: object[] = [];
   #dropped = 0;
-  /** Aborts what the collector has not answered when the server has waited for it. */
+  /** Aborts the last sends if the collector does not answer before the server ends. */
   readonly #late = new AbortController();
   /** The send that is under way. */
   #sending: Promise<boolean> | undefined;

@@ -4,7 +4,7 @@ import type { TensorDeclaration } from '../../service/tensor.js';
 import type { Unit } from './unit.js';
 import { describe } from './values.js';
 
-/** Where a value comes from: an output of a step, by the step's index; of the request itself where that is -1. */
+/** The origin of a value: an output of a step, by the step's index, or an input of the request (-1). */
 export interface Source {
   readonly step: number;
   readonly name: string;
@@ -80,7 +80,7 @@ export function graphPlan({ name, file, order }: Graph, unitOf: (step: StepEntry
     const entry = file.steps[title] as StepEntry;
     const unit = unitOf(entry);
     const each = entry.each === undefined ? undefined : source(entry.each);
-    // Of a step that runs for each row of the same value, the outputs have a row for each of those.
+    // Two steps that run for each row of one value go along: an item of the later takes a row of the earlier's outputs.
     const goesAlong = (from: Source): boolean =>
       each !== undefined && (same(from, each) || same(steps[from.step]?.each, each));
     const inputs = Object.entries(entry.inputs).map(([input, reference]) => {

@@ -113,7 +113,7 @@ export class ActiveRequest {
     return this.isDone(index) ? this.#forgetInputs() : [];
   }
 
-  /** Puts tensors in the place of kept values, which are on a lane where the next step does not run. */
+  /** Replaces kept values by tensors, because the next step runs on another lane. */
   replace(kept: ReadonlyMap<KeptValue, Tensor>): void {
     for (const { values } of this.#steps) {
       for (const [name, value] of values) {
@@ -126,7 +126,7 @@ export class ActiveRequest {
     }
   }
 
-  /** Begins again. Returns the values that were kept. */
+  /** Begins again. Returns the kept values, which nobody needs now. */
   restart(): KeptValue[] {
     const kept = this.release();
     this.attempt += 1;
@@ -134,7 +134,7 @@ export class ActiveRequest {
     return kept;
   }
 
-  /** Gives up all values. Returns those that were kept. */
+  /** Gives up all values. Returns the kept ones. */
   release(): KeptValue[] {
     const kept: KeptValue[] = [];
     for (const { parts, values } of this.#steps) {
@@ -148,8 +148,8 @@ export class ActiveRequest {
   }
 
   /**
-   * The outputs that were asked for. All steps must be done.
-   * @throws InferenceError where a function did not make what its graph declares
+   * The outputs that the client wants. All steps must be done.
+   * @throws InferenceError where a function's output does not match the graph's declaration
    */
   result(): Tensor[] {
     return this.#wanted.map((name) => {
@@ -235,7 +235,7 @@ export class ActiveRequest {
     return { unit, shape: unit.shapeOf(shapes), items: items ?? 1, shapes };
   }
 
-  /** Forgets the values that no step and no output takes any more. Returns those that were kept. */
+  /** Forgets the values that no step and no output takes any more. Returns the kept ones. */
   #forgetInputs(): KeptValue[] {
     const { steps, outputs } = this.plan;
     const kept: KeptValue[] = [];

@@ -9,9 +9,9 @@ const ATTRIBUTE = { tensor: 5, graph: 6, graphs: 11 };
 const TENSOR = { dims: 1 };
 
 /**
- * The layout in which all convolutions of a model are right. The shapes of all weights are looked at, those of branches
- * and loops too: a weight that belongs to no convolution costs some time and no rightness. A file that is no model is left
- * to ONNX Runtime.
+ * The layout in which all convolutions of a model are right. It looks at the shapes of all weights, in branches and loops
+ * too. A weight of another operator may choose a slower layout, but never a wrong one. A file that is no model is left to
+ * ONNX Runtime.
  */
 export function rightLayout(model: Uint8Array): ConvLayout {
   try {

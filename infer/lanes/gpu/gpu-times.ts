@@ -26,18 +26,18 @@ interface WatchedRun {
   resolve: ((time: GpuTime | undefined) => void) | undefined;
 }
 
-/** The most runs that are remembered. A run that takes long delays the times of the others no further. */
+/** The most runs that are remembered. With more, a long run delays the times of the others no longer. */
 const MOST_RUNS = 256;
-/** The host's GPU is asked again after each answer: a gap as short as this is none. */
+/** The host asks its GPU again after each answer: a gap as short as this is none. */
 const GAP_MS = 0.05;
 
 /**
  * Divides the time of one host's GPU among the runs of its lanes. GPUs and software GPUs give processes time in turn, so
- * that runs which are on the GPU at once share it equally. What the host tells comes late and in any order between
- * lanes: a run's time is known when every other lane has told what it did until the run ended.
+ * that runs which are on the GPU at once share it equally. The host's reports come late, and in any order between lanes.
+ * So a run's time is known when the reports of all other lanes reach to the end of the run.
  */
 export class GpuTimes {
-  /** In the order in which they began. Those whose time is known stay while others may have run beside them. */
+  /** In the order in which they began. A run with a known time stays while others may have run beside it. */
   #runs: WatchedRun[] = [];
 
   /** A lane of the host. */

@@ -7,12 +7,12 @@ import type { GpuEvent } from './gpu-times.js';
 
 const { watch, readClock } = OPERATIONS.FarlightActivity;
 
-/** Hears from the host when its GPU works for a lane. The lane sets marks between its runs, so that each has its own work. */
+/** Hears from the host when its GPU works for a lane. Marks between the lane's runs tell which work belongs to which run. */
 export class GpuWatch {
   readonly #session: Session;
   #isOn = false;
 
-  /** `device` is the lane's, which the host has accepted. */
+  /** `device` is the lane's device. The host has accepted its session. */
   constructor(device: GPUDevice, tell: (event: GpuEvent) => void) {
     this.#session = (resourceOf(device) as ClientResource).session;
     // A session that writes a trace watches more than this, and a session has one watch.
@@ -26,12 +26,12 @@ export class GpuWatch {
     this.#session.command(watch, [spanMask(SPAN.gpu, SPAN.clock)]);
   }
 
-  /** The host tells the mark, behind all work that ended before it gets there. */
+  /** Has the host report this mark, after the work that ended before it. */
   mark(number: number): void {
     if (this.#isOn) this.#session.command(readClock, [number]);
   }
 
-  /** Whether the host tells of its GPU. */
+  /** Whether the host reports its GPU's work. */
   get isOn(): boolean {
     return this.#isOn;
   }

@@ -12,7 +12,7 @@ import { RunError } from '../lane.js';
 
 const FILTERS = ['validation', 'out-of-memory', 'internal'] as const;
 
-/** Work that was handed to the GPU, and what comes of it: pending, so that errors are awaited beside it. */
+/** Work that the GPU has, and its pending result: `guard` awaits the errors beside it. */
 export interface UnderWay<T> {
   readonly result: Promise<T>;
 }
@@ -49,8 +49,8 @@ export class LaneDevice {
     this.#memory = gpuMemory(device);
     this.#push = device.pushErrorScope.bind(device);
     this.#pop = device.popErrorScope.bind(device);
-    // ONNX Runtime waits for each of these before it goes on: for an error scope in each run, and in the first run of a
-    // batch for one pipeline after the other. `guard` hears of their errors all the same.
+    // ONNX Runtime awaits each of these before it goes on: an error scope in each run, and in the first run of a batch one
+    // pipeline after the other. `guard` gets their errors anyway.
     Object.assign(device, {
       pushErrorScope: () => {},
       popErrorScope: async () => null,
@@ -66,33 +66,33 @@ export class LaneDevice {
     Object.defineProperty(globalThis, 'navigator', { value: { gpu: this.#gpu }, configurable: true });
   }
 
-  /** Tells what the host has of memory, now and after each change. Resolves to the first state. */
+  /** Reports the host's memory, now and after each change. Resolves to the first state. */
   async followMemory(tell: (state: MemoryState) => void): Promise<MemoryState> {
     const states = this.#memory[Symbol.asyncIterator]();
     const first = await states.next();
     const follow = async () => {
       for (let next = await states.next(); !next.done; next = await states.next()) tell(next.value);
     };
-    // It ends with the session, of which the lane hears otherwise.
+    // It ends with the session. The lane hears of that elsewhere.
     follow().catch(() => {});
     return first.value as MemoryState;
   }
 
-  /** The peak of memory since the last call, behind all that was handed to the GPU. It may be awaited later. */
+  /** The peak of memory since the last call, after all work that the GPU has. It may be awaited later. */
   resetPeak(): Promise<MemoryPeak> {
     const peak = this.#memory.resetPeak();
-    // The caller gets the error when it awaits the peak; a run that failed before does not.
+    // Whoever awaits the peak gets the error. A run that failed before never awaits it.
     peak.catch(() => {});
     return peak;
   }
 
   /**
-   * Does something for which so many bytes are reserved. The host is asked in the same round trip.
-   * @throws RunError `taken` where that was out of memory, and they could not be reserved
+   * Reserves so many bytes while `act` runs. The host is asked in the same round trip.
+   * @throws RunError `taken` where `act` was out of memory and the reservation was refused
    */
   async reserving<T>(bytes: number | undefined, act: () => Promise<T>): Promise<T> {
     if (!bytes) return act();
-    // A host that knows no limit cannot reserve, and nothing is said of others then.
+    // A host that knows no limit cannot reserve. That says nothing of others.
     const reserved = this.#memory.reserve(Math.ceil(bytes)).catch(() => undefined);
     try {
       return await act();
@@ -105,8 +105,9 @@ export class LaneDevice {
   }
 
   /**
-   * Resolves when what `act` handed to the GPU is done, without an error of the GPU. One round trip: all is asked for
-   * before anything is awaited. @throws RunError where the GPU had an error
+   * Resolves when the GPU has done the work of `act`. It takes one round trip: everything is asked for before anything is
+   * awaited.
+   * @throws RunError where the GPU had an error
    */
   async guard<T>(act: () => Promise<UnderWay<T>>): Promise<T> {
     for (const filter of FILTERS) this.#push(filter);
