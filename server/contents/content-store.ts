@@ -158,7 +158,7 @@ export class ContentStore {
     return stored;
   }
 
-  /** Resolves when every content that was given to `write` so far is on disk, or is known not to be kept. */
+  /** Resolves when each content that `write` got so far is on disk, or will not be kept. */
   async idle(): Promise<void> {
     const written = this.#lastWrite;
     this.#schedule?.hurry(written);

@@ -18,9 +18,9 @@ const MOST_MS = 5000;
 export const MOST_WAITING_BYTES = 64 << 20;
 
 /**
- * Says when contents are written that came with a program's commands: when the program rests. Writing takes as long as
- * some commands do, and the program waits for those. It rests when nothing comes from it for a while, or when its session
- * has ended. A content that has waited too long, or takes too much memory, is written anyway.
+ * Says when to write the contents that came with a program's commands: when the program rests. Before that, a write would
+ * delay its commands. A program rests when nothing comes from it for a while, or when its session has ended. A content
+ * that has waited too long, or takes too much memory, is written anyway.
  */
 export class WriteSchedule {
   readonly #clock: Clock;
@@ -64,7 +64,7 @@ export class WriteSchedule {
     this.#look();
   }
 
-  /** Resolves when the content may be written that has waited since then. Call it when the last one is written. */
+  /** Resolves when the content that waits since then may be written. Call it after the write before. */
   next(since: number): Promise<void> {
     invariant(!this.#next, 'contents are written one after the other');
     return new Promise((go) => {

@@ -178,7 +178,7 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
     else this.#context.lines.told(command, socket);
   }
 
-  /** Gives back unused memory, in another turn: a create that waited for a grant which came just before uses it first. */
+  /** Gives back unused memory, a turn later: a create may use a grant that came just now. */
   #giveBack(): void {
     setImmediate(() => {
       if (!this.#ended) this.#context.memory.giveBack();
@@ -201,7 +201,7 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
     this.#end();
     this.#context.destroyResources();
     const devices = await this.#devices.free();
-    // Only the collector frees what the program dropped without destroying it.
+    // Only the collector frees the objects that the program dropped without destroying them.
     this.#context.garbage.collect();
     return devices;
   }

@@ -18,15 +18,15 @@ export interface GpuPollsOptions {
 const LATE = { hardware: 1 / 32, software: 1 / 8 } as const;
 /** How long the thread sleeps at least and at most, in milliseconds. */
 const SLEEP_MS = { least: 0.05, most: 0.25 } as const;
-/** After so many milliseconds a timer is precise enough, which may be two milliseconds late. */
+/** After so many milliseconds a timer is precise enough, though it may be two milliseconds late. */
 const TIMER_MS = 2 / LATE.hardware;
 /** How many sleeps are measured. Other work of the machine makes some of them longer. */
 const TRIALS = 3;
 
 /**
- * Says when to poll the GPU. In WebGPU the implementation tells when work is done, but Dawn in Node must be polled.
- * Without pauses, polling takes a core, which a software GPU needs, and many sessions have too few cores. So the longer
- * an answer takes, the less often this polls: an answer is late by a small part of the time that it took.
+ * Says when to poll the GPU. In WebGPU the implementation reports when work is done, but Dawn in Node must be polled.
+ * Polling without a pause takes a core, which a software GPU or another session needs. So the longer an answer takes, the
+ * less often this polls: an answer is late by a small part of its time.
  */
 export class GpuPolls {
   readonly #now: () => number;

@@ -29,7 +29,7 @@ export function popErrorScope(context: Context, self: Entry): PendingReply {
   const ours = opened.scopes.pop();
   const { isLost } = opened;
   const reply = (caught: GPUError | null): FarlightGPUError<never> | null => {
-    // A lost device tells of no error, also not of one that a look has found before.
+    // A lost device reports no error, not even one that a look found before.
     const earlier = isLost ? undefined : ours?.earlier;
     const error = earlier ?? (caught ? describeError(caught) : ours?.error);
     if (error) opened.caught(error);
@@ -50,7 +50,7 @@ export function readAhead(
 ): PendingReply {
   const { device, asides, scopes: open } = context.devices.of(self);
   const clean = open.look(device, scopes);
-  // Where it is another tenant's turn the program is better served by its own read.
+  // In another tenant's turn a copy is not allowed. The program's own read waits for its turn.
   const mayCopy = context.turn?.mine ?? true;
   const copied = mayCopy ? asides.read(ranges, () => context.submitted(device.queue)) : NOTHING;
   const finished = done ? device.queue.onSubmittedWorkDone() : undefined;
@@ -67,7 +67,7 @@ export function destroy(context: Context, self: Entry): void {
   deviceOf(self).destroy();
 }
 
-/** A buffer that cannot be had is an invalid one, with an error of its device. Its mapping is the client's matter. */
+/** Without memory for it, the buffer is an invalid one, with an error of its device. The client itself maps it. */
 export function createBuffer(
   context: Context,
   self: Entry,

@@ -69,7 +69,7 @@ export function beginWriteBuffer(
   });
 }
 
-/** The client announces only writes with which nothing but the texture itself can be wrong. */
+/** The client announces a write only if nothing but the texture itself can be wrong. */
 export function beginWriteTexture(
   context: Context,
   self: Entry,

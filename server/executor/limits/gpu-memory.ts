@@ -56,10 +56,9 @@ const EVERYTHING: MemoryGrant = {
  * The host grants it from the tenant's share, and may ask for bytes that are neither used nor reserved. The driver's own
  * memory (alignment, pipelines, work in a queue) is not counted.
  *
- * Memory comes back when its owner, a buffer or texture, is destroyed or released. Where tenants must be held to their
- * limits (`untilCollected`), it comes back only when a released owner is collected: when the program has released also
- * everything that was made of it, such as views, bind groups and commands, since these keep it on the GPU. When memory
- * runs out, the garbage is collected at once.
+ * Memory comes back when its owner, a buffer or texture, is destroyed or released. With `untilCollected`, for tenants with
+ * limits, it comes back only when a released owner is collected. That is after the program has released everything that was
+ * made of it: views, bind groups and commands keep it on the GPU. When memory runs out, the garbage is collected at once.
  */
 export class GpuMemory {
   readonly ledger: MemoryLedger;
@@ -102,7 +101,7 @@ export class GpuMemory {
     return this.#grow(() => this.ledger.claimedWith(bytes));
   }
 
-  /** Whether a limit is known, of which memory could be reserved. */
+  /** Whether a limit is known. Without one, no memory can be reserved. */
   get isBounded(): boolean {
     return Number.isFinite(this.#grant.limit);
   }
@@ -126,7 +125,7 @@ export class GpuMemory {
     for (const resolve of this.#asking.splice(0)) resolve();
   }
 
-  /** The host wants back what is neither used nor reserved. */
+  /** The host wants back the bytes that are neither used nor reserved. */
   giveBack(): void {
     this.#reclaim();
     this.#grant = { ...this.#grant, bytes: this.ledger.claimed };
@@ -191,7 +190,7 @@ export class GpuMemory {
     this.#worthCollecting = true;
   }
 
-  /** A command was carried out on `self` with these objects, and has made `made`. Notes what keeps what alive. */
+  /** A command was carried out on `self` with these objects, and has made `made`. Notes which objects keep which alive. */
   keepParts(self: Entry, objects: readonly object[], made: Entry | undefined): void {
     if (!this.#untilCollected) return;
     const receiver = self.object as object;

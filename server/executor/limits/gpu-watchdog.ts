@@ -30,11 +30,11 @@ const LOOKS = 8;
 /**
  * Notices work that the GPU does not finish, such as a shader with an endless loop.
  *
- * The first submit since the last look reads the clock, and other submits cost nothing. A question to the queue has the
- * GPU polled until its reply comes, so there is one question at a time, and only about work that was there at a look.
+ * The first submit since the last look reads the clock, and other submits cost nothing. While a question to the queue is
+ * open, the GPU is polled. So there is one question at a time, and only about work that was there at a look.
  *
- * Time in which this process did not run does not count, because the reply may be there and not read yet: the process
- * compiled a shader, or the machine slept.
+ * Time counts only while this process runs. While it compiles a shader, or the machine sleeps, the reply may be there and
+ * not read yet.
  */
 export class GpuWatchdog {
   readonly #options: GpuWatchdogOptions;

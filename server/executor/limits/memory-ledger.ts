@@ -63,9 +63,9 @@ export class MemoryLedger {
     return drawn;
   }
 
-  /** An object is gone, of which so much was drawn from the reservation. */
+  /** An object of so many bytes is gone. `drawn` of them came from the reservation. */
   giveBack(bytes: number, drawn: number): void {
-    // Less is drawn where the reservation was released meanwhile.
+    // The reservation may be smaller by now.
     const back = Math.min(this.#drawn, drawn);
     this.#drawn -= back;
     this.#reserved += back;
@@ -78,7 +78,7 @@ export class MemoryLedger {
     this.#onChange();
   }
 
-  /** Gives up a part of the reservation: first of what nothing uses. @throws ProtocolError where it is smaller. */
+  /** Gives up a part of the reservation, its unused bytes first. @throws ProtocolError if it has fewer bytes. */
   release(bytes: number): void {
     if (bytes > this.#reserved + this.#drawn) {
       throw new ProtocolError(`${bytes} bytes are released, and fewer are reserved`);
@@ -89,7 +89,7 @@ export class MemoryLedger {
     this.#onChange();
   }
 
-  /** Returns the peak until now. From now on it is the peak of what follows. */
+  /** Returns the peak until now. Then a new peak begins. */
   resetPeak(): MemoryPeak {
     const peak = this.#peak;
     this.#peak = this.#used;

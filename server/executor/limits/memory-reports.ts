@@ -43,7 +43,7 @@ export class MemoryReports {
     this.#ask = options.ask ?? (() => void this.#find());
   }
 
-  /** The state now. What the session uses is counted at the call, what it could have when the daemon replies. */
+  /** The state now: the session's own bytes at the call, and the available bytes when the daemon replies. */
   async read(): Promise<MemoryState> {
     const own = this.#own;
     return stateOf(own, await this.#read());

@@ -71,12 +71,12 @@ export class Asides {
     this.#mappings.set(buffer, waiting);
   }
 
-  /** Resolves when a mapping is settled, a turn behind its reply, which is made of it; undefined where it is. */
+  /** Resolves when the buffer's mapping is settled, a turn behind its reply. Undefined without a pending mapping. */
   mapped(buffer: GPUBuffer): Promise<unknown> | undefined {
     return this.#mappings.get(buffer);
   }
 
-  /** Nothing of the session's is left in memory. */
+  /** Destroys the buffers, which hold bytes of the session. */
   clear(): void {
     for (const buffer of this.#free.splice(0)) buffer.destroy();
   }

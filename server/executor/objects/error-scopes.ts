@@ -54,8 +54,8 @@ export class ErrorScopes {
   }
 
   /**
-   * How many of the open scopes, from the innermost on and `most` at most, have caught nothing. The implementation
-   * tells only when a scope is closed, so that its own are closed and opened again; what they had is kept here.
+   * How many of the open scopes, from the innermost on and `most` at most, have caught nothing. The implementation tells
+   * it only when a scope closes. So this closes its scopes, keeps their errors here, and opens them again.
    */
   async look(device: Pick<GPUDevice, 'pushErrorScope' | 'popErrorScope'>, most: number): Promise<number> {
     const scopes = this.#scopes.toReversed().slice(0, most);

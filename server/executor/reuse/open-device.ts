@@ -97,8 +97,8 @@ export class OpenDevice {
   }
 
   /**
-   * Notes whether an object is valid that was made just now. `before` is what `errors` was before that. Where a scope has
-   * caught its error, nothing is noted.
+   * Notes whether a new object is valid. `before` is the value of `errors` before it was made. If a scope has caught its
+   * error, nothing is noted.
    */
   judge(noted: { isValid: boolean | undefined }, before: number | undefined): void {
     if (this.#uncaptured !== before) noted.isValid = false;

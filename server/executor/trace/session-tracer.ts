@@ -95,7 +95,7 @@ export class SessionTracer {
     }
   }
 
-  /** A frame of replies leaves. One that only carries spans counts, and adds no span of its own. */
+  /** A frame of replies leaves. A frame that carries spans alone is counted, and adds no span. */
   sent(bytes: number, onlySpans: boolean): void {
     this.#frames += 1;
     const tracer = this.#tracer;
