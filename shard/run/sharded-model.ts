@@ -28,7 +28,7 @@ export interface LoadOptions {
   readonly reserve?: boolean | undefined;
 }
 
-/** A run under way: what it was given, and what the client has fetched so far. */
+/** A run under way: its inputs, and the values that the client has fetched so far. */
 interface Run {
   readonly number: number;
   readonly feeds: ReadonlyMap<string, Values | HostTensor>;
@@ -56,6 +56,7 @@ export class ShardedModel {
   #runs = 0;
   #last: Promise<unknown> = Promise.resolve();
   #ended: Error | undefined;
+  #released: Promise<void> | undefined;
 
   constructor(
     planned: PlannedModel,
@@ -70,7 +71,7 @@ export class ShardedModel {
     this.#hosts = hosts;
     this.#closed = closed;
     this.#traffic = new Traffic(hosts.length, program.route === 'direct');
-    // Without one of its hosts the model never runs again, so the others are given free.
+    // Without one of its hosts the model never runs again, so release the others.
     for (const host of hosts) void host.lost.then((error) => this.#lose(error));
   }
 
@@ -96,19 +97,24 @@ export class ShardedModel {
   }
 
   /**
-   * Runs the model once. Rejects with an Error that names the host if one fails, and with a TypeError or RangeError if an
-   * input is missing, or has another type or shape than the plan was made for.
+   * Runs the model once. Rejects with an Error that names the host if one fails. Rejects with a TypeError or RangeError if
+   * an input is missing, or if its type or shape does not fit the plan.
    */
   run(feeds: Readonly<Record<string, Feed>>): Promise<Record<string, Tensor | HostTensor>> {
     const run = this.#last.then(() => this.#run(feeds));
-    // The program has the error. The next run begins all the same.
+    // The program has the error. The next run begins anyway.
     this.#last = run.catch(() => undefined);
     return run;
   }
 
   /** Ends the sessions on all hosts. It resolves when their threads have ended. A run under way rejects. */
-  async release(): Promise<void> {
+  release(): Promise<void> {
     this.#ended ??= new Error('the model was released');
+    this.#released ??= this.#release();
+    return this.#released;
+  }
+
+  async #release(): Promise<void> {
     await Promise.all(this.#hosts.map((host) => host.close()));
     await this.#closed();
   }
@@ -117,7 +123,8 @@ export class ShardedModel {
   #lose(error: Error): Error {
     if (!this.#ended) this.#lost.resolve(error);
     this.#ended ??= error;
-    void this.release();
+    // The program gets this error when it releases the model.
+    this.release().catch(() => {});
     return this.#ended;
   }
 
@@ -146,7 +153,7 @@ export class ShardedModel {
   async #runByStages(run: Run): Promise<void> {
     for (let stage = 0; stage < this.#program.stages; stage += 1) {
       const segments = this.#program.segments.filter((segment) => segment.stage === stage);
-      // If one host fails, the others are still at work on this run, and the next one must not begin before.
+      // If one host fails, the others still work on this run. The next run must not begin before they are done.
       const results = await Promise.allSettled(segments.map((segment) => this.#runSegment(run, segment)));
       for (const result of results) if (result.status === 'rejected') throw result.reason;
     }
@@ -154,7 +161,7 @@ export class ShardedModel {
 
   /**
    * Hosts talk to each other: each gets all of its work at once, and the client waits for all of them at the end. If one
-   * fails, the others may wait for it, and nobody knows what is on the lines: the model has ended.
+   * fails, the others may wait for it, and the lines may hold stale ranges: the model has ended.
    */
   async #runAtOnce(run: Run): Promise<void> {
     const { segments, reads } = this.#program;
@@ -168,7 +175,7 @@ export class ShardedModel {
     try {
       await Promise.all(asked);
     } catch (error) {
-      // A host that is gone or stands still makes others fail first. It is the one to name, and each has a limit of time.
+      // A host that is gone or stands still makes others fail first. Wait for its own error: each has a time limit.
       await Promise.race([Promise.allSettled(asked), ...this.#hosts.map(({ lost }) => lost)]);
       await new Promise(setImmediate);
       const reason = this.#lose(error as Error);
@@ -177,7 +184,7 @@ export class ShardedModel {
     }
   }
 
-  /** Reads what the client needs of a host at the end of a run. Nothing to read is a wait, too: it tells of errors. */
+  /** Reads the values that the client needs of a host at the end of a run. It waits without values, too, for errors. */
   async #read(run: Run, host: number, reads: Program['reads']): Promise<void> {
     const values = reads.map(({ value }) => `${run.number}/${value}`);
     const done = await (this.#hosts[host] as Host).ask({ ask: 'read', values });
@@ -187,7 +194,7 @@ export class ShardedModel {
   async #runSegment(run: Run, segment: Segment): Promise<void> {
     const { number, host, puts, inputs, keeps, fetches, sends, receives, drops } = segment;
     const laid = run.laid.get(host) as Set<string>;
-    /** State of the program's is there already, and stays. */
+    /** The program's state is on the host already, and stays there. */
     const stateOf = (value: string): string | undefined => {
       const feed = run.feeds.get(this.#program.states.get(value) ?? '');
       return feed instanceof HostTensor ? feed.values.get(host) : undefined;

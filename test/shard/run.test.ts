@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type * as ort from 'onnxruntime-web/wasm';
 import { describe, expect, test } from 'vitest';
+import { deferred } from '#farlight/link/machine/deferred.js';
 import { planModel } from '#farlight/shard/plan-model.js';
 import { whyNotDirect } from '#farlight/shard/program/pieces.js';
 import type { Host } from '#farlight/shard/run/messages.js';
@@ -126,6 +127,25 @@ describe.each<[string, number, Options]>([
     await alone.release();
   }, 120_000);
 });
+
+test('a model that loses a host gives its hosts back once, and leaves the error of that to release()', async () => {
+  const [real] = cpuHosts(1) as [CpuHost];
+  const { promise: lost, resolve: lose } = deferred<Error>();
+  const host: Host = { ask: (request) => real.ask(request), close: () => real.close(), lost };
+  let times = 0;
+  const closed = async () => {
+    times += 1;
+    throw new Error('the pool does not answer');
+  };
+  const file = new Uint8Array(gptModel({ layers: 1, width: 24, heads: 4, vocabulary: 31, positions: 16 }));
+  const asked = planOptions({ dimensions: { new: 1, past: 8, all: 9 }, effort: 5_000, hosts: [''] });
+  const model = await load(await planModel(file, asked), [host], { closed });
+  lose(new Error('host a: its GPU is lost'));
+  expect((await model.lost).message).toBe('host a: its GPU is lost');
+  await expect(model.run({})).rejects.toThrow('host a: its GPU is lost');
+  await expect(model.release()).rejects.toThrow('the pool does not answer');
+  expect(times).toBe(1);
+}, 60_000);
 
 test('a model with nodes that have graphs of their own is refused', async () => {
   const silero = readFileSync(
