@@ -57,7 +57,7 @@ export async function serveModels(options: InferOptions): Promise<void> {
     await running.start(folder, options, log);
     if (!stopping) process.stdout.write(readyLines(running));
   } catch (error) {
-    // A signal ends what is being started.
+    // After a signal during the start, `stop` ends everything, and this error is its effect.
     if (!stopping) {
       await running.close(0);
       throw error;
@@ -172,7 +172,7 @@ class Running {
     const own = await hostHere(adapter ?? process.env.FARLIGHT_ADAPTER ?? 'auto');
     this.#own = own;
     if (this.#isClosed) {
-      // It was not there yet when everything was ended.
+      // `close` came before this host was there.
       await own.close();
       throw ENDED;
     }
@@ -192,7 +192,7 @@ class Running {
 
 const ENDED = new FarlightError('SHUTTING_DOWN', 'the server was ended while it started');
 
-/** Loads what serves models for this alone: other commands need not wait for it. */
+/** Loads the engine for this command alone: other commands need not wait for it. */
 async function loadEngine() {
   return loadWith('yaml ajv onnxruntime-web onnx-buf @bufbuild/protobuf', async () => {
     // Only lanes load it. Without it each model would wait for a lane first, and fail then.

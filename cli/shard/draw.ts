@@ -6,7 +6,7 @@ const WIDTH = 760;
 const escaped = (text: string) =>
   text.replace(/[&<>"]/g, (sign) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[sign] ?? '');
 
-/** One color for nodes that run whole, one for those that are split, one for those that leave terms. */
+/** A color for whole nodes, one for split nodes, and one for nodes that leave terms. */
 function colorOf(signature: string): string {
   const [inputs = '', outputs = ''] = signature.split('>');
   if (/P/.test(outputs)) return '#c2703d';

@@ -142,7 +142,7 @@ export function streamCommand(): Command {
   return command;
 }
 
-/** Loads what runs an application for this alone: other commands need not wait for it. */
+/** Loads the application for this command alone: other commands need not wait for it. */
 async function run(file: string, options: StreamOptions): Promise<void> {
   const { runStream } = await import('./run-stream.js');
   await runStream(file, options);

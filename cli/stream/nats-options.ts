@@ -52,7 +52,7 @@ export class NatsAccess {
   }
 
   async close(): Promise<void> {
-    // An error went to the one who asked for the connection.
+    // `open` has reported the error.
     const nats = await this.#nats?.catch(() => undefined);
     await nats?.close();
   }

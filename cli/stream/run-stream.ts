@@ -85,7 +85,7 @@ async function serve(
     if (graph) return resolveStream(graph, copiesIn(folder));
     throw new FarlightError('BAD_OPTION', problems.map(({ message }) => message).join(' '));
   };
-  // A file that is broken by now is another one, too.
+  // A broken file has no id, and so differs from the version that runs.
   const idOf = (path: string) =>
     define(path).then(
       ({ id }) => id,
@@ -164,7 +164,7 @@ async function serve(
       if (!stop.aborted)
         process.stdout.write(readyLines(application, front?.url, dashboard, await idOf(file)));
       await Promise.race([application.failed, stopped(stop)]);
-      // The next start begins here, and computes nothing again. A record whose host is lost must not hold this up.
+      // With a checkpoint the next start computes nothing again. A record on a lost host must not hold this up.
       const stored = application
         .checkpoint()
         .catch((error) => say(`no checkpoint was stored: ${messageOf(error)}`));

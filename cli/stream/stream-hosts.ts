@@ -10,7 +10,7 @@ export interface HostFlags {
   lanes: number;
 }
 
-/** GPU hosts, those that are named or one of this machine. They are opened when a model needs them. */
+/** GPU hosts: the named ones, or one of this machine. They are opened when a model needs them. */
 export class StreamHosts {
   readonly #options: HostFlags;
   #own: RunHost | undefined;
@@ -29,7 +29,7 @@ export class StreamHosts {
       urls = [this.#own.url];
     }
     const named = new NamedHosts({ lanes, log: (what) => log.info({ what }, 'pool') });
-    // Those of a try before that could not be had.
+    // An earlier attempt may have opened some of its hosts.
     await this.#named?.close();
     this.#named = named;
     const hosts = await named.open(urls);

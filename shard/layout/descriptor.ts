@@ -24,7 +24,7 @@ export interface DeviceMesh {
 export interface Descriptor {
   readonly mesh: DeviceMesh;
   readonly placements: readonly Placement[];
-  /** The key of another layout, if the tensor lies so only between the two exchanges of its way there. */
+  /** The key of the final layout, if this one is only a step between two exchanges. */
   readonly towards?: string;
 }
 

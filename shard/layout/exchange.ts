@@ -10,8 +10,8 @@ export interface Fetch {
 }
 
 /**
- * A region that a host, or the client, then has: the sum of the terms that the client sends, added up in their order,
- * and of a term that the receiver has itself. Of a tensor that does not lie in terms it is one of the two.
+ * A region that a host, or the client, has after the exchange. It is a sum: of the terms that the client sends, in their
+ * order, and of a term that the receiver has itself. If the tensor does not lie in terms, it is one of the two.
  */
 export interface Box {
   readonly receiver: number;

@@ -79,12 +79,12 @@ export function* wantedPieces(have: Descriptor, want: Descriptor, shape: readonl
   }
 }
 
-/** Of the hosts that have a region, the one that has sent least so far sends it, the first of equals. */
+/** The host that sends a region: of its holders, the host that has sent least so far, or the first of equals. */
 export function senderOf(holders: readonly number[], sent: ReadonlyMap<number, number>): number {
   return holders.reduce((best, one) => ((sent.get(one) ?? 0) < (sent.get(best) ?? 0) ? one : best));
 }
 
-/** A region of one term that a receiver needs, and the host from which it has it: another one, or itself. */
+/** A region of one term that a receiver needs, and its sender: another host, or the receiver itself. */
 export interface Delivery {
   readonly receiver: number;
   readonly sender: number;
@@ -120,10 +120,10 @@ export function hop(
 }
 
 /**
- * The transfer that costs least: its bytes, and `bytesPerHop` for each exchange. It is direct, or it goes over a third
- * descriptor on either mesh: for a sum that all hosts want, each host adds a part, and then passes the part on. Of equals
- * it is the one with fewer hops, then the first in the order of `placementsOf`. (A ring moves the same bytes in more
- * exchanges, so it is never cheaper where each host has a line to each other.)
+ * The cheapest transfer: it costs its bytes, and `bytesPerHop` for each exchange. It is direct, or it goes over a third
+ * descriptor on either mesh. For a sum that all hosts want, each host then adds up a part, and passes the part on. Of equal
+ * transfers the one with fewer hops wins, then the first in the order of `placementsOf`. (A ring moves the same bytes in
+ * more exchanges, so it is never cheaper where each host has a line to each other.)
  */
 export function transfer(
   from: Descriptor,

@@ -115,7 +115,7 @@ function directTransfer(
   };
 }
 
-/** By way of the client: first what it fetches, and then what it sends. */
+/** By way of the client: first the bytes that it fetches, and then the bytes that it sends. */
 function clientTransfer(graph: LogicalGraph, { tensor, node, from, to }: Move, link: Link): TransferReport {
   const { shape, bytesPerElement } = tensorOf(graph, tensor);
   const { up, down } = throughClient(from, to, shape, bytesPerElement);

@@ -27,16 +27,16 @@ const SECONDS_PER_SEGMENT = 0.6e-3;
 const SECONDS_PER_NODE = 0.12e-3;
 
 /**
- * The time that a message takes beside its line, in seconds: to read it from the GPU, to hand it from process to process at
- * both ends, and to lay it on the other GPU. Measured between two hosts of which both send at once: from the end of the
- * work before until the first work that needed it. It is half of that where nothing else is done.
+ * The time that a message takes beside its line, in seconds. It is read from the GPU, handed from process to process at
+ * both ends, and laid on the other GPU. Measured between two hosts that both send at once, from the end of the work before
+ * to the first work that needs it. On idle hosts it is half of that.
  */
 const SECONDS_PER_MESSAGE = 1e-3;
 
 /**
  * Hosts that talk to each other wait for each other between two stages, for half a round trip and the bytes of the busiest
- * line. The client sends its parts with the first stage, and has the results with the last one: one round trip in all. Each of
- * these ways is a message. The client prepares the stages of all hosts ahead, so only the first one takes its time.
+ * line. The client sends its parts with the first stage, and has the results with the last one: one round trip in all. Each
+ * of these ways is a message. The client records the stages of all hosts ahead, so only the first one takes its time.
  */
 export function secondsDirect(
   graph: LogicalGraph,
@@ -75,7 +75,7 @@ export function secondsDirect(
 }
 
 /**
- * In each stage the client sends each host its part, waits for the slowest, and has fetched what the next stage needs.
+ * In each stage the client sends each host its part, waits for the slowest, and fetches the inputs of the next stage.
  * (Bulk-synchronous steps: Valiant, 1990.)
  */
 export function secondsByClient(

@@ -14,7 +14,7 @@ export class Draft {
   readonly keeps = new Map<string, string>();
   readonly fetches: { output: string; slot: number }[] = [];
   readonly #puts: Put[] = [];
-  /** By host and name, the last stage that takes a value. It is of all drafts. */
+  /** By host and name, the last stage that takes a value. All drafts share it. */
   readonly #lastUse: Map<string, number>;
 
   constructor(planned: PlannedModel, host: number, stage: number, lastUse: Map<string, number>) {
@@ -64,7 +64,7 @@ export class Draft {
   segment(number: number, schedule: ReturnType<typeof scheduleOf>): Segment {
     const { host, stage, model, inputs, keeps, fetches } = this;
     if (model.outputs.length === 0) {
-      // Its hosts all compute the same, and another one is asked for it.
+      // All its hosts compute the same, and the client asks another one for it. A model needs an output all the same.
       const local = [...this.local.values()].at(-1) as string;
       const output = model.identity(local);
       model.addOutput(output);

@@ -22,8 +22,8 @@ export interface Piece {
 const ON_GPU: ReadonlySet<string> = new Set(['float32', 'float16']);
 
 /**
- * The sends and receives of each segment, by host and stage. A line delivers in the order in which it is sent. So a piece is
- * received no later than those sent behind it.
+ * The sends and receives of each segment, by host and stage. A line delivers pieces in the order of their sends. So a piece
+ * is received no later than the pieces behind it.
  */
 export function scheduleOf(pieces: readonly Piece[]) {
   const sends = new Map<string, Send[]>();

@@ -136,7 +136,7 @@ class ProgramBuilder {
     return name;
   }
 
-  /** The name under which a value that a draft has stays on the host. */
+  /** The name under which a value of a draft stays on the host. */
   #stored(draft: Draft, key: string, tensor: string, descriptor: Descriptor): string {
     return draft.keep(draft.local.get(key) as string, this.#parts.name(tensor, descriptor));
   }
@@ -159,7 +159,7 @@ class ProgramBuilder {
     return name;
   }
 
-  /** A host's part of a tensor that is laid anew: what it keeps, and what others send. */
+  /** A host's part of a tensor in a new layout: the regions that it keeps, and those that others send. */
   #assemble(draft: Draft, step: Step): string {
     const { host, model } = draft;
     const { tensor, from, to } = step;
@@ -242,7 +242,7 @@ class ProgramBuilder {
     return draft;
   }
 
-  /** The part of a term for which a host gets nothing. */
+  /** The part of a term that no host has: zeros. */
   #zeros(draft: Draft, { tensor, from, to }: Step, region: Region): string {
     const { dataType, varying } = this.#parts.seen(tensor);
     const { model, host } = draft;

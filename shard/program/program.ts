@@ -1,5 +1,5 @@
-// A plan as what its hosts do: for each host and stage one ONNX model, what the client sends before it, and what it
-// fetches after it.
+// A plan as work for its hosts: one ONNX model for each host and stage, with the values that the client sends before it
+// and fetches after it.
 import type { ConvLayout } from '../../proto/conv-layout.js';
 import type { Region } from '../layout/region.js';
 import type { Route } from '../plan/costs.js';
@@ -33,7 +33,7 @@ export interface Send {
   readonly to: number;
 }
 
-/** A value that comes from the host with this number. Lengths that differ from run to run are those of the value `like`. */
+/** A value from the host with this number. If a length differs from run to run, the value `like` has it. */
 export interface Receive {
   readonly value: string;
   readonly from: number;
@@ -42,7 +42,7 @@ export interface Receive {
   readonly like: string;
 }
 
-/** A value that the client sends: a region of an input, or the sum of what it has fetched into these slots. */
+/** A value that the client sends: a region of an input, or the sum of these slots, which it has fetched. */
 export interface Put {
   readonly value: string;
   readonly source:
@@ -50,7 +50,7 @@ export interface Put {
     | { readonly slots: readonly number[] };
 }
 
-/** An output of the model: what the client has in these slots, or values that stay on the hosts. */
+/** An output of the model: slots of the client, values that stay on the hosts, or an input as it came. */
 export type Output =
   | { readonly boxes: readonly { readonly region: Region; readonly slots: readonly number[] }[] }
   | { readonly values: ReadonlyMap<number, string> }
@@ -61,11 +61,11 @@ export interface Program {
   /** How many stages there are. In each, the segments of its hosts run at the same time. */
   readonly stages: number;
   readonly outputs: ReadonlyMap<string, Output>;
-  /** The values that are inputs which may lie on the hosts already, each with the input. */
+  /** The values whose inputs may be on the hosts already, each with its input. */
   readonly states: ReadonlyMap<string, string>;
   readonly route: Route;
   /** Values that the client reads at the end, where hosts talk to each other. */
   readonly reads: readonly { readonly host: number; readonly value: string; readonly slot: number }[];
-  /** How many slots a run has for what it fetches. */
+  /** How many slots a run has for fetched values. */
   readonly slots: number;
 }

@@ -19,7 +19,7 @@ const CLOSE_MS = 2000;
 
 /**
  * A thread with an ONNX Runtime and a session of its own. When its host is lost, or takes longer than `timeout`
- * milliseconds for one request of a run, all that is asked fails, and so does all that is asked later.
+ * milliseconds for one request of a run, all open and later requests fail.
  */
 export class HostWorker implements Host {
   readonly #lost = deferred<Error>();
@@ -41,7 +41,7 @@ export class HostWorker implements Host {
     this.#worker.on('message', (reply: Reply) => this.#take(reply));
     this.#worker.on('error', (error) => this.#fail(error.message));
     this.#worker.on('exit', () => this.#fail('its worker has ended'));
-    // Only while something is asked does the worker keep the process alive.
+    // The worker keeps the process alive only while a request is open.
     this.#worker.unref();
   }
 
@@ -70,7 +70,7 @@ export class HostWorker implements Host {
     const released = new Error('the model was released');
     if (!this.#failure) {
       const timer = setTimeout(() => this.#end(released), CLOSE_MS);
-      // Its thread ends next, whether it could say goodbye to its host or not.
+      // Its thread ends next, even if it could not end its session in good order.
       await this.ask({ ask: 'close' }).catch(() => undefined);
       clearTimeout(timer);
     }
@@ -100,7 +100,7 @@ export class HostWorker implements Host {
     this.#lost.resolve(error);
   }
 
-  /** From now on nothing is answered. The first reason counts. */
+  /** All open and later requests fail. The first reason counts. */
   #end(reason: Error): void {
     this.#failure ??= reason;
     for (const { reject, timer } of this.#waiting.values()) {

@@ -17,9 +17,9 @@ export type Request =
       readonly model: Uint8Array<ArrayBuffer>;
       readonly layout: ConvLayout;
     }
-  /** Waits until all is loaded. The bytes of the host's weights are for the error. */
+  /** Waits until all is loaded. `weights`, the bytes of the host's weights, is for the error. */
   | { readonly ask: 'loaded'; readonly weights: number }
-  /** Keeps so many bytes on the host for its part: those of its weights are for the error. */
+  /** Reserves so many bytes on the host for its part. `weights`, a part of them, is for the error. */
   | { readonly ask: 'reserve'; readonly bytes: number; readonly weights: number }
   /** Makes a line that the host with this number may join. The answer has a ticket. */
   | { readonly ask: 'accept'; readonly peer: number }
@@ -42,7 +42,7 @@ export type Request =
       /** Values that are dropped afterwards. */
       readonly drops: readonly string[];
     }
-  /** Waits until the host has done all that was asked. Values come back in this order, and are dropped. */
+  /** Waits until the host has done all earlier requests. Values come back in this order, and are dropped. */
   | { readonly ask: 'read'; readonly values: readonly string[] }
   | { readonly ask: 'drop'; readonly values: readonly string[] }
   | { readonly ask: 'close' };

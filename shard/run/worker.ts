@@ -20,8 +20,8 @@ type Session = import('onnxruntime-web/webgpu').InferenceSession;
 type OrtTensor = import('onnxruntime-web/webgpu').Tensor;
 
 /**
- * A range from another host may take this part of the time that the host itself has. So a host that stands still is named by
- * its own limit of time, and those that wait for it have failed before.
+ * A host waits for a range of another host for this part of its own time limit. So if a host stands still, the hosts that
+ * wait for it fail first, and its own limit then names it.
  */
 const PART_OF_TIMEOUT = 0.5;
 
@@ -130,7 +130,7 @@ class HostThread {
     }
   }
 
-  /** All that was asked before is done when the values are there, or when the queue is. */
+  /** All earlier requests are done when the values have come, or, without values, when the queue is done. */
   async #read(names: readonly string[]): Promise<Done> {
     const fetched = await this.#values.fetch(names.map((name) => this.#values.get(name)));
     if (names.length === 0) await this.#device.queue.onSubmittedWorkDone();
@@ -153,7 +153,7 @@ class HostThread {
     return bytes;
   }
 
-  /** Makes a value of what another host sends next. */
+  /** Makes a value of the next range from another host. */
   #receive({ value, from, type, dims, like }: Receive): void {
     const own = dims.map((size, axis) => size ?? (this.#values.get(like).dims[axis] as number));
     const bytes = own.reduce((product, size) => product * size, bytesPerElement(type));
@@ -172,7 +172,7 @@ class HostThread {
     return line;
   }
 
-  /** Throws an Error if the GPU has reported one since. */
+  /** Throws an Error if the GPU has reported one since the last check. */
   #checkErrors(before = ''): void {
     const [first] = this.#errors.splice(0);
     if (first !== undefined) throw new Error(`${before}${first}`);
@@ -209,7 +209,7 @@ async function start({ host, timeout }: WorkerStart): Promise<void> {
         thread ??= open(gpu, timeout, onLost);
         say({ id, done: await (await thread).answer(request) });
       } catch (error) {
-        // If the GPU is lost, that is the reason, and the client hears of it once.
+        // If the GPU is lost, that is the reason. The client hears of it only once.
         await new Promise(setImmediate);
         if (!isLost) say({ id, failed: error instanceof Error ? error.message : String(error) });
       }
