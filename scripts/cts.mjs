@@ -3,19 +3,16 @@
 //
 //   node scripts/cts.mjs --cts CHECKOUT [--out FILE] [--timeout SECONDS] [--on local|farlight]
 //                        [--host URL] QUERY...
-import { spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { softwareGpuFolder } from '../dist/server/gpu/software-gpu.js';
+import { openSuite, provider, readResults, runSuite } from './cts/suite.mjs';
 
 const SIDES = ['local', 'farlight'];
-/** How many lines of a failure's log to keep: the reason comes first, then the stack. */
-const LOG_LINES = 12;
 
 const { values: options, positionals: queries } = parseArgs({
   allowPositionals: true,
@@ -39,18 +36,14 @@ if (
   );
   process.exit(2);
 }
-const checkout = resolve(options.cts);
-const runner = join(checkout, 'out-node/common/runtime/cmdline.js');
-if (!existsSync(runner)) {
-  console.error(`${runner} is not there: build the suite for Node first (npx grunt node, in ${checkout})`);
-  process.exit(2);
-}
+const suite = openSuite(options.cts);
+const { checkout } = suite;
 
 /** The runner's arguments and environment for each side. */
 const software = softwareGpuFolder();
 const setups = {
   local: {
-    flags: provider('cts-local.cjs', ['backend=vulkan']),
+    flags: provider('local.cjs', ['backend=vulkan']),
     env: {
       VK_ICD_FILENAMES: join(software, 'vk_swiftshader_icd.json'),
       LD_LIBRARY_PATH: [software, process.env.LD_LIBRARY_PATH].filter(Boolean).join(':'),
@@ -58,15 +51,13 @@ const setups = {
     },
   },
   farlight: {
-    flags: provider('../dist/client/cts.js', options.host ? [`host=${options.host}`] : ['adapter=software']),
+    flags: provider(
+      '../../dist/client/cts.js',
+      options.host ? [`host=${options.host}`] : ['adapter=software'],
+    ),
     env: {},
   },
 };
-
-function provider(file, flags) {
-  const path = fileURLToPath(new URL(file, import.meta.url));
-  return ['--gpu-provider', path, ...flags.flatMap((flag) => ['--gpu-provider-flag', flag])];
-}
 
 /** The files that a query covers, as one query each: each file runs in a process of its own. */
 async function filesOf(query) {
@@ -81,56 +72,18 @@ async function filesOf(query) {
     .map((file) => `${suite}:${file}:*`);
 }
 
-const folder = mkdtempSync(join(tmpdir(), 'farlight-cts-'));
-process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
-
 /** Runs one file. A case that did not run has no result. */
 async function run(side, query) {
   const { flags, env } = setups[side];
-  // Output goes to a file: a process that exits loses what is still in a pipe.
-  const path = join(folder, 'output');
-  const output = openSync(path, 'w');
   const started = performance.now();
-  // The suite reads its resources relative to the folder that it runs in.
-  const child = spawn(process.execPath, ['--no-warnings', runner, '--verbose', ...flags, query], {
-    cwd: checkout,
-    env: { ...process.env, ...env },
-    stdio: ['ignore', output, output],
-  });
-  let timedOut = false;
-  const timer = setTimeout(() => {
-    timedOut = true;
-    child.kill('SIGKILL');
-  }, seconds * 1000);
-  const [code, signal] = await once(child, 'exit');
-  clearTimeout(timer);
+  const ended = await runSuite(suite, ['--verbose', ...flags, query], { env, seconds });
   const took = (performance.now() - started) / 1000;
-  closeSync(output);
-  const { cases, finished, tail } = read(readFileSync(path, 'utf8'));
+  const { cases, finished, tail } = readResults(ended.output);
   if (finished) return { end: 'complete', seconds: took, cases };
   if (tail.some((line) => line.endsWith('does not match any cases')))
     return { end: 'empty', seconds: took, cases };
+  const { code, signal, timedOut } = ended;
   return { end: timedOut ? 'timeout' : 'crash', code, signal, tail, seconds: took, cases };
-}
-
-/** The results that the runner printed, and its last lines, in case it did not finish. */
-function read(output) {
-  const cases = new Map();
-  const lines = output.split('\n');
-  let log = [];
-  for (const line of lines) {
-    // Text of the implementation itself may come first on the line.
-    const result = /\[(pass|fail|warn|skip)\] (\w+:.*) \((-?[\d.]+)ms\)\. Log:$/.exec(line);
-    if (result) {
-      log = [];
-      const [, status, name, ms] = result;
-      // The runner lists failures a second time at the end.
-      if (!cases.has(name)) cases.set(name, { status, ms: Number(ms), log });
-    } else if (log.length < LOG_LINES) {
-      log.push(line);
-    }
-  }
-  return { cases, finished: lines.includes('** Summary **'), tail: lines.slice(-LOG_LINES) };
 }
 
 const count = (cases, status) => [...cases.values()].filter((each) => each.status === status).length;

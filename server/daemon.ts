@@ -181,7 +181,7 @@ export class Daemon {
             contents: this.#contents,
             log: this.#log,
             control: {
-              park: async (session) => this.#sessions.parkOne(this.#sessions.find(session), CONTROL_MS),
+              park: (session) => this.parkOne(session),
               move: (session, to) => this.moveOne(session, to),
             },
             mayAct: async (socket) => users.owns(await users.of(socket)),
@@ -310,13 +310,24 @@ export class Daemon {
   }
 
   /**
+   * Parks a session. Rejects with the reason; then the session stays at work.
+   *
+   * @param session the beginning of its id, as the log has it.
+   * @param withinMs how long the session may take to be at rest.
+   */
+  async parkOne(session: string, withinMs: number = CONTROL_MS): Promise<void> {
+    await this.#sessions.parkOne(this.#sessions.find(session), withinMs);
+  }
+
+  /**
    * Moves a session to another host. Rejects with the reason; then the session stays.
    *
    * @param session the beginning of its id, as the log has it.
    * @param to one of the hosts that the owner has named. Default: the first that takes it.
+   * @param withinMs how long the session may take to be at rest.
    */
-  async moveOne(session: string, to?: string): Promise<void> {
-    await this.#sessions.moveOne(this.#sessions.find(session), to, CONTROL_MS);
+  async moveOne(session: string, to?: string, withinMs: number = CONTROL_MS): Promise<void> {
+    await this.#sessions.moveOne(this.#sessions.find(session), to, withinMs);
   }
 
   /** Ends every session, tells its client why, and leaves no process, socket or timer behind. */

@@ -27,28 +27,25 @@ describe('farlight/cts', () => {
   });
 });
 
-describe('scripts/cts.mjs', () => {
-  /** A checkout of a suite with these `files` and this `runner`. */
-  function checkout(files: string[], runner: string): string {
-    const listing = files.map((file) => ({ file: file.split(',') }));
-    const contents = {
-      'package.json': '{}',
-      'out-node/suite/listing.js': `exports.listing = ${JSON.stringify(listing)};`,
-      'out-node/common/runtime/cmdline.js': runner,
-    };
-    for (const [name, text] of Object.entries(contents)) {
-      mkdirSync(dirname(join(temporary, name)), { recursive: true });
-      writeFileSync(join(temporary, name), text);
-    }
-    return temporary;
+/** A checkout of a suite with these files in its folder of JavaScript. */
+function checkout(name: string, files: Record<string, string>): string {
+  const folder = join(temporary, name);
+  for (const [path, text] of Object.entries({ '../package.json': '{}', ...files })) {
+    const file = join(folder, 'out-node', path);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, text);
   }
+  return folder;
+}
 
+describe('scripts/cts.mjs', () => {
   it('reports tests that pass on only one side, tests that are cut short, and why', async () => {
-    const cts = checkout(
-      ['a,b', 'a,c', 'z'],
-      `
+    const listing = [['a', 'b'], ['a', 'c'], ['z']].map((file) => ({ file }));
+    const cts = checkout('compared', {
+      'suite/listing.js': `exports.listing = ${JSON.stringify(listing)};`,
+      'common/runtime/cmdline.js': `
       const query = process.argv.at(-1);
-      const local = process.argv.some((argument) => argument.endsWith('cts-local.cjs'));
+      const local = process.argv.some((argument) => argument.endsWith('cts/local.cjs'));
       const say = (status, name) => console.log('[' + status + '] ' + query.replace('*', name) + ' (1.5ms). Log:');
       say('pass', 'both:');
       say(local ? 'pass' : 'fail', 'one:');
@@ -58,7 +55,7 @@ describe('scripts/cts.mjs', () => {
       say('pass', 'last:');
       console.log('** Summary **');
       `,
-    );
+    });
     const out = join(temporary, 'out.json');
     const script = join(root, 'scripts/cts.mjs');
     const ended = run(process.execPath, [script, '--cts', cts, '--out', out, 'suite:a,*']);
@@ -76,4 +73,72 @@ describe('scripts/cts.mjs', () => {
     ]);
     expect(result.files[1].farlight).toMatchObject({ end: 'crash', code: 3 });
   });
+});
+
+describe('scripts/cts/park.mjs', () => {
+  it('parks and moves the session between awaits, and reports a case that has another result then', async () => {
+    const cts = checkout('parked', {
+      'common/internal/query/parseQuery.js': 'exports.parseQuery = (query) => query;',
+      'common/internal/file_loader.js': `
+        let gpu;
+        const names = ['awaits', 'notices', 'ends'].flatMap((test) => [1, 2].map((n) => 'webgpu:a:' + test + ':n=' + n));
+        exports.names = names;
+        exports.TestFileLoader = class {
+          async loadTree() {
+            return { iterateLeaves: () => names.map((name) => ({ query: name, run: (provider) => run(provider, name) })) };
+          }
+        };
+        async function run(provider, name) {
+          gpu ??= provider();
+          const device = await (await gpu.requestAdapter()).requestDevice();
+          const { COPY_SRC, COPY_DST, MAP_READ } = GPUBufferUsage;
+          const from = device.createBuffer({ size: 16, usage: COPY_SRC | COPY_DST });
+          const to = device.createBuffer({ size: 16, usage: MAP_READ | COPY_DST });
+          for (let at = 1; at <= 16; at += 1) {
+            device.queue.writeBuffer(from, 0, Uint32Array.of(at, 2, 3, 4));
+            await device.queue.onSubmittedWorkDone();
+            const encoder = device.createCommandEncoder();
+            encoder.copyBufferToBuffer(from, 0, to, 0, 16);
+            device.queue.submit([encoder.finish()]);
+            await to.mapAsync(GPUMapMode.READ);
+            if (new Uint32Array(to.getMappedRange())[0] !== at) throw new Error('other bits');
+            to.unmap();
+          }
+          const { isParked } = JSON.parse(require('node:fs').readFileSync(process.env.FARLIGHT_CTS_PLAN, 'utf8'));
+          if (isParked && name.includes('notices')) throw new Error('it was parked');
+          if (isParked && name === 'webgpu:a:ends:n=1') process.exit(3);
+          device.destroy();
+        }
+      `,
+      'common/runtime/cmdline.js': `
+        const { TestFileLoader, names } = require('../internal/file_loader.js');
+        const provider = require(process.argv[process.argv.indexOf('--gpu-provider') + 1]);
+        const flags = process.argv.filter((_, at) => process.argv[at - 1] === '--gpu-provider-flag');
+        (async () => {
+          if (process.argv.includes('--list')) return console.log(names.join('\\n'));
+          for (const { query, run } of await new TestFileLoader().loadCases('webgpu:*')) {
+            const why = await run(() => provider.create(flags)).then(() => undefined, (error) => error);
+            console.log('[' + (why ? 'fail' : 'pass') + '] ' + query + ' (1ms). Log:\\n' + (why?.message ?? ''));
+          }
+          console.log('** Summary **');
+        })();
+      `,
+    });
+    const out = join(temporary, 'parked.json');
+    const script = join(root, 'scripts/cts/park.mjs');
+    const ended = run(process.execPath, [script, '--cts', cts, '--out', out, 'webgpu:*']);
+    const { stdout } = await ended.catch((error: { stdout: string }) => error);
+    expect(stdout).toContain('DIFFERS: webgpu:a:notices:n=1: pass, fail when parked\nit was parked');
+    const result = JSON.parse(readFileSync(out, 'utf8'));
+    expect(result.compared).toBe(6);
+    expect(
+      result.differences.map((each: { case: string; parked: string }) => [each.case, each.parked]),
+    ).toEqual([
+      ['webgpu:a:notices:n=1', 'fail'],
+      ['webgpu:a:notices:n=2', 'fail'],
+      ['webgpu:a:ends:n=1', 'crash'],
+    ]);
+    expect(result.done.park + result.done.move).toBeGreaterThan(0);
+    expect(result.asked.park + result.asked.move).toBeGreaterThanOrEqual(12);
+  }, 60_000);
 });
