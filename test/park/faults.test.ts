@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { GPUBufferUsage } from '#farlight/proto/gen/webgpu.js';
 import { PACKET } from '#farlight/proto/wire/packet.js';
 import { Daemon } from '#farlight/server/daemon.js';
@@ -12,6 +12,11 @@ import { executorsOf, until } from '../support/machine/processes.js';
 const { temporary, opened, open, start, closeAll } = parkingHosts();
 
 const { COPY_SRC, COPY_DST } = GPUBufferUsage;
+const LESSER_EXECUTOR = new URL('../support/hosts/lesser-executor.mjs', import.meta.url);
+
+afterEach(() => {
+  delete process.env.FARLIGHT_TEST_LESS;
+});
 
 describe('a parked session', () => {
   it('is still stored where the executor dies that brings it back, and is one clear loss where the next one dies too', async () => {
@@ -55,6 +60,30 @@ describe('a parked session', () => {
       await until(() => files().length === 0);
     }
   });
+
+  it.each([
+    ['timestamp-query', /it has no timestamp-query/],
+    ['maxBufferSize', /its maxBufferSize is \d+, and \d+ is needed/],
+  ])(
+    'is one clear loss where the GPU is another one when it comes back, with less %s, and its host goes on',
+    async (less, reason) => {
+      const { daemon, device, park, files, of } = await start({
+        adapter: 'null',
+        spares: 0,
+        executorEntry: LESSER_EXECUTOR,
+      });
+      await park();
+      process.env.FARLIGHT_TEST_LESS = less;
+      void device.queue.onSubmittedWorkDone().catch(() => {});
+      const { message } = await device.lost;
+      expect(message).toMatch(/parked session could not come back: the adapter here offers less/);
+      expect(message).toMatch(reason);
+      await until(() => files().length === 0 && of('session ended').length > 0);
+      expect(JSON.stringify(of('session ended'))).toMatch(reason);
+      const other = await open(daemon.url);
+      await other.device.queue.onSubmittedWorkDone();
+    },
+  );
 
   it('stays at work where the store is full', async () => {
     const { daemon, device, lines, count, files } = await start({ adapter: 'null', maxBytes: 100 });

@@ -22,10 +22,12 @@ const temporary = folders();
 const opened: { close(): unknown }[] = [];
 
 afterEach(async () => {
+  delete process.env.FARLIGHT_TEST_LESS;
   for (const each of opened.splice(0).reverse()) await each.close();
   temporary.remove();
 });
 
+const LESSER_EXECUTOR = new URL('../support/hosts/lesser-executor.mjs', import.meta.url);
 const { COPY_SRC, COPY_DST, MAP_READ, STORAGE } = GPUBufferUsage;
 
 /** A host that can move sessions, and take some. */
@@ -198,6 +200,26 @@ describe('a session that is moved to another host', () => {
     expect(await moving.step()).toBe(true);
     expect(moving.errors).toEqual([]);
     for (const { daemon } of others) await isEmpty(daemon);
+  }, 60_000);
+
+  it('goes to the next host where the GPU of one offers less, or has less memory', async () => {
+    process.env.FARLIGHT_TEST_LESS = 'timestamp-query';
+    const lesser = await host({ moveFrom: 'default', executorEntry: LESSER_EXECUTOR });
+    const full = await host({ moveFrom: 'default', gpuCapacity: 1 << 20 });
+    const there = await host({ moveFrom: 'default' });
+    const here = await host({ moveTo: [lesser, full, there].map(({ daemon }) => daemon.url) });
+    const moving = await program(here.daemon.url, 2);
+    expect(await moving.step()).toBe(true);
+    await here.daemon.move(10_000);
+    expect(here.of('session not moved')).toMatchObject([
+      { to: lesser.daemon.url, why: expect.stringContaining('offers less: it has no timestamp-query') },
+      { to: full.daemon.url, why: expect.stringMatching(/\d+ bytes of GPU memory are not free/) },
+    ]);
+    expect(here.of('session moved')).toMatchObject([{ to: there.daemon.url }]);
+    expect(await moving.step()).toBe(true);
+    expect(await moving.keeps()).toBe(true);
+    expect(moving.errors).toEqual([]);
+    for (const { daemon } of [lesser, full, here]) await isEmpty(daemon);
   }, 60_000);
 
   it('is one clear loss where the other host loses it, and its client comes back there', async () => {
