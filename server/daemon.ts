@@ -245,7 +245,15 @@ export class Daemon {
         idleMs: options.parking?.idleMs ?? 0,
         keepMs: options.parking?.keepMs ?? DAY_MS,
       },
-      departures: hosts.length > 0 ? new Departures({ hosts, open: openMove }) : undefined,
+      departures:
+        this.#parked &&
+        new Departures({
+          hosts,
+          open: openMove,
+          store: this.#parked,
+          keepsContents: this.#contents !== undefined,
+          hasLines: lines !== undefined,
+        }),
       silence: options.silence,
       gpuMs: options.gpuMs ?? 120_000,
       manyTenants: this.#manyTenants,

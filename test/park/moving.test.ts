@@ -227,6 +227,7 @@ function hosts(options: Partial<ArrivalsOptions> & { cut?: number; most?: number
   });
   let received: Promise<void> = Promise.resolve();
   const departures = new Departures({
+    ...{ store, keepsContents: false, hasLines: false },
     hosts: [parseHostAddress('grpc://127.0.0.1:7079')],
     open: async () => {
       const { here, there: far } = connection(cut);
@@ -287,6 +288,7 @@ describe('the way of a stored session to another host', () => {
     const arrivals = hosts();
     expect(arrivals.there).toEqual([]);
     const departures = new Departures({
+      ...{ store: arrivals.store, keepsContents: false, hasLines: false },
       hosts: [parseHostAddress('grpc://127.0.0.1:7079')],
       open: async () => {
         // The other host takes everything, and its last packet does not come through.
