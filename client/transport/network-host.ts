@@ -27,31 +27,43 @@ export function networkHost(url: string, options: HostOptions = {}): Transport {
   };
 }
 
-/** Makes gRPC connections to a host. @param certificate is shown to a host that asks for one. */
-function networkDialer(address: HostAddress, certificate: ClientCertificate | undefined): Dialer {
+/**
+ * Makes gRPC connections to a host.
+ *
+ * @param certificate is shown to a host that asks for one.
+ * @param isUnreferenced whether the process may end while a connection is open.
+ */
+function networkDialer(
+  address: HostAddress,
+  certificate: ClientCertificate | undefined,
+  isUnreferenced = false,
+): Dialer {
   return {
     url: address.url,
-    connect: async ({ timeoutMs, session }) => openGrpcCarrier(address, { timeoutMs, certificate, session }),
+    connect: async ({ timeoutMs, session }) =>
+      openGrpcCarrier(address, { timeoutMs, certificate, session, isUnreferenced }),
     hungUp: async (why) => (why && refusedCertificate(address, why)) ?? explainHangUp(address),
     form: ({ compression: granted }) => granted && new FramePacker(granted.mode),
-    follow: (moved) => movedDialer(moved, address, certificate),
+    follow: (moved) => movedDialer(moved, address, certificate, isUnreferenced),
   };
 }
 
 /**
  * Makes connections to the host to which the one at `from` has moved a session.
  *
+ * @param isUnreferenced as of `networkDialer`.
  * @throws FarlightError BAD_URL where the address is not one; UNTRUSTED_HOST where it is plaintext and `from` is not.
  */
 export function movedDialer(
   { address, sessionId }: Moved,
   from: HostAddress,
   certificate: ClientCertificate | undefined,
+  isUnreferenced: boolean,
 ): Dialer {
   const to = parseHostAddress(address, { tls: true });
   if (from.scheme === 'grpcs' && to.scheme !== 'grpcs') {
     const sentence = `${from.url} is reached over TLS, and ${to.url} would be plaintext`;
     throw new FarlightError('UNTRUSTED_HOST', sentence);
   }
-  return networkDialer(new HostAddress(to, sessionId), certificate);
+  return networkDialer(new HostAddress(to, sessionId), certificate, isUnreferenced);
 }

@@ -157,7 +157,8 @@ export function nearHost(
 function farDialer(moved: Moved, from: HostAddress): Dialer {
   const { url, scheme } = parseHostAddress(moved.address, { tls: true });
   const certificate = scheme === 'grpcs' ? clientCertificate(process.env) : undefined;
-  const far = async () => (await import('./network-host.js')).movedDialer(moved, from, certificate);
+  // The connection is in the program's thread, and must not keep it alive.
+  const far = async () => (await import('./network-host.js')).movedDialer(moved, from, certificate, true);
   return {
     url,
     connect: async (how) => (await far()).connect(how),

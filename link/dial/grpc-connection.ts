@@ -26,6 +26,8 @@ export class GrpcConnection {
   readonly metadata: Metadata;
   #refusal: FarlightError | undefined;
   #socket: Socket | undefined;
+  /** TLS over it, where there is any. */
+  #secured: Socket | undefined;
   #isClosed = false;
 
   constructor(address: HostAddress, options: VerifyOptions & { channel?: ChannelOptions } = {}) {
@@ -49,6 +51,12 @@ export class GrpcConnection {
     this.#isClosed = true;
     // gRPC would wait for ever for a peer that reads nothing. The cancellation leaves before this.
     setImmediate(() => this.#socket?.destroy());
+  }
+
+  /** Lets the process end while the connection is open. gRPC keeps it alive with each call that begins. */
+  unref(): void {
+    this.#socket?.unref();
+    this.#secured?.unref();
   }
 
   #credentials(address: HostAddress, verify: VerifyOptions): ChannelCredentials {
@@ -76,6 +84,7 @@ export class GrpcConnection {
 
   async #secure(socket: Socket, address: HostAddress, verify: VerifyOptions): Promise<Socket> {
     const secured = await secure(socket, address, verify);
+    this.#secured = secured;
     // In TLS 1.3 a host rejects our certificate only after the handshake.
     secured.on('error', (error) => {
       this.#refusal = refusedCertificate(address, error) ?? this.#refusal;

@@ -1,4 +1,6 @@
+import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { close, create } from '#farlight/client/index.js';
@@ -200,6 +202,28 @@ describe('a session that is moved to another host', () => {
     expect(await moving.step()).toBe(true);
     expect(moving.errors).toEqual([]);
     for (const { daemon } of others) await isEmpty(daemon);
+  }, 60_000);
+
+  it('lets its program end by itself there', async () => {
+    const there = await host({ adapter: 'null', moveFrom: 'default' });
+    const here = await host({ adapter: 'null', moveTo: [there.daemon.url] });
+    const code = `
+      import { create } from '#farlight/client/index.js';
+      const device = await (await create({ host: process.argv[1] }).requestAdapter()).requestDevice();
+      await device.queue.onSubmittedWorkDone();
+      const moved = new Promise((resolve) => process.once('message', resolve));
+      process.send('opened');
+      await moved;
+      await device.queue.onSubmittedWorkDone();
+    `;
+    const args = ['--input-type=module', '-e', code, here.daemon.url];
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    opened.push({ close: () => child.kill() });
+    await once(child, 'message');
+    await here.daemon.move(10_000);
+    child.send('moved');
+    expect(await once(child, 'exit')).toEqual([0, null]);
+    expect(there.count('session resumed')).toBe(1);
   }, 60_000);
 
   it('goes to the next host where the GPU of one offers less, or has less memory', async () => {

@@ -31,7 +31,13 @@ const DESCRIBE_MS = 5000;
  */
 export function openGrpcCarrier(
   address: HostAddress,
-  options: { timeoutMs: number; certificate: ClientCertificate | undefined; session: string },
+  options: {
+    timeoutMs: number;
+    certificate: ClientCertificate | undefined;
+    session: string;
+    /** Whether the process may end while the connection is open. */
+    isUnreferenced?: boolean;
+  },
 ): GrpcCarrier {
   // A new one for each attempt: gRPC would wait longer and longer before it connects again.
   const connection = new GrpcConnection(address, { ...options, channel: CHANNEL_OPTIONS });
@@ -40,6 +46,7 @@ export function openGrpcCarrier(
   const { path, requestSerialize, responseDeserialize } = sessionsService().Open;
   const asIs = (bytes: Buffer) => bytes;
   const call = client.makeBidiStreamRequest(path, asIs, responseDeserialize, metadata);
+  if (options.isUnreferenced) call.once('metadata', () => connection.unref());
   return new GrpcCarrier(call, {
     serialize: requestSerialize,
     close() {
