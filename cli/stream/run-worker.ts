@@ -29,7 +29,7 @@ export async function runWorker(application: string, options: WorkerFlags): Prom
     const { RecordObserver } = await import('../../stream/statistics/record-observer.js');
     const { Tally } = await import('../../stream/statistics/tally.js');
     const { state, checkpoint, natsReplicas: replicas } = options;
-    const { close } = await openWorker({
+    const { worker, close } = await openWorker({
       application,
       folder: resolve(state ?? `${application}.worker`),
       nats: await nats.open(),
@@ -37,9 +37,12 @@ export async function runWorker(application: string, options: WorkerFlags): Prom
       checkpointEvery: checkpoint * 1000,
       hosts: () => hosts.open(log),
       observer: new RecordObserver({ tally: new Tally(steadyTime), now: monotonicNow, tracing }),
+      onProblem: (why) =>
+        process.stdout.write(`farlight stream worker waits, and tries again each second: ${why}\n`),
       log: (what) => log.info({ what }, 'stream'),
     });
-    process.stdout.write(`farlight stream worker ready: ${application}\n`);
+    await Promise.race([worker.ready, stopped(stop)]);
+    if (!stop.aborted) process.stdout.write(`farlight stream worker ready: ${application}\n`);
     await stopped(stop);
     await close();
   } finally {

@@ -20,7 +20,8 @@ export async function showStatus(
       return `step ${uid}: ${records} records, ${failed} failed, ${mean.toFixed(1)} ms each`;
     }),
     ...sinks.map((each) => `sink ${each.name}: ${each.outputs} outputs`),
-    ...(workers?.workers ?? []).map(({ id, partitions, passing }) => {
+    ...(workers?.workers ?? []).map(({ id, partitions, passing, problem }) => {
+      if (problem !== undefined) return `worker ${id} gets no partitions: ${problem}`;
       return `worker ${id}: partitions ${partitions.join(', ') || 'none'}, ${passing} records on their way`;
     }),
   ];

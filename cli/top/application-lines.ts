@@ -67,12 +67,12 @@ function endsTable({ nodes }: AllView): string[] {
 
 function workersTable({ workers }: AllView): string[] {
   if (!workers) return [];
-  const rows = workers.workers.map(({ id, partitions, rate: each, passing, silent }) => [
+  const rows = workers.workers.map(({ id, partitions, rate: each, passing, silent, problem }) => [
     id,
     `${rate(each)}/s`,
     count(passing),
     duration(silent),
-    partitions.join(', ') || '-',
+    problem ?? (partitions.join(', ') || '-'),
   ]);
   return columns([['WORKER', 'RATE', 'ON THEIR WAY', 'LAST HEARD', 'PARTITIONS'], ...rows], [1, 2, 3]);
 }

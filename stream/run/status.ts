@@ -45,6 +45,8 @@ export interface WorkerStatus {
   readonly passing: number;
   /** Milliseconds since it said last that it lives. */
   readonly silent: number;
+  /** Why it cannot run the application, and so gets no partitions. */
+  readonly problem?: string;
 }
 
 export interface PartitionNow {

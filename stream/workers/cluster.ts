@@ -29,6 +29,8 @@ export interface MachineOptions {
   hosts(): Promise<OpenHosts>;
   /** Hears of the work of this process. */
   readonly observer?: WorkerObserver;
+  /** The worker of this process cannot run the application now, and tries again. Each reason is told once. */
+  onProblem?(problem: string): void;
   log(message: string): void;
 }
 
@@ -115,7 +117,7 @@ export interface WorkerSite {
 export async function openWorker(
   options: MachineOptions & { readonly application: string },
 ): Promise<WorkerSite> {
-  const { nats, application, replicas, checkpointEvery, hosts, log } = options;
+  const { nats, application, replicas, checkpointEvery, hosts, onProblem, log } = options;
   const broker = await NatsBroker.open(nats, application, replicas);
   if (!(await broker.read(APPLICATION)))
     throw new FarlightError(
@@ -135,6 +137,7 @@ export async function openWorker(
     clock: PROCESS_CLOCK,
     observer: options.observer,
     checkpointEvery,
+    ...(onProblem && { onProblem }),
     log,
   });
   return {

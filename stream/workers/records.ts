@@ -69,6 +69,10 @@ export interface WorkerRecord {
   readonly id: string;
   /** It grows. -1: the worker has ended. */
   readonly beat: number;
+  /** Whether it can run the version that is committed: until then it gets no partitions. */
+  readonly isReady: boolean;
+  /** Why it cannot. */
+  readonly problem?: string;
   /** The partitions that it has, or opens, or closes. */
   readonly holds: readonly number[];
   readonly partitions: readonly PartitionStatus[];

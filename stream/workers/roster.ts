@@ -43,7 +43,10 @@ export class Roster {
 
   /** A worker has told of itself. @returns what it has done since it did last */
   heard(record: WorkerRecord): Progress {
-    this.#workers.set(record.id, { record, at: this.#options.clock.now() });
+    const { id, problem } = record;
+    if (problem !== undefined && problem !== this.#workers.get(id)?.record.problem)
+      this.#options.log(`worker ${id} gets no partitions: ${problem}`);
+    this.#workers.set(id, { record, at: this.#options.clock.now() });
     return this.reports.take(record);
   }
 
@@ -71,14 +74,15 @@ export class Roster {
     this.#assigned = record.workers;
   }
 
-  /** Forgets workers that are gone. */
+  /** The workers that live and can run the application. Forgets those that are gone. */
   #living(): string[] {
     const { broker, log } = this.#options;
     const living: string[] = [];
     for (const { record, silent } of this.known) {
-      const { id, beat } = record;
+      const { id, beat, isReady, holds } = record;
       if (beat >= 0 && silent < SILENT_MS) {
-        living.push(id);
+        // One that has partitions runs them with the version before until the next one is ready.
+        if (isReady || holds.length > 0) living.push(id);
         continue;
       }
       if (beat >= 0) log(`worker ${id} is silent: its partitions go to others`);

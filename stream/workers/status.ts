@@ -69,9 +69,10 @@ export function applicationStatus({
       return { name, outputs: outputs.get(name) ?? 0 };
     }),
     workers: {
-      workers: workers.map(({ record: { id, partitions }, silent }): WorkerStatus => {
+      workers: workers.map(({ record: { id, partitions, problem }, silent }): WorkerStatus => {
         const passing = sumOf(partitions, (each) => each.passing);
-        return { id, partitions: partitions.map(({ partition }) => partition), passing, silent };
+        const numbers = partitions.map(({ partition }) => partition);
+        return { id, partitions: numbers, passing, silent, ...(problem !== undefined && { problem }) };
       }),
       partitions,
     },

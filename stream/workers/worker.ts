@@ -7,6 +7,7 @@ import type { ApplicationObserver } from '../run/observer.js';
 import { SharedRunner } from '../run/shared-runner.js';
 import type { StepRunner } from '../run/step-runner.js';
 import { Partition } from './partition.js';
+import { Readiness } from './readiness.js';
 import {
   APPLICATION,
   type ApplicationRecord,
@@ -29,6 +30,8 @@ export interface WorkerOptions {
   readonly clock: Clock;
   readonly observer?: WorkerObserver | undefined;
   readonly checkpointEvery: number;
+  /** It cannot run the application now, and tries again. Each reason is told once. */
+  onProblem?(problem: string): void;
   log(message: string): void;
 }
 
@@ -49,6 +52,7 @@ export const WINDOW = 128;
 export class Worker {
   readonly #options: WorkerOptions;
   readonly #runner: SharedRunner;
+  readonly #readiness: Readiness;
   readonly #partitions = new Map<number, Partition>();
   /** Partitions that this worker is to have. */
   #assigned = new Set<number>();
@@ -76,6 +80,12 @@ export class Worker {
   private constructor(options: WorkerOptions) {
     this.#options = options;
     this.#runner = new SharedRunner(options.runner);
+    this.#readiness = new Readiness({ ...options, runner: this.#runner });
+  }
+
+  /** Resolves when it can run the version that is committed: from then on it gets partitions. It never rejects. */
+  get ready(): Promise<void> {
+    return this.#readiness.first;
   }
 
   get partitions(): readonly number[] {
@@ -87,6 +97,7 @@ export class Worker {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#watching?.close();
+    this.#readiness.close();
     await Promise.all([...this.#partitions.keys()].map((partition) => this.#release(partition, true)));
     await this.#say(-1);
   }
@@ -96,6 +107,7 @@ export class Worker {
     if (key === APPLICATION) {
       const record = valueIn<ApplicationRecord>(entry) as ApplicationRecord;
       this.#application = record;
+      this.#readiness.follow(record.definition);
       for (const partition of this.#partitions.values()) partition.observe(record);
     } else if (key === FRONT) this.#front = valueIn<FrontRecord>(entry);
     else if (key === ASSIGNMENT) {
@@ -171,7 +183,8 @@ export class Worker {
     });
     try {
       const { revision = 0 } = (await broker.read(workerKey(id))) ?? {};
-      const record: WorkerRecord = { id, beat, holds, partitions, runs: observer?.runs ?? new Map() };
+      const runs = observer?.runs ?? new Map();
+      const record: WorkerRecord = { id, beat, ...this.#readiness.state, holds, partitions, runs };
       await broker.write(workerKey(id), serialize(record), revision);
     } catch {}
   }

@@ -57,6 +57,36 @@ describe('a worker', () => {
   });
 });
 
+describe('a worker whose host cannot be reached', () => {
+  it('gets no partitions and says why, until it can run the application', async () => {
+    const world = new World(SEED);
+    const machines = new Machines(world, PARTITIONS);
+    const faults = { failsToPrepare: true, failsToMigrate: false };
+    const { process, worker } = machines.startWorker(undefined, faults);
+    machines.startWorker();
+    let isReady = false;
+    void worker
+      .then(({ ready }) => ready)
+      .then(() => {
+        isReady = true;
+      });
+    let coordinator: Coordinator | undefined;
+    void machines.startCoordinator(randomDefinition(world.random, 0)).coordinator.then((opened) => {
+      coordinator = opened;
+    });
+    const told = () => coordinator?.status().workers;
+    const mine = () => told()?.workers.find(({ id }) => id === process.name);
+    const isOwned = () => told()?.partitions.every(({ worker }) => worker !== '') ?? false;
+    while (!isOwned() || mine()?.problem === undefined) await world.step();
+    expect(mine()).toMatchObject({ problem: 'the model cannot be compiled', partitions: [] });
+    expect(isReady).toBe(false);
+    faults.failsToPrepare = false;
+    while (!isOwned() || mine()?.partitions.length === 0) await world.step();
+    expect(mine()).not.toHaveProperty('problem');
+    expect(isReady).toBe(true);
+  });
+});
+
 type Counts = Record<'upgrades' | 'refused' | 'kills' | 'stalls' | 'outages' | 'outputs', number>;
 
 /** A process that runs, with what it opened. */

@@ -102,7 +102,7 @@ const workers = new LiveTable(at('workers'), {
   none: 'No worker has come yet: start one with farlight stream worker.',
   columns: [
     { title: 'Worker', text: ({ id }) => id },
-    { title: 'Partitions', text: ({ partitions }) => partitions.join(', ') || '-' },
+    { title: 'Partitions', text: ({ partitions, problem }) => problem ?? (partitions.join(', ') || '-') },
     { title: 'Rate', number: true, text: perSecond },
     { title: 'On their way', number: true, text: ({ passing }) => count(passing) },
     { title: 'Last heard', number: true, text: ({ silent }) => duration(silent) },

@@ -16,7 +16,7 @@ import {
 } from '#farlight/stream/workers/records.js';
 import { Worker, type WorkerObserver } from '#farlight/stream/workers/worker.js';
 import { type Committed, oracle, type SourceRecord } from './arithmetic.js';
-import { arithmeticRunner, lineFor } from './arithmetic-runner.js';
+import { arithmeticRunner, lineFor, type RunnerFaults } from './arithmetic-runner.js';
 import { MemoryBroker } from './memory-broker.js';
 import { numberOf, tensorOf } from './numbers.js';
 import type { Process, World } from './world.js';
@@ -50,13 +50,16 @@ export class Machines {
     };
   }
 
-  startWorker(observer?: WorkerObserver): { process: Process; worker: Promise<Worker> } {
+  startWorker(
+    observer?: WorkerObserver,
+    faults: RunnerFaults = this,
+  ): { process: Process; worker: Promise<Worker> } {
     this.#count += 1;
     const process = this.#world.process(`worker-${this.#count}`);
     const worker = Worker.open({
       broker: this.broker.for(process),
       id: process.name,
-      runner: arithmeticRunner((act) => this.#world.later(process, act), this),
+      runner: arithmeticRunner((act) => this.#world.later(process, act), faults),
       versions: { local: (id) => this.#version(process, id) },
       clock: this.#world.clock(process),
       observer,
