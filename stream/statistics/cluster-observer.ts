@@ -1,8 +1,8 @@
 import type { Definition } from '../definition/definition.js';
 import type { UpgradeEnd } from '../run/observer.js';
-import type { CoordinatorObserver } from '../workers/coordinator.js';
+import type { CoordinatorObserver } from '../workers/coordinator/coordinator.js';
+import type { Progress } from '../workers/coordinator/reports.js';
 import type { Delivery } from '../workers/partition-outputs.js';
-import type { Progress } from '../workers/reports.js';
 import { WINDOW } from '../workers/worker.js';
 import { Lags } from './lags.js';
 import type { Tally } from './tally.js';

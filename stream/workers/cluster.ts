@@ -13,7 +13,7 @@ import { openSink } from '../sinks/open-sink.js';
 import { lockFolder } from '../site.js';
 import { openSource } from '../sources/open-source.js';
 import type { PostedRecords } from '../sources/posted-records.js';
-import { Coordinator, type CoordinatorObserver } from './coordinator.js';
+import { Coordinator, type CoordinatorObserver } from './coordinator/coordinator.js';
 import { APPLICATION } from './records.js';
 import { Versions } from './versions.js';
 import { Worker, type WorkerObserver } from './worker.js';

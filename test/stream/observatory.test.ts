@@ -6,7 +6,7 @@ import { ClusterObserver } from '#farlight/stream/statistics/cluster-observer.js
 import { FIGURES, Metrics } from '#farlight/stream/statistics/figures.js';
 import { graphOf } from '#farlight/stream/statistics/graph.js';
 import { Lags, Samples } from '#farlight/stream/statistics/lags.js';
-import { Reports } from '#farlight/stream/workers/reports.js';
+import { Reports } from '#farlight/stream/workers/coordinator/reports.js';
 import { REPOSITORY } from '../support/repository.js';
 import { stepOf } from './support/arithmetic.js';
 import { tensorOf } from './support/numbers.js';

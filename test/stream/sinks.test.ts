@@ -12,7 +12,7 @@ import { FileSink } from '#farlight/stream/sinks/file-sink.js';
 import { HttpSink } from '#farlight/stream/sinks/http-sink.js';
 import { outputText } from '#farlight/stream/sinks/output-text.js';
 import type { Output } from '#farlight/stream/sinks/sink.js';
-import { Deliveries } from '#farlight/stream/workers/deliveries.js';
+import { Deliveries } from '#farlight/stream/workers/coordinator/deliveries.js';
 import { folders } from '../support/trust/trust.js';
 import { tensorOf } from './support/numbers.js';
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { RecordObserver } from '#farlight/stream/statistics/record-observer.js';
 import { Tally } from '#farlight/stream/statistics/tally.js';
-import type { Coordinator } from '#farlight/stream/workers/coordinator.js';
+import type { Coordinator } from '#farlight/stream/workers/coordinator/coordinator.js';
 import type { Worker } from '#farlight/stream/workers/worker.js';
 import { edited, randomDefinition } from './support/definitions.js';
 import { COUNT, COUNTED, Machines } from './support/machines.js';

@@ -5,7 +5,7 @@ import type { NewRecord } from '#farlight/stream/log/record-log.js';
 import type { Target } from '#farlight/stream/sinks/open-sink.js';
 import { identityOf, type Sink } from '#farlight/stream/sinks/sink.js';
 import type { Feed, Source } from '#farlight/stream/sources/source.js';
-import { Coordinator } from '#farlight/stream/workers/coordinator.js';
+import { Coordinator } from '#farlight/stream/workers/coordinator/coordinator.js';
 import {
   APPLICATION,
   type ApplicationRecord,

@@ -1,7 +1,7 @@
-import type { Clock } from '../../link/machine/timer.js';
-import { type Broker, FencedError } from '../broker/broker.js';
-import { Cell } from '../broker/cell.js';
-import { ASSIGNMENT, type AssignmentRecord, type WorkerRecord, workerKey } from './records.js';
+import type { Clock } from '../../../link/machine/timer.js';
+import { type Broker, FencedError } from '../../broker/broker.js';
+import { Cell } from '../../broker/cell.js';
+import { ASSIGNMENT, type AssignmentRecord, type WorkerRecord, workerKey } from '../records.js';
 import { type Progress, Reports } from './reports.js';
 import type { KnownWorker } from './status.js';
 

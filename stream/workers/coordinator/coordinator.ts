@@ -1,22 +1,18 @@
-import type { Clock } from '../../link/machine/timer.js';
-import { invariant, messageOf } from '../../proto/errors.js';
-import { type Broker, type Entry, insist } from '../broker/broker.js';
-import { Cell, valueIn } from '../broker/cell.js';
-import type { Definition } from '../definition/definition.js';
-import { planUpgrade, type UpgradePlan, type UpgradeWords } from '../definition/upgrade-plan.js';
-import type { NewRecord } from '../log/record-log.js';
-import type { UpgradeEnd } from '../run/observer.js';
-import { Serial } from '../run/serial.js';
-import type { ApplicationStatus, Upgrading } from '../run/status.js';
-import type { Target } from '../sinks/open-sink.js';
-import type { Sink } from '../sinks/sink.js';
-import type { Feed, Source } from '../sources/source.js';
-import { Deliveries } from './deliveries.js';
-import { FrontStore } from './front-store.js';
-import { Intake } from './intake.js';
-import { Lease } from './lease.js';
-import { withoutOpen } from './partition.js';
-import type { Delivery } from './partition-outputs.js';
+import type { Clock } from '../../../link/machine/timer.js';
+import { invariant, messageOf } from '../../../proto/errors.js';
+import { type Broker, type Entry, insist } from '../../broker/broker.js';
+import { Cell, valueIn } from '../../broker/cell.js';
+import type { Definition } from '../../definition/definition.js';
+import { planUpgrade, type UpgradePlan, type UpgradeWords } from '../../definition/upgrade-plan.js';
+import type { NewRecord } from '../../log/record-log.js';
+import type { UpgradeEnd } from '../../run/observer.js';
+import { Serial } from '../../run/serial.js';
+import type { ApplicationStatus, Upgrading } from '../../run/status.js';
+import type { Target } from '../../sinks/open-sink.js';
+import type { Sink } from '../../sinks/sink.js';
+import type { Feed, Source } from '../../sources/source.js';
+import { withoutOpen } from '../partition.js';
+import type { Delivery } from '../partition-outputs.js';
 import {
   APPLICATION,
   type ApplicationRecord,
@@ -24,11 +20,15 @@ import {
   type PartitionRecord,
   recordsOf,
   type WorkerRecord,
-} from './records.js';
+} from '../records.js';
+import type { Versions } from '../versions.js';
+import { Deliveries } from './deliveries.js';
+import { FrontStore } from './front-store.js';
+import { Intake } from './intake.js';
+import { Lease } from './lease.js';
 import type { Progress } from './reports.js';
 import { Roster } from './roster.js';
 import { applicationStatus } from './status.js';
-import type { Versions } from './versions.js';
 
 export interface CoordinatorOptions {
   readonly broker: Broker;

@@ -1,5 +1,5 @@
-import type { StepCounts } from '../run/status.js';
-import type { PartitionStatus, WorkerRecord } from './records.js';
+import type { StepCounts } from '../../run/status.js';
+import type { PartitionStatus, WorkerRecord } from '../records.js';
 
 type Sums = Omit<StepCounts, 'running'>;
 

@@ -1,8 +1,8 @@
-import type { Definition } from '../definition/definition.js';
-import { ERRORS } from '../flow/flow.js';
-import type { ApplicationStatus, PartitionNow, StepCounts, WorkerStatus } from '../run/status.js';
+import type { Definition } from '../../definition/definition.js';
+import { ERRORS } from '../../flow/flow.js';
+import type { ApplicationStatus, PartitionNow, StepCounts, WorkerStatus } from '../../run/status.js';
+import type { PartitionStatus, WorkerRecord } from '../records.js';
 import type { Intake } from './intake.js';
-import type { PartitionStatus, WorkerRecord } from './records.js';
 import type { Reports } from './reports.js';
 
 /** What the coordinator knows of a worker. */

@@ -1,7 +1,7 @@
-import type { Clock } from '../../link/machine/timer.js';
-import { type Broker, FencedError } from '../broker/broker.js';
-import { Cell } from '../broker/cell.js';
-import { COORDINATOR, type CoordinatorRecord } from './records.js';
+import type { Clock } from '../../../link/machine/timer.js';
+import { type Broker, FencedError } from '../../broker/broker.js';
+import { Cell } from '../../broker/cell.js';
+import { COORDINATOR, type CoordinatorRecord } from '../records.js';
 
 /** How often the lease is renewed, in milliseconds. */
 const RENEW_MS = 1000;

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { deserialize, serialize } from 'node:v8';
-import { Appender, contentIn } from '../broker/appender.js';
-import { type Broker, insist, messagesFrom } from '../broker/broker.js';
-import type { NewRecord } from '../log/record-log.js';
-import { recordsOf } from './records.js';
+import { Appender, contentIn } from '../../broker/appender.js';
+import { type Broker, insist, messagesFrom } from '../../broker/broker.js';
+import type { NewRecord } from '../../log/record-log.js';
+import { recordsOf } from '../records.js';
 
 /** Records of a source that can wait run so far ahead of the steps, at most. */
 const MOST_AHEAD = 4096;

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { deserialize, serialize } from 'node:v8';
-import { type Broker, FencedError, insist, tidy } from '../broker/broker.js';
-import { Cell } from '../broker/cell.js';
-import { Serial } from '../run/serial.js';
+import { type Broker, FencedError, insist, tidy } from '../../broker/broker.js';
+import { Cell } from '../../broker/cell.js';
+import { Serial } from '../../run/serial.js';
+import { FRONT, type FrontRecord } from '../records.js';
 import type { DeliveredState } from './deliveries.js';
 import type { ReadState } from './intake.js';
-import { FRONT, type FrontRecord } from './records.js';
 
 /** How far sources and sinks have come: the object of a `FrontRecord`. */
 export interface StoredFront extends DeliveredState {

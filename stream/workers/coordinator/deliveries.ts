@@ -1,9 +1,9 @@
-import { contentIn } from '../broker/appender.js';
-import { type Broker, batchesFrom, insist } from '../broker/broker.js';
-import type { Target } from '../sinks/open-sink.js';
-import type { Sink } from '../sinks/sink.js';
-import { type Delivery, deliveryIn } from './partition-outputs.js';
-import { OUTPUTS } from './records.js';
+import { contentIn } from '../../broker/appender.js';
+import { type Broker, batchesFrom, insist } from '../../broker/broker.js';
+import type { Target } from '../../sinks/open-sink.js';
+import type { Sink } from '../../sinks/sink.js';
+import { type Delivery, deliveryIn } from '../partition-outputs.js';
+import { OUTPUTS } from '../records.js';
 
 /** How far outputs were delivered: all messages up to a sequence, and where each sink stood then. */
 export interface DeliveredState {
