@@ -76,6 +76,7 @@ const SLOW = [
   'shard/search',
   'shard/signatures',
   'shard/wire',
+  'stream/camera',
   'stream/commands',
   'stream/machines',
   'stream/nats',

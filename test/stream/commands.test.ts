@@ -1,8 +1,6 @@
-import { execFileSync, spawn } from 'node:child_process';
-import { cpSync, existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { PNG } from 'pngjs';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { runFarlight, startFarlight } from '../support/hosts/farlight-command.js';
 import { until } from '../support/machine/processes.js';
@@ -231,73 +229,4 @@ describe('the example of voices', () => {
     expect(of('mic-01.wav')).toEqual(['begins', 'ends']);
     expect(of('mic-02.wav')).toEqual(['begins', 'ends', 'begins']);
   }, 300_000);
-});
-
-describe('the example of a camera', () => {
-  it('cuts the frames at the upgrade: the old sink has each one, and the new sink those from the cut on', async () => {
-    const folder = temporary.make();
-    for (const part of ['camera', 'movenet', 'support', 'transformers']) {
-      cpSync(join(REPOSITORY, 'examples', part), join(folder, part), {
-        recursive: true,
-        filter: (path) => !/\/(models|frames|camera\.state)$|\.jsonl$/.test(path),
-      });
-    }
-    symlinkSync(join(REPOSITORY, 'node_modules'), join(folder, 'node_modules'));
-    const here = (path: string) => join(folder, 'camera', path);
-    const file = here('camera.yaml');
-    execFileSync(process.execPath, [here('make.mjs')], { stdio: 'ignore' });
-    const film = spawn(process.execPath, [here('film.mjs'), '1000', '2'], { stdio: 'ignore' });
-    cleanups.push(() => film.kill('SIGKILL'));
-    // The null adapter computes nothing, so that only the frames count here. What MoveNet finds is tested by itself.
-    const { child, printed, done } = startFarlight([
-      ...['stream', 'run', file, '--adapter', 'null', '--no-durable', '--listen', 'off', '--no-dashboard'],
-    ]);
-    cleanups.push(() => child.kill('SIGKILL'));
-    const offsets = (name: string): number[] =>
-      existsSync(here(name))
-        ? readFileSync(here(name), 'utf8')
-            .split('\n')
-            .slice(0, -1)
-            .map((line) => JSON.parse(line).offset)
-        : [];
-    await until(() => offsets('points.jsonl').length > 3 || child.exitCode !== null);
-    expect(child.exitCode, printed.stderr).toBeNull();
-
-    writeFileSync(file, readFileSync(file, 'utf8').replaceAll(/^ {2}# /gm, '  '));
-    const before = offsets('points.jsonl').length;
-    const upgraded = await runFarlight(['stream', 'upgrade', file]);
-    expect(upgraded.stdout, upgraded.stderr).toContain('+ step side: added\n');
-    expect(upgraded.stdout).toContain('  step movenet: kept\n');
-    await until(() => offsets('sides.jsonl').length > 3);
-    film.kill('SIGKILL');
-    child.kill('SIGTERM');
-    expect(await done, printed.stderr).toMatchObject({ code: 0 });
-
-    const points = offsets('points.jsonl');
-    const sides = offsets('sides.jsonl');
-    const cut = sides[0] ?? 0;
-    expect(points).toEqual(points.map((_, offset) => offset));
-    expect(cut).toBeGreaterThanOrEqual(before);
-    expect(sides).toEqual(points.slice(cut));
-  }, 120_000);
-
-  it('finds the points that the file of TensorFlow.js finds, in its ONNX file', async () => {
-    const example = (path: string) => import(pathToFileURL(join(REPOSITORY, 'examples', path)).href);
-    const { moveNetOnnx } = await example('movenet/onnx.mjs');
-    const { estimate, loadMoveNet, preparePhoto, samplePhoto } = await example('movenet/pose.mjs');
-    const { points, read, side } = await example('camera/camera.mjs');
-    const photo = samplePhoto();
-    const truth: Float32Array = await estimate(await loadMoveNet(), preparePhoto(photo));
-    const png = new PNG(photo);
-    png.data.set(photo.data);
-    const { pixels } = read({ data: { data: PNG.sync.write(png) } });
-    const { InferenceSession, Tensor } = await import('onnxruntime-web');
-    const session = await InferenceSession.create(await moveNetOnnx());
-    const maps = await session.run({ pixels: new Tensor('float32', pixels.data, pixels.shape) });
-    const found = points(maps);
-    const differences = truth.map((value, at) => Math.abs(value - found.points.data[at]));
-    expect(Math.max(...differences)).toBeLessThan(0.002);
-    expect(side(found).side.data).toEqual(['left']);
-    await session.release();
-  }, 60_000);
 });
