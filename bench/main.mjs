@@ -28,7 +28,7 @@ import { measureNetwork, SCENARIOS } from './network/main.mjs';
 import { figure, printTable } from './print.mjs';
 import { runWorkload, startHost } from './processes.mjs';
 import { measureReuse, printReuse } from './reuse.mjs';
-import { measureStream } from './stream.mjs';
+import { measureStream } from './stream/main.mjs';
 import { beginModel, takeTurns } from './turns.mjs';
 import { median } from './workloads/report.mjs';
 
