@@ -23,7 +23,7 @@ function make() {
 }
 
 describe('the readers of the memory of a session', () => {
-  it('make the host report while there is one of them, and a later one gets the newest state at once', () => {
+  it('readers make the host report while there is one, and a later one gets the newest state at once', () => {
     const { watch, asked, reader } = make();
     const [first, second] = [reader(), reader()];
     watch.add(first);
@@ -36,7 +36,7 @@ describe('the readers of the memory of a session', () => {
     expect(asked).toEqual([true, false]);
   });
 
-  it('all get the reason for which the session ends, also one that comes after the end', () => {
+  it('all readers get the reason why the session ended, also one that comes later', () => {
     const { watch, asked, reader } = make();
     const [first, late] = [reader(), reader()];
     watch.add(first);

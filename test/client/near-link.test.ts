@@ -95,7 +95,7 @@ it('does not wait if only the event loop can go on, or the link is closed', () =
   expect(under.turned).toBe(0);
 });
 
-it('reports everything that came during a wait after the call, in order', async () => {
+it('events that came during a wait are reported after the call, in order', async () => {
   const { link, under, turns, log, events } = nearLink();
   under.underWay = 20 * MIB;
   turns.push(

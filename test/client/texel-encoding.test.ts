@@ -48,7 +48,7 @@ describe('texel encodings', () => {
     expect(encoded(-1, 1e9, 2 ** -19)).toEqual([0, 31 << 6, 1]);
   });
 
-  test('unorm formats clamp what is outside 0 to 1', () => {
+  test('unorm formats clamp values outside 0 to 1', () => {
     const view = new DataView(new ArrayBuffer(8));
     ENCODINGS.rgba8unorm.write(view, 2, [-1, 2, 0.5, 1]);
     expect([...new Uint8Array(view.buffer)]).toEqual([0, 0, 0, 255, 128, 255, 0, 0]);

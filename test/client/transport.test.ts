@@ -233,7 +233,7 @@ describe('a host that is not there', () => {
   };
   const reason = (url: string) => new SessionClient(remoteHost(url)).closed;
 
-  it('is UNREACHABLE at once if the connection is refused', async () => {
+  it('a host is UNREACHABLE at once if the connection is refused', async () => {
     const url = await listen(createServer());
     await new Promise((resolve) => servers.pop()?.close(resolve));
     const error = await reason(url);
@@ -243,7 +243,7 @@ describe('a host that is not there', () => {
     );
   });
 
-  it('is UNREACHABLE after five seconds if nothing answers', async () => {
+  it('a host is UNREACHABLE after five seconds if nothing answers', async () => {
     const sockets: { destroy(): void }[] = [];
     const url = await listen(createServer((socket) => sockets.push(socket)));
     expect(await reason(url)).toMatchObject({
@@ -253,7 +253,7 @@ describe('a host that is not there', () => {
     for (const socket of sockets) socket.destroy();
   });
 
-  it('is UNREACHABLE if another server answers', async () => {
+  it('a host is UNREACHABLE if another server answers', async () => {
     const http1 = await listen(createServer((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')));
     const http2 = await listen(createHttp2Server((_request, response) => response.end('hello')));
     for (const url of [http1, http2]) {

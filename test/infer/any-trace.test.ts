@@ -50,7 +50,7 @@ describe('whatever comes, and whatever is lost', { timeout: 120_000 }, () => {
     });
   });
 
-  it('nothing stays on a host when all requests have ended', () => {
+  it('no bytes stay on a host when all requests have ended', () => {
     always((trace) => {
       let scheduler: Scheduler | undefined;
       follow(trace, (_, each) => {
@@ -61,7 +61,7 @@ describe('whatever comes, and whatever is lost', { timeout: 120_000 }, () => {
     });
   });
 
-  it('nothing waits for a GPU that does nothing, unless for a fuller batch', () => {
+  it('no item waits for an idle GPU, except for a fuller batch', () => {
     always((trace) => {
       const fixed = Object.values(trace.models).map(({ gpu, wait }) => gpu.base + wait.base);
       follow(trace, (now, scheduler) => {
@@ -74,7 +74,7 @@ describe('whatever comes, and whatever is lost', { timeout: 120_000 }, () => {
     });
   });
 
-  it('no request begins again unless a lane was lost, or a capacity has shrunk', () => {
+  it('a request begins again only if a lane was lost or a capacity has shrunk', () => {
     always((trace) => {
       if (trace.events.some((event) => 'lane' in event || 'host' in event)) return;
       follow(trace, (_now, _scheduler, decisions) => {
@@ -83,7 +83,7 @@ describe('whatever comes, and whatever is lost', { timeout: 120_000 }, () => {
     });
   });
 
-  it('the time at which it wants to decide again is yet to come', () => {
+  it('the scheduler asks to decide again only in the future', () => {
     always((trace) => {
       follow(trace, (now, { lookAt }) => {
         if (lookAt !== undefined) expect(lookAt).toBeGreaterThan(now);
@@ -91,7 +91,7 @@ describe('whatever comes, and whatever is lost', { timeout: 120_000 }, () => {
     });
   });
 
-  it('the same events have the same decisions', () => {
+  it('the same events lead to the same decisions', () => {
     always((trace) => expect(follow(trace).runs).toEqual(follow(trace).runs));
   });
 });

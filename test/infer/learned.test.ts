@@ -32,31 +32,31 @@ function learnedOf(...batches: number[]): Learned {
 }
 
 describe('what was learned of a model', () => {
-  it('is a guess before its first run, of one item', () => {
+  it("before a model's first run its costs are a guess, of one item", () => {
     expect(new Learned().costs(LIMITS)).toMatchObject({ maxBatch: 1, memory: { base: 0, perItem: 1000 } });
   });
 
-  it('lets a batch be twice the largest that has run', () => {
+  it('a batch may be twice the largest that has run', () => {
     expect(learnedOf(1).costs(LIMITS).maxBatch).toBe(2);
     expect(learnedOf(1, 2, 5).costs(LIMITS).maxBatch).toBe(10);
     expect(learnedOf(1, 2, 80).costs(LIMITS).maxBatch).toBe(100);
   });
 
-  it('holds most of a single run to be fixed, so that a second batch is tried', () => {
+  it("most of a single run's time counts as fixed, so that a second batch is tried", () => {
     const { gpu, memory } = learnedOf(2).costs(LIMITS);
     expect(gpu).toEqual({ base: 9, perItem: 1.5 });
     // Of memory it holds nothing to be fixed: a larger batch fits for certain.
     expect(memory).toEqual({ base: 0, perItem: 10 });
   });
 
-  it('has the lines of its runs after a second batch', () => {
+  it('after a second batch the costs are the lines of the runs', () => {
     const { gpu, wait, memory } = learnedOf(1, 4).costs(LIMITS);
     expect(gpu).toEqual({ base: 8, perItem: 2 });
     expect(wait).toEqual({ base: 19, perItem: 0 });
     expect(memory).toEqual({ base: 10, perItem: 5 });
   });
 
-  it('forgets the times of first runs, which compile, once there are others', () => {
+  it('the times of first runs, which compile, are forgotten once there are others', () => {
     const learned = new Learned();
     learned.ran(1, report(1).peak);
     learned.took(1, { ...report(1), ms: 5000 }, { ms: 4000, busyMs: 4000 }, true);
@@ -65,7 +65,7 @@ describe('what was learned of a model', () => {
     expect(learned.expected(1).ms).toBe(29);
   });
 
-  it('counts all but the inputs of a run as time of the GPU, where the host does not tell that time', () => {
+  it("without a host's report, all but the inputs of a run counts as GPU time", () => {
     const learned = new Learned();
     for (const batch of [1, 4]) learned.took(batch, report(batch), undefined, false);
     const { gpu, wait } = learned.costs(LIMITS);
@@ -73,7 +73,7 @@ describe('what was learned of a model', () => {
     expect(wait).toEqual({ base: 10, perItem: 0 });
   });
 
-  it('is expected of a larger shape in proportion', () => {
+  it('the costs of a larger shape are expected in proportion', () => {
     const { gpu, memory } = learnedOf(1, 4).scaled(3).costs(LIMITS);
     expect(gpu).toEqual({ base: 24, perItem: 6 });
     expect(memory).toEqual({ base: 30, perItem: 15 });
@@ -87,7 +87,7 @@ describe('what is kept on disk', () => {
   });
   afterEach(() => rmSync(folder, { recursive: true }));
 
-  it('is read again by the model and the adapter, with the same costs', () => {
+  it('stored figures are found again by model and adapter, with the same costs', () => {
     const learned = learnedOf(1, 2, 4, 8);
     learned.kept(12);
     new LearnedStore('one', folder).write('hash', new Map([['x:3x4', learned]]));
@@ -98,7 +98,7 @@ describe('what is kept on disk', () => {
     expect(new LearnedStore('one', folder).read('other').size).toBe(0);
   });
 
-  it('is nothing where the file is spoilt', () => {
+  it('a spoilt file of figures counts as none', () => {
     const store = new LearnedStore('one', folder);
     store.write('hash', new Map([['', learnedOf(1, 2)]]));
     const [name] = readdirSync(folder) as [string];
@@ -118,7 +118,7 @@ describe('what is kept on disk', () => {
     }
   });
 
-  it('has at most 256 files, and 32 shapes of a model', () => {
+  it('at most 256 files are stored, and 32 shapes of a model', () => {
     const store = new LearnedStore('one', folder);
     for (let model = 0; model < 270; model += 1) store.write(`${model}`, new Map([['', learnedOf(1)]]));
     expect(readdirSync(folder).length).toBe(256);
@@ -127,7 +127,7 @@ describe('what is kept on disk', () => {
     expect([...store.read('many').keys()]).toEqual([...shapes.keys()].slice(-32));
   });
 
-  it('costs nothing where the folder cannot be written', () => {
+  it('figures that cannot be stored are no error', () => {
     writeFileSync(join(folder, 'file'), '');
     const store = new LearnedStore('one', join(folder, 'file', 'below'));
     store.write('hash', new Map([['', learnedOf(1)]]));

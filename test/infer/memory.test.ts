@@ -12,7 +12,7 @@ const peaksOf = (samples: readonly (readonly [number, number])[]): Peaks => {
 };
 
 describe('the memory of a model', () => {
-  it('is known after two runs where it grows by as much with each item', () => {
+  it('memory that grows evenly with the items is known after two runs', () => {
     // PaddleOCR's detection at 160 x 160.
     const bytes = (batch: number) => 4_780_000 + 9_420_000 * batch;
     const peaks = peaksOf([
@@ -22,7 +22,7 @@ describe('the memory of a model', () => {
     for (const size of [1, 7, 32]) expect(peaks.at(size)).toBeCloseTo(bytes(size), 0);
   });
 
-  it('is at least every peak that was measured', () => {
+  it('the expected memory is at least every measured peak', () => {
     fc.assert(
       fc.property(
         fc.array(fc.tuple(batch, fc.integer({ min: 0, max: 2 ** 40 })), { minLength: 1 }),
@@ -37,12 +37,12 @@ describe('the memory of a model', () => {
     );
   });
 
-  it('of one run is held to be as much for each item of a larger one', () => {
+  it('after one run, each item of a larger one is expected to need as much', () => {
     const peaks = peaksOf([[2, 100]]);
     expect(peaks.at(8)).toBe(400);
   });
 
-  it('is expected to be more where a run had more', () => {
+  it('the expected memory grows after a run with a higher peak', () => {
     const peaks = peaksOf([
       [1, 10],
       [2, 20],
@@ -52,7 +52,7 @@ describe('the memory of a model', () => {
     expect(peaks.at(8)).toBeGreaterThanOrEqual(100);
   });
 
-  it('has no batch planned again that was out of memory in as much', () => {
+  it('a batch that was out of memory is not planned again in the same memory', () => {
     fc.assert(
       fc.property(batch, fc.integer({ min: 1, max: 1000 }), (size, free) => {
         const peaks = peaksOf([[1, 1]]);
@@ -64,7 +64,7 @@ describe('the memory of a model', () => {
 });
 
 describe('the time of a model', () => {
-  it('is the line that its runs lie on', () => {
+  it('the expected time is the line through the runs', () => {
     fc.assert(
       fc.property(
         fc.nat(1000),
@@ -80,7 +80,7 @@ describe('the time of a model', () => {
     );
   });
 
-  it('is never below 0', () => {
+  it('the expected time is never below 0', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(batch, fc.nat(1000))), (samples) => {
         const times = new Times();
@@ -91,7 +91,7 @@ describe('the time of a model', () => {
     );
   });
 
-  it('follows a GPU that has become slower', () => {
+  it('the expected time follows a GPU that has become slower', () => {
     const times = new Times();
     for (let run = 0; run < 10; run += 1) for (const size of [1, 8]) times.observe(size, 10 + size);
     for (let run = 0; run < 30; run += 1) for (const size of [1, 8]) times.observe(size, 2 * (10 + size));

@@ -51,7 +51,7 @@ outputs:
 const MODELS = { 'det/2/model.onnx': 'x', 'rec/1/model.onnx': 'x', 'rec/7/model.onnx': 'x' };
 
 describe('a folder of models and graphs', () => {
-  it('has the labels of classes, a line for each', () => {
+  it('the labels of a model have a line for each class', () => {
     const config = 'labels:\n  y: names.txt\n';
     put({ 'm/1/model.onnx': 'x', 'm/config.yaml': config, 'm/names.txt': 'cat\r\ndog\n' });
     const { models, problems } = readModelFolder(folder);
@@ -59,7 +59,7 @@ describe('a folder of models and graphs', () => {
     expect(models.get('m')?.labels).toEqual(new Map([['y', ['cat', 'dog']]]));
   });
 
-  it('is refused where a file of labels is missing, or is not beside config.yaml', () => {
+  it('a file of labels that is missing, or not beside config.yaml, is a problem', () => {
     put({ 'm/1/model.onnx': 'x', 'm/config.yaml': 'labels:\n  y: names.txt\n' });
     put({ 'n/1/model.onnx': 'x', 'n/config.yaml': 'labels:\n  y: ../m/names.txt\n' });
     expect(problems()).toEqual([
@@ -70,7 +70,7 @@ describe('a folder of models and graphs', () => {
     ]);
   });
 
-  it('is read: the latest version of each model, and graphs whose steps are in order', () => {
+  it('a folder is read: the latest version of each model, and graphs with their steps in order', () => {
     put({ ...MODELS, 'ocr/graph.yaml': OCR, 'ocr/crops.mjs': '', 'rec/notes.txt': '', '.git/config': '' });
     const { models, graphs, problems } = readModelFolder(folder);
     expect(problems).toEqual([]);
@@ -91,7 +91,7 @@ describe('a folder of models and graphs', () => {
     expect([...(readModelFolder(folder).models.get('rec')?.versions.keys() ?? [])]).toEqual([1]);
   });
 
-  it('has a problem for each model that cannot be served', () => {
+  it('each model that cannot be served has a problem', () => {
     put({
       'a/1/weights.bin': '',
       'b/notes.txt': '',
@@ -113,7 +113,7 @@ describe('a folder of models and graphs', () => {
     ]);
   });
 
-  it('has a problem for each mistake of a model over several hosts', () => {
+  it('each mistake of a model over several hosts is a problem', () => {
     const wrong = 'maxBatch: 4\nshard:\n  hosts: 2\n  dimensions: { all: [9, 12] }\n';
     put({
       'a/1/model.onnx': 'x',
@@ -139,7 +139,7 @@ describe('a folder of models and graphs', () => {
     });
   });
 
-  it('that is empty, or is not there, has one problem', () => {
+  it('a folder that is empty or missing has one problem', () => {
     expect(problems()).toEqual([' The folder has no model and no graph: put a model at NAME/1/model.onnx.']);
     expect(readModelFolder(join(folder, 'none')).problems).toHaveLength(1);
   });
@@ -151,7 +151,7 @@ describe('a graph that is wrong', () => {
     return problems();
   };
 
-  it('has the place of each mistake', () => {
+  it('each mistake of a graph has its place', () => {
     const found = graph(
       OCR.replace('model: rec', 'model: rek')
         .replace('detect.boxes }', 'detct.boxes }')
@@ -165,7 +165,7 @@ describe('a graph that is wrong', () => {
     ]);
   });
 
-  it('has steps that wait for each other', () => {
+  it('steps that wait for each other are a problem', () => {
     const found = graph(`
 inputs: [x]
 steps:
@@ -245,7 +245,7 @@ outputs: { y: a.y }
       'a: &a [x, x]\nb: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a]\nc: &c [*b, *b, *b, *b, *b, *b, *b, *b, *b]\nd: [*c, *c, *c, *c, *c]',
       /alias/i,
     ],
-  ])('%j is refused', (text, problem) => {
+  ])('the graph setting %j is refused', (text, problem) => {
     expect(graph(text)).toEqual([expect.stringMatching(problem)]);
   });
 });
@@ -253,7 +253,7 @@ outputs: { y: a.y }
 describe('farlight infer check', () => {
   const farlight = (...args: string[]) => spawnSync(process.execPath, [CLI, ...args], { encoding: 'utf8' });
 
-  it('says what a folder has, or what is wrong with it, and fails', () => {
+  it("farlight infer check lists a folder's models and graphs, or its problems, and then fails", () => {
     put({ ...MODELS, 'ocr/graph.yaml': OCR, 'ocr/crops.mjs': '' });
     expect(farlight('infer', 'check', folder)).toMatchObject({
       status: 0,

@@ -29,13 +29,13 @@ function mean(values: readonly number[]): number {
 
 // Which cases are hard is chance, so these are the same each time.
 describe('the mean latency, beside the best that any schedule can reach', { timeout }, () => {
-  it('is near it where all requests are known', () => {
+  it('the mean latency is near the best if all requests are known', () => {
     const found = ratios(fc.sample(smallCases({ late: false }), { numRuns: cases, seed }));
     expect(mean(found)).toBeGreaterThanOrEqual(0.95);
     expect(found[0]).toBeGreaterThanOrEqual(0.75);
   });
 
-  it('is mostly near it where requests come later', () => {
+  it('the mean latency is mostly near the best if requests come later', () => {
     const found = ratios(fc.sample(smallCases({ late: true }), { numRuns: Math.ceil(cases / 4), seed }));
     expect(found[found.length >> 1]).toBeGreaterThanOrEqual(0.9);
   });

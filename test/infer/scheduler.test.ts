@@ -61,7 +61,7 @@ beforeEach(() => {
 });
 
 describe('the size of a batch', () => {
-  it('is bounded by the memory that is free when it starts', () => {
+  it('the free memory at its start bounds a batch', () => {
     host(45);
     scheduler.setModel('m', costs());
     for (let count = 0; count < 20; count += 1) arrive('m');
@@ -71,7 +71,7 @@ describe('the size of a batch', () => {
     expect(start(104)).toMatchObject({ batch: 2 });
   });
 
-  it('waits for the memory of another run where a run of the rest would cost more', () => {
+  it('a batch waits for the memory of another run if a second run would cost more', () => {
     host(30, 2);
     scheduler.setModel('other', costs({ gpu: { base: 5, perItem: 0 } }));
     scheduler.setModel('m', costs({ wait: { base: 50, perItem: 0 } }));
@@ -84,7 +84,7 @@ describe('the size of a batch', () => {
     expect(start(5).batch).toBe(3);
   });
 
-  it('is that of the memory that is free where these items would end much later if they waited for more', () => {
+  it('a batch takes the free memory if waiting for more would end its items much later', () => {
     host(20, 2);
     scheduler.setModel(
       'other',
@@ -111,14 +111,14 @@ describe('the size of a batch', () => {
     expect(start(10).batch).toBe(2);
   });
 
-  it('is bounded where a larger one would delay its own items more than it saves', () => {
+  it('a batch stays smaller if a larger one would delay its items more than it saves', () => {
     host(1000);
     scheduler.setModel('m', costs({ gpu: { base: 1, perItem: 100 } }));
     for (let count = 0; count < 8; count += 1) arrive('m');
     expect(start(0).batch).toBe(1);
   });
 
-  it('is that of what waits when the GPU becomes free, not of what waited when a lane was idle', () => {
+  it('a batch takes the items that wait when the GPU becomes free, not when a lane was idle', () => {
     host(1000, 2);
     scheduler.setModel('m', costs());
     arrive('m');
@@ -131,7 +131,7 @@ describe('the size of a batch', () => {
     expect(start(101).batch).toBe(2);
   });
 
-  it('starts when neither runs nor planned runs that are worth more use the GPU', () => {
+  it('a batch starts when neither runs nor more valuable planned runs use the GPU', () => {
     host(1000, 3);
     const gpu = (base: number) => costs({ gpu: { base, perItem: 0 }, maxBatch: 1 });
     scheduler.setModel('first', gpu(100));
@@ -149,7 +149,7 @@ describe('the size of a batch', () => {
     expect(start(100).model).toBe('quick');
   });
 
-  it('waits for the next arrival where that is due before it costs what it saves', () => {
+  it('a batch waits for the next arrival if that costs less than it saves', () => {
     host(1000);
     scheduler.setModel('m', costs());
     // One each 200 ms is not worth waiting for.
@@ -171,7 +171,7 @@ describe('the size of a batch', () => {
 });
 
 describe('a request that can never fit', () => {
-  it('is refused at once, with the figure', () => {
+  it('a request that can never fit is refused at once, with the figure', () => {
     host(100);
     scheduler.setModel('m', costs({ weights: 70, memory: { base: 20, perItem: 11 } }));
     arrive('m');
@@ -189,7 +189,7 @@ describe('a request that can never fit', () => {
     ]);
   });
 
-  it('is one whose outputs do not fit together either', () => {
+  it('a request whose outputs never fit together is refused, too', () => {
     host(100);
     scheduler.setModel('a', costs({ output: 40 }));
     scheduler.setModel('b', costs({ output: 40 }));
@@ -198,7 +198,7 @@ describe('a request that can never fit', () => {
     expect(endsOf(scheduler.decide(0))).toEqual([[0, 'refused']]);
   });
 
-  it('waits where only now there is no room for it', () => {
+  it('a request waits if only now there is no room for it', () => {
     host(100);
     scheduler.setModel('m', costs({ memory: { base: 0, perItem: 90 } }));
     scheduler.setHost('host', { bytes: 50, limit: 100 });
@@ -208,7 +208,7 @@ describe('a request that can never fit', () => {
     expect(start(1).batch).toBe(1);
   });
 
-  it('waits for a host where only the host of functions is there', () => {
+  it('a request waits for a host if only the host of functions is there', () => {
     scheduler.setHost('functions', { bytes: 0, limit: 0 });
     scheduler.setModel('m', costs());
     arrive('m');
@@ -219,7 +219,7 @@ describe('a request that can never fit', () => {
 });
 
 describe('the order', () => {
-  it('has the most items for the time first', () => {
+  it('the model with the most items for the time goes first', () => {
     host(1000);
     scheduler.setModel('slow', costs({ gpu: { base: 1000, perItem: 1 } }));
     scheduler.setModel('quick', costs({ gpu: { base: 10, perItem: 1 } }));
@@ -228,7 +228,7 @@ describe('the order', () => {
     expect(start(0).model).toBe('quick');
   });
 
-  it('has requests of a model first that are done after it, before those that have steps to go', () => {
+  it('of one model, requests that end after it go before requests with steps to go', () => {
     host(10);
     scheduler.setModel('a', costs({ maxBatch: 1, gpu: { base: 10, perItem: 0 } }));
     scheduler.setModel('b', costs({ maxBatch: 1, gpu: { base: 50, perItem: 0 } }));
@@ -243,7 +243,7 @@ describe('the order', () => {
     expect(late).toBe(2);
   });
 
-  it('has the heavier requests of a model first', () => {
+  it('heavier requests of a model go first', () => {
     host(10);
     scheduler.setModel('m', costs());
     const light = arrive('m');
@@ -253,7 +253,7 @@ describe('the order', () => {
     expect(requestsOf(start(101))).toEqual([light]);
   });
 
-  it('has what is further down a graph first', () => {
+  it('tasks further down a graph go first', () => {
     host(1000);
     scheduler.setModel('a', costs({ maxBatch: 1 }));
     scheduler.setModel('b', costs({ maxBatch: 1 }));
@@ -264,7 +264,7 @@ describe('the order', () => {
     expect(start(101).model).toBe('b');
   });
 
-  it('keeps memory for a request that has waited too long', () => {
+  it('memory is kept for a request that has waited too long', () => {
     host(100, 2);
     const wait = { base: 100, perItem: 0 };
     scheduler.setModel('small', costs({ maxBatch: 1, memory: { base: 0, perItem: 30 }, gpu: NONE, wait }));
@@ -290,7 +290,7 @@ describe('the order', () => {
 });
 
 describe('a request whose time is up', () => {
-  it('expires, and is not computed', () => {
+  it('a request whose time is up expires, and is not computed', () => {
     host(10);
     scheduler.setModel('m', costs());
     arrive('m');
@@ -302,7 +302,7 @@ describe('a request whose time is up', () => {
     expect(runsOf(scheduler.decide(101))).toEqual([]);
   });
 
-  it('leaves when it is cancelled, and gets no end', () => {
+  it('a cancelled request leaves, and gets no end', () => {
     host(10);
     scheduler.setModel('m', costs());
     arrive('m');
@@ -315,7 +315,7 @@ describe('a request whose time is up', () => {
 });
 
 describe('steps of graphs', () => {
-  it('are begun only where all that were begun can be finished', () => {
+  it('a graph begins only if all graphs that have begun can finish', () => {
     // Two requests that have each taken the first step would have 80 bytes, and the second step needs 60.
     host(100, 2);
     scheduler.setModel('a', costs({ output: 40, gpu: NONE, wait: { base: 10, perItem: 0 } }));
@@ -338,7 +338,7 @@ describe('steps of graphs', () => {
     expect(most).toBe(40);
   });
 
-  it('run once for each element that a step gives, and join when all are done', () => {
+  it('steps run once for each element of a step, and join when all are done', () => {
     host(1000);
     scheduler.setHost('here', { bytes: 0, limit: 0 });
     scheduler.addLane('cpu', { host: 'here', resource: 'cpu' });
@@ -368,7 +368,7 @@ describe('steps of graphs', () => {
     expect(endsOf(scheduler.decide(201))).toEqual([[0, 'done']]);
   });
 
-  it('that would run for no element are done', () => {
+  it('steps that would run for no element are done', () => {
     host(1000);
     scheduler.setModel('a', costs());
     scheduler.setModel('b', costs());
@@ -383,7 +383,7 @@ describe('steps of graphs', () => {
     expect(endsOf(scheduler.decide(101))).toEqual([[0, 'done']]);
   });
 
-  it('begin again where their outputs leave no room in a capacity that has shrunk', () => {
+  it('graphs begin again if their outputs leave no room in a shrunken capacity', () => {
     host(100);
     scheduler.setModel('a', costs({ output: 40 }));
     scheduler.setModel('b', costs({ memory: { base: 0, perItem: 60 } }));
@@ -396,7 +396,7 @@ describe('steps of graphs', () => {
 });
 
 describe('a run that fails', () => {
-  it('for want of memory runs again in halves, and the model keeps to that size', () => {
+  it('a run without enough memory runs again in halves, and the model keeps to that size', () => {
     host(1000);
     scheduler.setModel('m', costs());
     for (let count = 0; count < 8; count += 1) arrive('m');
@@ -411,7 +411,7 @@ describe('a run that fails', () => {
     expect(start(30).batch).toBeLessThanOrEqual(4);
   });
 
-  it('has the one item found that fails by itself, and no other fails', () => {
+  it('of a failed run the one bad item is found, and no other fails', () => {
     host(1000);
     scheduler.setModel('m', costs());
     for (let count = 0; count < 8; count += 1) arrive('m');
@@ -429,7 +429,7 @@ describe('a run that fails', () => {
     expect(ends).toHaveLength(8);
   });
 
-  it('because its lane was lost runs elsewhere', () => {
+  it('the items of a lost lane run elsewhere', () => {
     host(1000, 2);
     scheduler.setModel('m', costs());
     for (let count = 0; count < 3; count += 1) arrive('m');
@@ -444,7 +444,7 @@ describe('a run that fails', () => {
     expect(endsOf(scheduler.decide(30))).toHaveLength(3);
   });
 
-  it('by the fault of another item does not count against it when its lane is lost', () => {
+  it("a failure by another item's fault does not count when a lane is lost", () => {
     host(1000);
     scheduler.setModel('m', costs());
     for (let count = 0; count < 8; count += 1) arrive('m');
@@ -465,7 +465,7 @@ describe('a run that fails', () => {
     }
   });
 
-  it('with each lane that it runs on fails after a few', () => {
+  it('an item that loses each of its lanes fails after a few', () => {
     host(1000);
     scheduler.setModel('m', costs());
     arrive('m');
@@ -482,7 +482,7 @@ describe('a run that fails', () => {
 });
 
 describe('models that do not all fit', () => {
-  it('are unloaded, the least recently used first, where others need their memory', () => {
+  it('models are unloaded if others need their memory, the least recently used first', () => {
     host(100);
     for (const name of ['a', 'b', 'c']) scheduler.setModel(name, costs({ weights: 40, load: 10 }));
     let now = 0;
@@ -499,7 +499,7 @@ describe('models that do not all fit', () => {
     expect(scheduler.memoryOf('host')).toEqual({ weights: 80, running: 0, held: 0 });
   });
 
-  it('are loaded once more only where a run that is late has been so for longer than loading takes', () => {
+  it('a model gets a second copy only if a run is late for longer than loading takes', () => {
     host(1000, 2);
     const wait = { base: 100, perItem: 1 };
     scheduler.setModel('m', costs({ maxBatch: 1, weights: 10, load: 30, gpu: NONE, wait }));
@@ -513,7 +513,7 @@ describe('models that do not all fit', () => {
     expect(start(170)).toMatchObject({ lane: 'lane1', load: true });
   });
 
-  it('that are removed are unloaded when their run has ended, and what waits for them is refused', () => {
+  it('removed models are unloaded after their runs, and requests that wait for them are refused', () => {
     host(10);
     scheduler.setModel('m', costs({ weights: 0 }));
     const [running, waiting] = [arrive('m'), arrive('m')];
@@ -528,7 +528,7 @@ describe('models that do not all fit', () => {
   });
 });
 
-it('a queue that is full refuses', () => {
+it('a full queue refuses requests', () => {
   scheduler = new Scheduler({ maxRequests: 1 });
   host(100);
   scheduler.setModel('m', costs());
@@ -538,7 +538,7 @@ it('a queue that is full refuses', () => {
 });
 
 describe('models that share a file', () => {
-  it('count its weights once on a lane, and need no load of their own', () => {
+  it('models of one file count its weights once on a lane, and need no load of their own', () => {
     host(100);
     for (const name of ['small', 'large']) scheduler.setModel(name, costs({ file: 'f', weights: 40 }));
     arrive('small');
@@ -550,7 +550,7 @@ describe('models that share a file', () => {
     scheduler.complete(1, 200);
   });
 
-  it('are unloaded with the last of them', () => {
+  it('a shared file is unloaded with the last of its models', () => {
     host(100);
     for (const name of ['small', 'large']) scheduler.setModel(name, costs({ file: 'f', weights: 40 }));
     arrive('small');
@@ -566,7 +566,7 @@ describe('models that share a file', () => {
 describe('a step that is known late', () => {
   const graph = graphOf(['a', 'b']);
 
-  it('is of the model and has the items that its request says when the step before is done', () => {
+  it('a late step gets its model and its items when the step before is done', () => {
     host(1000);
     for (const name of ['a', 'b', 'b wide']) scheduler.setModel(name, costs());
     const tasks = [
@@ -584,7 +584,7 @@ describe('a step that is known late', () => {
     expect(endsOf(scheduler.decide(200))).toEqual([[7, 'done']]);
   });
 
-  it('fails its request where it cannot run', () => {
+  it('a late step that cannot run fails its request', () => {
     host(1000);
     for (const name of ['a', 'b']) scheduler.setModel(name, costs());
     const taskOf = (step: number) => (step === 0 ? { model: 'a', items: 1 } : { reason: 'It is too wide.' });
@@ -599,7 +599,7 @@ describe('a step that is known late', () => {
 });
 
 describe('a run that could not begin', () => {
-  it('has its items wait again, and counts as no failure', () => {
+  it('the items of a run that could not begin wait again, and it counts as no failure', () => {
     host(100);
     scheduler.setModel('m', costs());
     for (let count = 0; count < 8; count += 1) arrive('m');
@@ -613,7 +613,7 @@ describe('a run that could not begin', () => {
 });
 
 describe('a request whose items run together', () => {
-  it('has them in one batch, although smaller ones would be done sooner', () => {
+  it('items that run together are in one batch, although smaller ones would be done sooner', () => {
     host(1000, 3);
     scheduler.setModel('m', costs({ gpu: { base: 1, perItem: 100 } }));
     scheduler.arrive({ id: 1, graph: graphOf(['m']), items: 8, together: true }, 0);
@@ -622,7 +622,7 @@ describe('a request whose items run together', () => {
 });
 
 describe('a model that turns out to need more than any host has', () => {
-  it('has the requests refused that wait for it', () => {
+  it('requests that wait for a model that fits no host any more are refused', () => {
     host(100);
     scheduler.setModel('m', costs({ maxBatch: 1 }));
     for (let count = 0; count < 2; count += 1) arrive('m');
@@ -650,7 +650,7 @@ describe('several tenants', () => {
     return items;
   };
 
-  it('one with a request for the same model does not wait for the thousands of another', () => {
+  it("a tenant's request does not wait for another tenant's thousands for the same model", () => {
     host(1000);
     scheduler.setModel('m', costs());
     for (let count = 0; count < 10_000; count += 1) arrive('m', 0, { tenant: 'a' });
@@ -661,7 +661,7 @@ describe('several tenants', () => {
     expect(run.batch).toBe(8);
   });
 
-  it('one with a request for another model does not wait for the thousands of another', () => {
+  it("a tenant's request does not wait for another tenant's thousands for another model", () => {
     host(1000);
     scheduler.setModel('m', costs());
     scheduler.setModel('n', costs());
@@ -676,7 +676,7 @@ describe('several tenants', () => {
     expect([...requestsOf(first), ...requestsOf(second)]).toContain(late);
   });
 
-  it('have equal shares of the time, whatever priority one gives to its own requests', () => {
+  it('tenants have equal shares of the time, whatever priorities they give to their requests', () => {
     host(1000);
     scheduler.setModel('m', costs());
     scheduler.setModel('n', costs());
@@ -690,7 +690,7 @@ describe('several tenants', () => {
     expect(a / b).toBeLessThan(1.1);
   });
 
-  it('have shares of the time by their weights', () => {
+  it('tenants have shares of the time by their weights', () => {
     host(1000);
     scheduler.setModel('m', costs());
     const tenants: string[] = [];
@@ -703,7 +703,7 @@ describe('several tenants', () => {
     expect(a / b).toBeLessThan(3.2);
   });
 
-  it('one that was away gets no more than its share when it is back', () => {
+  it('a tenant that was away gets no more than its share when it is back', () => {
     host(1000);
     scheduler.setModel('m', costs());
     const tenants: string[] = [];

@@ -27,11 +27,11 @@ const someRuns = fc.array(
 );
 
 describe('a shared GPU', () => {
-  it('takes its time for a run that is alone', () => {
+  it('a lone run takes its own time on a shared GPU', () => {
     expect(endsOf([{ reachesGpu: 5, gpuMs: 10 }])).toEqual([15]);
   });
 
-  it('has runs that reach it together end later, the shorter ones first', () => {
+  it('runs that share a GPU end later, the shorter ones first', () => {
     const together = [
       { reachesGpu: 0, gpuMs: 10 },
       { reachesGpu: 0, gpuMs: 30 },
@@ -39,12 +39,12 @@ describe('a shared GPU', () => {
     expect(endsOf(together)).toEqual([20, 40]);
   });
 
-  it('is slower for a run from when another one reaches it', () => {
+  it('a run becomes slower when another one reaches the GPU', () => {
     const one = { reachesGpu: 0, gpuMs: 20 };
     expect(endsOf([one, { reachesGpu: 10, gpuMs: 20 }])).toEqual([30, 40]);
   });
 
-  it('has done all its runs as soon as a GPU that runs one after the other', () => {
+  it('a shared GPU has done all runs as soon as a GPU that runs them in order', () => {
     fc.assert(
       fc.property(someRuns, (runs) => {
         let done = 0;
@@ -57,7 +57,7 @@ describe('a shared GPU', () => {
 });
 
 describe('what the scheduler expects of a GPU', () => {
-  it('is when each run of a shared one ends, at whatever time it looks before', () => {
+  it('the scheduler expects the end of each run on a shared GPU, whenever it looks', () => {
     fc.assert(
       fc.property(someRuns, fc.array(fc.integer({ min: 0, max: 60 })), (runs, looks) => {
         const ends = endsOf(runs);
@@ -75,7 +75,7 @@ describe('what the scheduler expects of a GPU', () => {
     );
   });
 
-  it('is that it does the runs that reach it before, and the planned ones, in this order', () => {
+  it('the scheduler expects earlier runs first, and then the planned ones', () => {
     const load = new GpuLoad();
     load.began({ reachesGpu: 10, gpuMs: 20 });
     load.began({ reachesGpu: 50, gpuMs: 20 });
@@ -85,7 +85,7 @@ describe('what the scheduler expects of a GPU', () => {
     expect(load.doneAt(40, 0, [{ reachesGpu: 30, gpuMs: 5 }])).toBe(35);
   });
 
-  it('is less by what a run has had of it before another one has ended', () => {
+  it('the expected rest of a run is less by the time that it has had', () => {
     const load = new GpuLoad();
     const [short, long] = [
       { reachesGpu: 0, gpuMs: 10 },
@@ -97,7 +97,7 @@ describe('what the scheduler expects of a GPU', () => {
     expect(load.endOf(long, 20)).toBe(40);
   });
 
-  it('is that a run which is late takes as long again', () => {
+  it('a late run is expected to take as long again as it is late', () => {
     const load = new GpuLoad();
     const run = { reachesGpu: 0, gpuMs: 10 };
     load.began(run);

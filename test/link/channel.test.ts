@@ -142,7 +142,7 @@ describe('sending', () => {
 });
 
 describe('a frame that a connection has placed', () => {
-  it('gives its memory back at once, and counts until the peer has taken it', () => {
+  it('a placed frame gives its memory back at once, and counts until the peer has taken it', () => {
     const { channel, taken } = make({ windowBytes: 3 * LIMITS.frameBytes, ackBytes: 40 });
     const wire = new Wire();
     channel.attach(wire, 0);
@@ -158,7 +158,7 @@ describe('a frame that a connection has placed', () => {
     expect([channel.keptBytes, taken]).toEqual([0, [2 * LIMITS.frameBytes]]);
   });
 
-  it('cannot be sent again: no other connection goes on before the peer has taken it', () => {
+  it('a placed frame cannot be sent again: no other connection goes on before the peer has taken it', () => {
     for (const [peerTook, isRefused] of [
       [0, true],
       [1, true],
@@ -179,7 +179,7 @@ describe('a frame that a connection has placed', () => {
 });
 
 describe('a placed frame that its connection can still give back', () => {
-  it('is sent again on the next connection', () => {
+  it('a placed frame that can be read back is sent again on the next connection', () => {
     const { channel } = make();
     const wire = new Wire();
     channel.attach(wire, 0);
@@ -226,7 +226,7 @@ describe('resuming over another connection', () => {
     expect(frames).toEqual([1, 2]);
   });
 
-  it('is refused with an impossible count: more than was sent, or less than was acknowledged', () => {
+  it('resuming with an impossible count is refused: more than was sent, or less than was acknowledged', () => {
     for (const impossible of [-1, 0, 4, 2 ** 40]) {
       const { channel } = make();
       channel.attach(new Wire(), 0);

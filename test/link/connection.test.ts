@@ -123,7 +123,7 @@ describe('a peer', () => {
     expect(wire.aborted).toBe(0);
   });
 
-  it('does not count as gone because this process did not run', async () => {
+  it('a peer does not count as gone because this process did not run', async () => {
     const { wire } = make({ silence });
     await vi.advanceTimersByTimeAsync(100);
     ahead.ms += 10_000;
@@ -131,7 +131,7 @@ describe('a peer', () => {
     expect(wire.aborted).toBe(0);
   });
 
-  it('gets an acknowledgement within 100 ms, once', async () => {
+  it('a peer gets an acknowledgement within 100 ms, once', async () => {
     const { wire } = make();
     wire.bring(PACKET.data, frame(1));
     wire.bring(PACKET.data, frame(2));
@@ -142,7 +142,7 @@ describe('a peer', () => {
     expect(wire.kinds).toEqual([PACKET.ack]);
   });
 
-  it('is reported gone once, and the channel is detached', () => {
+  it('a lost peer is reported once, and the channel is detached', () => {
     const { wire, log, channel, connection } = make();
     wire.events.onGone(new Error('reset'));
     wire.events.onGone(undefined);
@@ -196,7 +196,7 @@ describe('a form of frames', () => {
     return { made, log };
   };
 
-  it('applies to frames in both directions, and to no other packets', () => {
+  it('a form of frames applies to frames in both directions, and to no other packets', () => {
     const { wire, frames, channel, connection, log } = make();
     const { made, log: said } = form(9);
     connection.use(made);
@@ -211,7 +211,7 @@ describe('a form of frames', () => {
     expect(said).toEqual(['start', 'sent 2 true', 'sent 1 true', 'close']);
   });
 
-  it('stops and continues the channel', () => {
+  it('a form of frames stops and continues the channel', () => {
     const { wire, channel, connection } = make();
     connection.use(form(1).made);
     for (const first of [1, 2, 3]) channel.send(frame(first));

@@ -113,19 +113,19 @@ describe('a program that writes as fast as it can', () => {
     ['1 Gbit/s at 30 ms', { bytesPerMs: GBIT, roundTripMs: 30 }],
     ['2 Gbit/s at 0.2 ms', { bytesPerMs: 2 * GBIT, roundTripMs: 0.2 }],
     ['100 Mbit/s at 100 ms', { bytesPerMs: GBIT / 10, roundTripMs: 100 }],
-  ])('fills a line of %s, and keeps at most 17 MiB', (_, line) => {
+  ])('a fast writer fills a line of %s, and keeps at most 17 MiB', (_, line) => {
     const { ms, keptMost } = write(400, line);
     const share = (400 * MIB) / line.bytesPerMs / (ms - line.roundTripMs);
     expect(share).toBeGreaterThan(0.95);
     expect(keptMost).toBeLessThanOrEqual(CREDIT_BYTES + MIB);
   });
 
-  it('fills a longer line as far as the limit allows', () => {
+  it('a fast writer fills a longer line as far as the limit allows', () => {
     const { ms } = write(400, { bytesPerMs: GBIT, roundTripMs: 300 });
     expect((400 * MIB) / ms / (CREDIT_BYTES / 300)).toBeGreaterThan(0.8);
   });
 
-  it('is as fast as a slow host, and keeps no more bytes', () => {
+  it('a fast writer is as fast as a slow host, and keeps no more bytes', () => {
     const { ms, keptMost } = write(200, { bytesPerMs: GBIT, roundTripMs: 10, executeMs: 50 });
     expect(200 * 50).toBeGreaterThan(0.98 * ms);
     expect(keptMost).toBeLessThanOrEqual(CREDIT_BYTES + MIB);

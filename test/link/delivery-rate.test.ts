@@ -21,7 +21,7 @@ function transfer(rate: DeliveryRate, options: { bandwidth: number; roundTrip: n
 }
 
 describe('the delivery rate', () => {
-  it('is unknown before a long frame was acknowledged', () => {
+  it('the rate is unknown before a long frame was acknowledged', () => {
     const rate = new DeliveryRate();
     rate.sent(0, 100 * KIB, false);
     rate.acknowledged(10, 1);
@@ -71,7 +71,7 @@ describe('the delivery rate', () => {
     expect(rate.queueMs(2000)).toBe(0);
   });
 
-  it('is not raised by acknowledgements that a busy peer sends all at once', () => {
+  it('acknowledgements that a busy peer sends all at once do not raise the rate', () => {
     const rate = new DeliveryRate();
     const sentAt = [0, 0, 1000, 2000, 3000];
     for (const at of sentAt.slice(0, 4)) rate.sent(at, 1000 * KIB, false);
@@ -83,7 +83,7 @@ describe('the delivery rate', () => {
     expect(rate.bytesPerMs).toBeLessThan(1.5 * KIB);
   });
 
-  it('is not lowered by a peer that is busy once, while a better sample counts', () => {
+  it('a peer that is busy once does not lower the rate while a better sample counts', () => {
     const rate = new DeliveryRate();
     rate.sent(0, 1000 * KIB, false);
     rate.acknowledged(10, 1);
@@ -95,7 +95,7 @@ describe('the delivery rate', () => {
     expect(rate.bytesPerMs).toBeCloseTo(KIB);
   });
 
-  it("is not lowered by the sender's own pauses, however regular", () => {
+  it("the sender's own pauses do not lower the rate, however regular", () => {
     const rate = new DeliveryRate();
     rate.sent(0, 1000 * KIB, false);
     rate.acknowledged(10, 1);
@@ -107,7 +107,7 @@ describe('the delivery rate', () => {
     expect(rate.bytesPerMs).toBeCloseTo(100 * KIB);
   });
 
-  it('has a bound before the first acknowledgement, which falls with time', () => {
+  it('the rate has a bound before the first acknowledgement, which falls with time', () => {
     const rate = new DeliveryRate();
     expect(rate.most(5)).toBeUndefined();
     rate.sent(0, 1000 * KIB, false);

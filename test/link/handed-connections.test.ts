@@ -28,7 +28,7 @@ describe('connections on their way to another process', () => {
     });
   });
 
-  it('are at most two for a session while the process takes none, and the newest attempt is next', () => {
+  it('a session has at most two connections on their way while the process takes none, and the newest is next', () => {
     const all = [
       offer(1),
       ...[5, 400, 7, 399].map(offer),
@@ -43,14 +43,14 @@ describe('connections on their way to another process', () => {
     expect(all.some(({ isOpen }) => isOpen)).toBe(false);
   });
 
-  it('go at once if the process has taken the earlier ones', () => {
+  it('a connection is handed over at once if the process has taken the earlier ones', () => {
     offer(1);
     handed.taken()?.destroy();
     offer(2);
     expect(sent).toEqual([1, 2]);
   });
 
-  it('are not handed over if their client has left meanwhile', () => {
+  it('a connection is not handed over if its client has left meanwhile', () => {
     offer(1);
     offer(2).destroy();
     handed.taken()?.destroy();
@@ -59,7 +59,7 @@ describe('connections on their way to another process', () => {
     expect(sent).toEqual([1, 3]);
   });
 
-  it('are closed when the process is gone', () => {
+  it('connections on their way are closed when the process is gone', () => {
     const all = [offer(1), offer(2)];
     handed.close();
     expect(all.some(({ isOpen }) => isOpen)).toBe(false);

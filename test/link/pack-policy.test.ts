@@ -47,7 +47,7 @@ describe('the packed frames', () => {
     expect(result.packed).toBe(packed ? 20 : 0);
   });
 
-  it('include a frame behind others that can be packed while they leave, even if it would be late alone', () => {
+  it('a frame is packed that can be packed while others leave, even if it would be late alone', () => {
     const policy = new PackPolicy('auto');
     send(policy, WEIGHTS, 10, mbits(10));
     const { length, speed } = WEIGHTS;
@@ -57,21 +57,21 @@ describe('the packed frames', () => {
     expect(policy.choose(length, mbits(1000), 1000)).not.toBe('pack');
   });
 
-  it('are none while the bandwidth is unknown, and never a short one', () => {
+  it('no frame is packed while the bandwidth is unknown, and never a short one', () => {
     expect(send(new PackPolicy('auto'), PHOTO, 100, undefined)).toEqual({ packed: 0, vain: 0, ms: 0 });
     for (const mode of ['auto', 'on'] as const) {
       expect(new PackPolicy(mode).choose(LEAST_PACKED_BYTES - 1, 1)).toBe('raw');
     }
   });
 
-  it('are all that get shorter if the client asks for it, on any line', () => {
+  it('every frame that gets shorter is packed if the client asks for it, on any line', () => {
     const policy = new PackPolicy('on');
     expect(send(policy, PHOTO, 10, undefined).packed).toBe(10);
     expect(send(policy, PHOTO, 10, mbits(10_000)).packed).toBe(10);
     expect(send(policy, RANDOM, 100, mbits(10_000)).packed).toBe(0);
   });
 
-  it('never include one that would arrive later by the figures of earlier frames', () => {
+  it('no frame is packed that would arrive later by the figures of earlier frames', () => {
     const frame = fc.record({
       length: fc.integer({ min: LEAST_PACKED_BYTES, max: MIB }),
       ratio: fc.double({ min: 0.001, max: 1.01, noNaN: true }),
@@ -95,7 +95,7 @@ describe('the packed frames', () => {
     );
   });
 
-  it('follow the figures of their kind, on both sides of the break-even point', () => {
+  it('packing follows the figures of each kind of frames, on both sides of the break-even point', () => {
     const kind = fc.record({
       length: fc.integer({ min: 20_000, max: MIB }),
       ratio: fc.double({ min: 0.01, max: 0.85, noNaN: true }),
@@ -142,7 +142,7 @@ describe('packing that is slow because of other work of the machine', () => {
 });
 
 describe('data that does not compress', () => {
-  it('costs at most 1% of its own time on the line, at any bandwidth and speed of packing', () => {
+  it('data that does not compress costs at most 1% of its own time on the line, at any bandwidth and speed of packing', () => {
     const cases = fc.record({
       speed: fc.double({ min: 20_000, max: 2_000_000, noNaN: true }),
       bandwidth: fc.double({ min: 100, max: 200_000, noNaN: true }),
@@ -159,7 +159,7 @@ describe('data that does not compress', () => {
     );
   });
 
-  it('is tried ever more rarely', () => {
+  it('data that does not compress is tried ever more rarely', () => {
     const policy = new PackPolicy('auto');
     const slow = { ...RANDOM, speed: 40_000 };
     const early = send(policy, slow, 100, mbits(100)).vain;
@@ -169,7 +169,7 @@ describe('data that does not compress', () => {
     expect(late).toBeGreaterThan(0);
   });
 
-  it('hides only for a while that later data compresses', () => {
+  it('data that does not compress hides only for a while that later data does', () => {
     const policy = new PackPolicy('auto');
     send(policy, RANDOM, 200, mbits(10));
     expect(send(policy, WEIGHTS, 20, mbits(10)).packed).toBeGreaterThanOrEqual(18);

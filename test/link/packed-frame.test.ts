@@ -14,7 +14,7 @@ function body(length: number, packed: Uint8Array): Uint8Array {
 }
 
 describe('a packed frame', () => {
-  it('comes out as it went in, whatever it holds', () => {
+  it('a packed frame comes out as it went in, whatever it holds', () => {
     fc.assert(
       fc.property(fc.uint8Array({ minLength: 1, maxLength: 5000 }), (frame) => {
         expect(unpackFrame(packFrame(frame))).toEqual(frame);
@@ -22,7 +22,7 @@ describe('a packed frame', () => {
     );
   });
 
-  it('may be as long as any frame, and is memory of its own', () => {
+  it('an unpacked frame may be as long as any frame, and has memory of its own', () => {
     const frame = new Uint8Array(LIMITS.frameBytes).map((_byte, index) => (index >> 9) ^ index);
     const unpacked = unpackFrame(packFrame(frame));
     expect(Buffer.compare(unpacked, frame)).toBe(0);

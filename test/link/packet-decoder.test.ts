@@ -21,7 +21,7 @@ describe('frames of a stream', () => {
   const sent = [[1, 2, 3], [], [4], Array.from({ length: 300 }, (_, i) => i & 255), []];
   const bytes = encode(...sent.map((frame) => Uint8Array.from(frame)));
 
-  it('arrive whole and in order, in whatever pieces the bytes come', () => {
+  it('frames arrive whole and in order, in whatever pieces the bytes come', () => {
     for (const size of [1, 2, 3, 5, 7, 64, bytes.length]) {
       const { decoder, frames } = collect();
       for (let at = 0; at < bytes.length; at += size) decoder.push(bytes.slice(at, at + size));
@@ -38,7 +38,7 @@ describe('frames of a stream', () => {
     expect(frames).toEqual([[]]);
   });
 
-  it('do not change when their pieces are overwritten later', () => {
+  it('frames do not change when their pieces are overwritten later', () => {
     for (const size of [5, 64, bytes.length]) {
       const received: Uint8Array[] = [];
       const decoder = new PacketDecoder((packet) => received.push(packet), LIMIT);
@@ -58,19 +58,19 @@ describe('frames of a stream', () => {
     expect(frames).toEqual([]);
   });
 
-  it('longer than the limit are refused at the header, before anything is kept for them', () => {
+  it('frames longer than the limit are refused at the header, before anything is kept for them', () => {
     const { decoder } = collect(8);
     expect(() => decoder.push(Uint8Array.from([9, 0, 0, 0]))).toThrow(ProtocolError);
     expect(() => collect().decoder.push(Uint8Array.from([255, 255, 255, 255]))).toThrow(ProtocolError);
   });
 
-  it('as long as the limit pass', () => {
+  it('frames as long as the limit pass', () => {
     const { decoder, frames } = collect(8);
     decoder.push(encode(new Uint8Array(8)));
     expect(frames).toHaveLength(1);
   });
 
-  it('keep arriving after a receiver threw', () => {
+  it('frames keep arriving after a receiver threw', () => {
     const seen: number[] = [];
     const decoder = new PacketDecoder((frame) => {
       seen.push(frame.length);
@@ -85,7 +85,7 @@ describe('frames of a stream', () => {
 describe('the preface', () => {
   const packet = encode(Uint8Array.of(7));
 
-  it('may come in any pieces, with packets behind it in the last', () => {
+  it('the preface may come in any pieces, with packets behind it in the last', () => {
     for (let at = 1; at < PREFACE.length; at += 1) {
       const log: string[] = [];
       const decoder = new PacketDecoder(
@@ -100,7 +100,7 @@ describe('the preface', () => {
     }
   });
 
-  it('is refused at its first wrong byte', () => {
+  it('a wrong preface is refused at its first wrong byte', () => {
     const decoder = new PacketDecoder(
       () => {},
       LIMIT,
@@ -130,7 +130,7 @@ describe("frames that are read into the decoder's room", () => {
   const sent = lengths.map((length, index) => new Uint8Array(length).map((_, at) => (at * 7 + index) & 255));
   const stream = encode(...sent);
 
-  it('arrive whole and in order, however much is read at once', () => {
+  it('frames that are read into the room arrive whole and in order, however much is read at once', () => {
     for (const most of [1000, 4096, 16_384, 65_536, stream.length]) {
       const frames: Uint8Array[] = [];
       read(stream, new PacketDecoder((frame) => frames.push(frame), LIMIT), most);
@@ -141,12 +141,12 @@ describe("frames that are read into the decoder's room", () => {
     }
   });
 
-  it('are read to where they stay, beyond what came with the frame before', () => {
+  it('long frames are read to where they stay, beyond the bytes that came with the frame before', () => {
     const reads = read(encode(new Uint8Array(LIMIT)), new PacketDecoder(() => {}, LIMIT), LIMIT);
     expect(reads).toEqual([65_536, LIMIT + 4 - 65_536]);
   });
 
-  it('share memory with no other', () => {
+  it('frames that are read into the room share memory with no other', () => {
     const frames: Uint8Array[] = [];
     read(stream, new PacketDecoder((frame) => frames.push(frame), LIMIT), stream.length);
     expect(new Set(frames.map(({ buffer }) => buffer)).size).toBe(frames.length);

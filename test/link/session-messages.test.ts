@@ -37,7 +37,7 @@ const WELCOME = {
 const end = { code: 'BUSY', message: 'later' };
 
 describe('a packet that crosses gRPC', () => {
-  it('arrives as it left, frames and counts byte for byte', () => {
+  it('a packet arrives over gRPC as it left, frames and counts byte for byte', () => {
     const frame = encodePacket(PACKET.data, Uint8Array.of(0, 1, 2, 255));
     const packed = encodePacket(PACKET.packed, Uint8Array.of(4, 0, 0, 0, 9, 8));
     const count = (kind: PacketKind) => encodeCount(kind, 2 ** 40 + 1);
@@ -47,7 +47,7 @@ describe('a packet that crosses gRPC', () => {
       expect(across('down', packet)).toEqual(packet);
   });
 
-  it('keeps every member of its object, and invents none', () => {
+  it('a packet keeps every member of its object, and gets no other', () => {
     const compression = { mode: 'auto', encodings: ['brotli'] };
     const objects: [keyof typeof WAYS, PacketKind, object][] = [
       ['up', PACKET.hello, HELLO],
@@ -74,7 +74,7 @@ describe('a packet that crosses gRPC', () => {
     }
   });
 
-  it('gets the token that came beside it where it begins a session or goes on with one', () => {
+  it('a hello or a resume gets the token that came beside it', () => {
     for (const [kind, object] of [
       [PACKET.hello, HELLO],
       [PACKET.resume, { sessionId: 'id', taken: 0, attempt: 1 }],
@@ -86,14 +86,14 @@ describe('a packet that crosses gRPC', () => {
 });
 
 describe('a packet that belongs to one machine', () => {
-  it('crosses no network', () => {
+  it('a packet that belongs to one machine crosses no network', () => {
     for (const kind of [PACKET.offer, PACKET.offerReply, PACKET.placed, 15, 255, undefined])
       expect(() => messageOf(kind, new Uint8Array(8))).toThrow(/does not cross a network/);
   });
 });
 
 describe('a message', () => {
-  it('without a known member is refused', () => {
+  it('a message without a known member is refused', () => {
     for (const message of [{}, { message: 'later' }, { message: 'toString' }, WAYS.up({})])
       expect(() => packetOf(message as SessionMessage)).toThrow(/empty, or of a later version/);
   });

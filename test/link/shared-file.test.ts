@@ -86,7 +86,7 @@ onLinux('a shared file', () => {
     expect(file.full).toBe(true);
   });
 
-  it('is deleted when its maker forgets its name, and is unusable once closed', () => {
+  it('a shared file is deleted when its maker forgets its name, and is unusable once closed', () => {
     const file = make();
     expect(existsSync(pathOf(file.name))).toBe(true);
     file.forget();
@@ -98,7 +98,7 @@ onLinux('a shared file', () => {
     expect(() => file.take(0, 10)).toThrow('no frame of 10 bytes in slot 0');
   });
 
-  it('is read within its bounds only, and reports that the peer has cut it short', () => {
+  it('a shared file is read within its bounds only, and reports that the peer has cut it short', () => {
     const file = make();
     for (const [slot, length] of [
       [SLOTS, 1],
@@ -111,7 +111,7 @@ onLinux('a shared file', () => {
     expect(() => file.take(0, 200)).toThrow('the shared file was cut short');
   });
 
-  it('is opened only by a plain name, and only if no other user can have made it', () => {
+  it('a shared file is opened only by a plain name, and only if no other user can have made it', () => {
     const { name } = make();
     const other = name.replace(/.{4}$/, 'beef');
     cleanups.push(() => rmSync(pathOf(other), { force: true }));
@@ -151,7 +151,7 @@ onLinux('where the system refuses a call, a shared file', () => {
   /** How many files this process has open. */
   const open = () => readdirSync('/proc/self/fd').length;
 
-  it('is made although the folder cannot be listed', () => {
+  it('a shared file is made although the folder cannot be listed', () => {
     failing('readdirSync');
     expect(existsSync(pathOf(make().name))).toBe(true);
   });
@@ -237,7 +237,7 @@ async function until(holds: () => boolean): Promise<void> {
 }
 
 onLinux('two ends of a connection', () => {
-  it('carry long frames in the file and short ones beside it, once and in order, both ways', async () => {
+  it('connections carry long frames in the shared file and short ones beside it, once and in order, both ways', async () => {
     const { client, host } = await connected();
     const place = vi.spyOn(SharedFile.prototype, 'place');
     cleanups.push(() => place.mockRestore());
@@ -262,14 +262,14 @@ onLinux('two ends of a connection', () => {
     ['a place without a file', PACKET.placed, placeBody(0, 100), 'no file is shared'],
     ['a malformed place', PACKET.placed, new Uint8Array(7), 'a place is not 8 bytes long'],
     ['an offer that is no object', PACKET.offer, new Uint8Array(1), 'a packet carries no object'],
-  ])('break where the peer sends %s', async (_, kind, body, why) => {
+  ])('a connection breaks if the peer sends %s', async (_, kind, body, why) => {
     const { client, host } = await connected();
     client.connection.send(kind, body);
     await until(() => host.log.length > 0);
     expect(host.log).toEqual([`broken: ${why}`]);
   });
 
-  it('delete a file that is offered on a connection that is gone', async () => {
+  it('a file that is offered on a lost connection is deleted', async () => {
     const { client } = await connected();
     client.connection.release();
     const file = make();
@@ -278,7 +278,7 @@ onLinux('two ends of a connection', () => {
     expect(file.place(bytes(10, 0), 1)).toBeUndefined();
   });
 
-  it('share one file at most, and open no other file that the client names', async () => {
+  it('a connection shares one file at most, and opens no other file that the client names', async () => {
     const { client, host } = await connected();
     const offer = (name: unknown) => client.connection.send(PACKET.offer, objectBody({ name }));
     offer('../../etc/passwd');

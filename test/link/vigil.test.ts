@@ -61,7 +61,7 @@ it('sleeps if every other reply is late', () => {
   for (let time = 0; time < 100; time += 1) expect(one.ask(time % 2 ? 0.1 : 5)).toBe(0);
 });
 
-it('is one vigil if several requests leave before a reply comes', () => {
+it('several requests before one reply are one vigil', () => {
   const one = used();
   for (let time = 0; time < 5; time += 1) one.made.asked();
   const awake = one.run(0.1);

@@ -156,7 +156,7 @@ test('the inference server loads a model again whose host was lost, and says mea
 }, 240_000);
 
 describe('a model over two hosts', () => {
-  test('goes on where a connection was cut and comes again', async () => {
+  test('a model goes on if a connection was cut and comes again', async () => {
     const model = await overTwo('client');
     await model.run(inputs());
     await link.cut();
@@ -164,12 +164,12 @@ describe('a model over two hosts', () => {
     await model.release();
   }, 120_000);
 
-  test('is not there if a host cannot be reached, and the error names the host', async () => {
+  test('a model over an unreachable host fails to load, and the error names the host', async () => {
     const hosts = [(daemons[0] as [DaemonProcess, string])[1], 'grpc://127.0.0.1:1'];
     await expect(shard(gpt, { ...asked, hosts })).rejects.toThrow(/^host grpc:\/\/127\.0\.0\.1:1: /);
   }, 120_000);
 
-  test('refuses inputs that its plan is not for, and goes on', async () => {
+  test('a model refuses inputs that its plan is not for, and goes on', async () => {
     const model = await overTwo();
     expect(model.whyByClient).toBeUndefined();
     const { ids, ...others } = inputs();
@@ -190,7 +190,7 @@ describe('a model over two hosts', () => {
     await expect(model.run(inputs())).rejects.toThrow('the model was released');
   }, 120_000);
 
-  test('ends a run under way when it is released', async () => {
+  test('releasing a model ends a run under way', async () => {
     const model = await overTwo();
     const ended = runUntilError(model, () => undefined);
     await model.release();

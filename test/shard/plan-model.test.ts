@@ -23,7 +23,7 @@ const options: PlanOptions = {
 };
 
 describe('the plan of a text recognition model', () => {
-  test('moves only its input and output if hosts have room for it, and says that splitting does not pay', async () => {
+  test('the plan moves only input and output if hosts have room, and says that splitting does not pay', async () => {
     const { report } = await planModel(recognition, options);
     expect(report.isExact).toBe(true);
     const input = 3 * 48 * 320 * 4;
@@ -34,7 +34,7 @@ describe('the plan of a text recognition model', () => {
     expect(report.hosts[0]?.weights).toBe(report.oneHost.weights);
   }, 120_000);
 
-  test('splits its weights within the room of hosts that are too small for it', async () => {
+  test('the plan splits the weights within the room of hosts that are too small for the model', async () => {
     const { report } = await planModel(recognition, { ...options, memory: 7 * MIB });
     expect(report.oneHost.weights).toBeGreaterThan(7 * MIB);
     for (const { weights } of report.hosts) expect(weights).toBeLessThanOrEqual(7 * MIB);
@@ -46,7 +46,7 @@ describe('the plan of a text recognition model', () => {
     for (const { name } of report.nodes) expect(picture).toContain(name);
   }, 120_000);
 
-  test('explains each signature of one node, and lists node names for an unknown one', async () => {
+  test('a plan explains each signature of one node, and lists node names for an unknown one', async () => {
     const walk = await walkModel(recognition, options);
     const text = explainNode(walk, 'p2o.MatMul.12');
     expect(text).toMatch(/^p2o\.MatMul\.12 \(MatMul\)\n/);

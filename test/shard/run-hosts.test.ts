@@ -129,7 +129,7 @@ describe.skipIf(!process.env.FARLIGHT_SHARD)('a text recognition over GPUs (npm 
 });
 
 describe('a GPT over two hosts of the inference server', () => {
-  test('answers as it does alone, and leaves the lanes of its hosts so much less memory', async () => {
+  test('a GPT over two hosts of the server answers as it does alone, and leaves their lanes so much less memory', async () => {
     const MEMORY = 64 * 2 ** 20;
     const served = await engineOver(gpt, await onSoftware(2), MEMORY);
     await served.engine.loaded;

@@ -64,7 +64,7 @@ describe.each<[string, number, Options]>([
     ['a grid of hosts that talk to each other', 4, { mesh: [2, 2], route: 'direct' }],
   ),
 ])('a GPT over %s', (_, count, options) => {
-  test('chooses the tokens that it chooses alone, and moves what its plan says', async () => {
+  test('a split GPT chooses the tokens that it chooses alone, and moves the bytes of its plan', async () => {
     const { model, hosts } = await overCpus(gpt, count, { ...ofGpt, ...options });
     const alone = await runAlone(gpt);
     const steps = 12;
@@ -108,7 +108,7 @@ describe.each<[string, number, Options]>([
     ['four hosts that talk to each other', 4, { route: 'direct' }],
   ),
 ])('a text recognition over %s', (_, count, options) => {
-  test('reads what it reads alone, and moves what its plan says', async () => {
+  test('a split recognition reads what it reads alone, and moves the bytes of its plan', async () => {
     const { model, hosts } = await overCpus(recognition, count, {
       ...options,
       shapes: { x: textImage().dims },

@@ -110,7 +110,7 @@ describe('a transformer whose weights must be split evenly', () => {
     [1, 2, 8192],
     [2, 4, 49_152],
     [4, 2, 32_768],
-  ])('of %i layers on %i hosts moves as much as the split by hand', (layers, hosts, bytes) => {
+  ])('a transformer of %i layers on %i hosts moves as much as the split by hand', (layers, hosts, bytes) => {
     const plan = searchPlan(over(transformer(layers), hosts, 1));
     expect(megatron(layers, hosts)).toBe(bytes);
     expect(plan.cost).toBe(bytes);
@@ -118,20 +118,20 @@ describe('a transformer whose weights must be split evenly', () => {
     for (const held of plan.memory.values()) expect(held).toBe(weightBytes(transformer(layers)) / hosts);
   });
 
-  test('of a hundred layers, a thousand nodes, moves as much as the split by hand', () => {
+  test('a transformer of a hundred layers, a thousand nodes, moves as much as the split by hand', () => {
     const plan = searchPlan(over(transformer(100), 4, 1));
     expect(plan.candidates).toHaveLength(1000);
     expect(plan.cost).toBe(megatron(100, 4));
     expect(plan.isExact).toBe(true);
   });
 
-  test('moves less than the split by hand if hosts have a little more room', () => {
+  test('the search moves less than the split by hand if hosts have a little more room', () => {
     const plan = searchPlan(over(transformer(1), 2, 1.1));
     expect(plan.cost).toBe(6144);
     expect(plan.cost).toBeLessThan(megatron(1, 2));
   });
 
-  test('moves no fewer bytes by the walk than by the search', () => {
+  test('the walk moves no fewer bytes than the search', () => {
     for (const [layers, hosts, room] of [
       [1, 2, 1.3],
       [2, 4, 1.6],

@@ -26,15 +26,18 @@ describe('the bytes of a transfer among the same hosts', () => {
   test.each([
     [2, 48, 96, 96, 192],
     [4, 72, 288, 288, 576],
-  ])('are those of the closed forms on %i hosts', (p, splits, gather, scatter, reduce) => {
-    const hosts = first(p);
-    expect(bytes(row(hosts, 0), row(hosts, 1))).toBe(splits);
-    expect(bytes(row(hosts, 0), row(hosts, 'B'))).toBe(gather);
-    expect(bytes(row(hosts, 'P'), row(hosts, 0))).toBe(scatter);
-    expect(bytes(row(hosts, 'P'), row(hosts, 'B'))).toBe(reduce);
-  });
+  ])(
+    'the bytes of a transfer are those of the closed forms on %i hosts',
+    (p, splits, gather, scatter, reduce) => {
+      const hosts = first(p);
+      expect(bytes(row(hosts, 0), row(hosts, 1))).toBe(splits);
+      expect(bytes(row(hosts, 0), row(hosts, 'B'))).toBe(gather);
+      expect(bytes(row(hosts, 'P'), row(hosts, 0))).toBe(scatter);
+      expect(bytes(row(hosts, 'P'), row(hosts, 'B'))).toBe(reduce);
+    },
+  );
 
-  test('are none if each host has its part already, or adds zeros', () => {
+  test('a transfer moves no bytes if each host has its part already, or adds zeros', () => {
     const hosts = first(3);
     for (const placement of [0, 1, 'B', 'P'] as const) {
       expect(bytes(row(hosts, placement), row(hosts, placement))).toBe(0);
@@ -43,12 +46,12 @@ describe('the bytes of a transfer among the same hosts', () => {
     expect(bytes(row(hosts, 1), row(hosts, 'P'))).toBe(0);
   });
 
-  test('follow the real sizes of uneven parts', () => {
+  test('the bytes of a transfer follow the real sizes of uneven parts', () => {
     const hosts = first(3);
     expect(transfer(row(hosts, 0), row(hosts, 1), [7, 5], 1).bytes).toBe(23);
   });
 
-  test('are the sum over the groups of a mesh of two axes', () => {
+  test('the bytes of a transfer are the sum over the groups of a mesh of two axes', () => {
     const mesh = meshOf(first(4), [2, 2]);
     const on = (...placements: Placement[]): Descriptor => ({ mesh, placements });
     expect(bytes(on(0, 'P'), on(0, 'B'))).toBe(192);
@@ -74,7 +77,7 @@ describe('the bytes of a transfer to other hosts', () => {
     expect(bytes(row(first(p), have), row(behind(p, q), want))).toBe(expected);
   });
 
-  test('go over p + q - gcd links if the split stays the same', () => {
+  test('the bytes to other hosts go over p + q - gcd links if the split stays the same', () => {
     const { hops } = transfer(row(first(2), 0), row(behind(2, 3), 0), [8, 12], 1);
     const links = new Map(hops[0]?.pieces.map(({ from, to, bytes }) => [`${from}-${to}`, bytes]));
     expect(links.size).toBe(4);
@@ -243,7 +246,7 @@ function groupKey({ mesh, placements }: Descriptor, index: number): string {
     .join();
 }
 
-test('what goes through the client makes the wanted layout of every tensor, and none of it goes twice', () => {
+test('the pieces through the client make the wanted layout of every tensor, and none goes twice', () => {
   const property = fc.property(moves, ({ shape, from, to }) => {
     const size = elementsOf({ start: shape.map(() => 0), end: shape });
     const values = first(size).map((index) => 10 + index * 7);

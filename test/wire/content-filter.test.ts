@@ -64,12 +64,12 @@ describe('a content filter', () => {
     expect(filter.mayHold(longer)).toBe(true);
   });
 
-  it('without names accepts no name', () => {
+  it('a content filter without names accepts no name', () => {
     expect(ContentFilter.of([]).encode()).toHaveLength(0);
     expect(throughTheWire([]).mayHold(nameOf(0))).toBe(false);
   });
 
-  it('holds a name once that was given twice', () => {
+  it('a content filter holds a name once that was given twice', () => {
     const [name = nameOf(1)] = take(1, 3);
     expect(ContentFilter.of([name, name]).encode()).toEqual(ContentFilter.of([name]).encode());
   });
@@ -86,7 +86,7 @@ describe('a content filter', () => {
     expect(length).toBeLessThan(33 * 1024);
   });
 
-  it('is never larger than its limit', () => {
+  it('a content filter is never larger than its limit', () => {
     // The names have the most differences of four bytes, and no difference of less than three.
     const long = 2 ** 13 - 65;
     let value = -1;

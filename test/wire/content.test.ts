@@ -15,22 +15,22 @@ describe('the name of a content', () => {
   it.each([
     ['', 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'],
     ['abc', 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'],
-  ])('is its SHA-256: "%s"', (content, hex) => {
+  ])('the name of a content is its SHA-256: "%s"', (content, hex) => {
     expect(contentNameToHex(hashContent(bytes(content)))).toBe(hex);
   });
 
-  it('covers exactly the bytes of a view, also in shared memory', () => {
+  it('a name covers exactly the bytes of a view, also in shared memory', () => {
     const shared = new Uint8Array(new SharedArrayBuffer(8), 2, 3);
     shared.set(bytes('abc'));
     expect(hashContent(shared)).toEqual(hashContent(bytes('abc')));
   });
 
-  it('is an array of its own, and no Buffer', () => {
+  it('a name is an array of its own, and no Buffer', () => {
     const name = hashContent(bytes('abc'));
     expect([name.constructor, name.buffer.byteLength]).toEqual([Uint8Array, 32]);
   });
 
-  it('comes back from its hex', () => {
+  it('a name comes back from its hex', () => {
     for (let at = 0; at < 256; at += 1) {
       const name = hashContent(new Uint8Array([at]));
       const again = contentNameFromHex(contentNameToHex(name)) as ContentName;
@@ -39,7 +39,7 @@ describe('the name of a content', () => {
     }
   });
 
-  it('differs from a name with one other byte', () => {
+  it('a name differs from a name with one other byte', () => {
     const name = hashContent(bytes('abc'));
     for (let at = 0; at < 32; at += 1) {
       const other = toContentName(name.slice());
@@ -48,7 +48,7 @@ describe('the name of a content', () => {
     }
   });
 
-  it.each([0, 31, 33, 64])('cannot have %d bytes', (length) => {
+  it.each([0, 31, 33, 64])('a name cannot have %d bytes', (length) => {
     expect(() => toContentName(new Uint8Array(length))).toThrow(ProtocolError);
   });
 
@@ -59,7 +59,7 @@ describe('the name of a content', () => {
     ['upper case', 'A'.repeat(64)],
     ['another folder', `../${'a'.repeat(61)}`],
     ['a line break', `${'a'.repeat(64)}\n`],
-  ])('is not read from %s', (_name, text) => {
+  ])('a name is not read from %s', (_name, text) => {
     expect(contentNameFromHex(text)).toBeUndefined();
   });
 });

@@ -43,7 +43,7 @@ describe('a flush', () => {
     expect(r.done).toBe(true);
   });
 
-  it('can follow another over the same assembler', () => {
+  it('a flush can follow another over the same assembler', () => {
     const assembler = new FlushAssembler();
     const w = new Writer({ frameBytes: FRAME_BYTES });
     for (const length of [500, 3, 500]) {
@@ -53,18 +53,21 @@ describe('a flush', () => {
     }
   });
 
-  it.each([0, 5, 200, 700])('can be cut back to %d bytes of content, over any number of frames', (length) => {
-    const w = new Writer({ initialCapacity: 16, frameBytes: FRAME_BYTES });
-    for (let at = 0; at < length; at += 1) w.u8(at);
-    expect(w.length).toBe(length);
-    w.bytes(pattern(1000));
-    w.truncate(length);
-    expect(w.length).toBe(length);
-    w.string('after');
-    const r = new Reader(assemble(new FlushAssembler(), w.take()) ?? new Uint8Array(0));
-    for (let at = 0; at < length; at += 1) expect(r.u8()).toBe(at % 256);
-    expect([r.string(), r.done]).toEqual(['after', true]);
-  });
+  it.each([0, 5, 200, 700])(
+    'a flush can be cut back to %d bytes of content, over any number of frames',
+    (length) => {
+      const w = new Writer({ initialCapacity: 16, frameBytes: FRAME_BYTES });
+      for (let at = 0; at < length; at += 1) w.u8(at);
+      expect(w.length).toBe(length);
+      w.bytes(pattern(1000));
+      w.truncate(length);
+      expect(w.length).toBe(length);
+      w.string('after');
+      const r = new Reader(assemble(new FlushAssembler(), w.take()) ?? new Uint8Array(0));
+      for (let at = 0; at < length; at += 1) expect(r.u8()).toBe(at % 256);
+      expect([r.string(), r.done]).toEqual(['after', true]);
+    },
+  );
 });
 
 describe('a hostile frame is refused', () => {

@@ -10,7 +10,7 @@ describe('the memory of frames', () => {
     for (let count = 0; count < 16; count += 1) frameMemory(LONG);
   });
 
-  it('is reused for any long frame once a long frame is spared', () => {
+  it('the memory of a spared long frame is reused for any long frame', () => {
     const first = frameMemory(LONG);
     spareFrame(first.subarray(1));
     const next = frameMemory(LIMITS.frameBytes);
@@ -19,7 +19,7 @@ describe('the memory of frames', () => {
     expect(frameMemory(LONG).buffer).not.toBe(first.buffer);
   });
 
-  it('is reused from long frames only, and from no short frame or other array', () => {
+  it('memory is reused from long frames only, and from no short frame or other array', () => {
     const others = [frameMemory(1000), new Uint8Array(LIMITS.frameBytes), new Uint8Array(0)];
     for (const other of others) {
       expect(hasFrameMemory(other)).toBe(false);
@@ -30,11 +30,11 @@ describe('the memory of frames', () => {
     expect(buffers).not.toContain(frameMemory(1000).buffer);
   });
 
-  it('holds a packet around the longest frame', () => {
+  it('the memory of a long frame holds a packet around the longest frame', () => {
     expect(hasFrameMemory(frameMemory(LIMITS.frameBytes + 1))).toBe(true);
   });
 
-  it('is kept for a window of frames, and no more', () => {
+  it('spare memory is kept for a window of frames, and no more', () => {
     const frames = Array.from({ length: 40 }, () => frameMemory(LONG));
     for (const frame of frames) spareFrame(frame);
     const again = Array.from({ length: 40 }, () => frameMemory(LONG).buffer);

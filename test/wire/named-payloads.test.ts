@@ -30,7 +30,7 @@ describe('a payload that is worth a name', () => {
     return { line, contents, stats, answer };
   }
 
-  it('comes with its name if the host does not have it, and as its name alone if it does', () => {
+  it('a payload comes with its name if the host does not have it, and as its name alone if it does', () => {
     const { line, stats } = lineTo(big(1));
     const buffer = line.create();
     line.use(buffer, { numbers: [0], bytes: [big(1)] });
@@ -70,7 +70,7 @@ describe('a payload that is worth a name', () => {
     ]);
   });
 
-  it('can be supplied with its bytes at the call, until the host has answered a later command', () => {
+  it('a missing payload can be supplied with its bytes at the call, until the host has answered a later command', () => {
     const { line, contents, stats, answer } = lineTo(big(1), big(2));
     const bytes = big(1);
     line.use(line.create(), { numbers: [0], bytes: [bytes] });
@@ -84,7 +84,7 @@ describe('a payload that is worth a name', () => {
     expect(() => contents.supply(nameOf(big(2)))).toThrow(ProtocolError);
   });
 
-  it('is sent as bytes if the client has no room to keep it for the host', () => {
+  it('a payload is sent as bytes if the client has no room to keep it for the host', () => {
     const held = [1, 2, 3].map((fill) => big(fill));
     const { line, answer } = lineTo(...held);
     const use = (bytes: Uint8Array) => {
@@ -99,7 +99,7 @@ describe('a payload that is worth a name', () => {
     expect(use(three)).toMatch(/named/);
   });
 
-  it('is no longer named after the host has missed a content that it had received', () => {
+  it('no payload is named after the host has missed a content that it had received', () => {
     const { line, contents } = lineTo();
     const use = (fill: number) => {
       line.use(line.create(), { bytes: [big(fill)] });
@@ -113,7 +113,7 @@ describe('a payload that is worth a name', () => {
     expect(line.stored.length).toBe(1);
   });
 
-  it('has the bytes at the call, even if another thread writes to them later', () => {
+  it('a payload has its bytes at the call, even if another thread writes to them later', () => {
     const { line } = lineTo();
     const shared = new Uint8Array(new SharedArrayBuffer(3000)).fill(5);
     line.use(line.create(), { bytes: [shared] });
@@ -137,7 +137,7 @@ describe('a payload that is worth a name', () => {
         w.append(new Uint8Array(2));
       },
     ],
-  ])('is refused as %s', (_what, write) => {
+  ])('a named payload is refused as %s', (_what, write) => {
     const line = new Line();
     const w = new Writer();
     write(w);

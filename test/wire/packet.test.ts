@@ -25,22 +25,22 @@ function decode(...pieces: Uint8Array[]): number[][] {
 }
 
 describe('packets', () => {
-  it('begin with their length, and then have their kind', () => {
+  it('packets begin with their length, and then have their kind', () => {
     expect([...encodePacket(PACKET.ping)]).toEqual([1, 0, 0, 0, PACKET.ping]);
     expect(decode(encodePacket(PACKET.bye, Uint8Array.of(7, 8)))).toEqual([[PACKET.bye, 7, 8]]);
   });
 
-  it('with frames may be written in two pieces', () => {
+  it('packets with frames may be written in two pieces', () => {
     const frame = Uint8Array.of(1, 2, 3);
     expect(decode(dataHeader(frame.length), frame)).toEqual([[PACKET.data, 1, 2, 3]]);
   });
 
-  it('have different numbers for each kind', () => {
+  it('each kind of packets has a number of its own', () => {
     const kinds = Object.values(PACKET);
     expect(new Set(kinds).size).toBe(kinds.length);
   });
 
-  it('hold the longest frame, and none that is longer', () => {
+  it('a packet holds the longest frame, and no longer one', () => {
     const packets: number[] = [];
     const decoder = new PacketDecoder((packet) => packets.push(packet.length), PACKET_LIMIT);
     decoder.push(dataHeader(LIMITS.frameBytes));
@@ -51,7 +51,7 @@ describe('packets', () => {
 });
 
 describe('the preface', () => {
-  it('differs in its first byte from HTTP/2, from HTTP/1 requests and from TLS', () => {
+  it('the preface differs in its first byte from HTTP/2, from HTTP/1 requests and from TLS', () => {
     expect(PREFACE[0]).toBe('F'.charCodeAt(0));
     for (const other of ['PRI', 'GET', 'POST', 'OPTIONS', 'HEAD', '\x16']) {
       expect(PREFACE[0]).not.toBe(other.charCodeAt(0));
@@ -60,7 +60,7 @@ describe('the preface', () => {
 });
 
 describe('counts', () => {
-  it('come back unchanged from any place in a buffer', () => {
+  it('counts come back unchanged from any place in a buffer', () => {
     fc.assert(
       fc.property(fc.maxSafeNat(), fc.nat(9), (count, offset) => {
         const [packet] = decode(encodeCount(PACKET.ack, count));
@@ -79,7 +79,7 @@ describe('counts', () => {
 });
 
 describe('objects', () => {
-  it('come back as they were', () => {
+  it('objects come back as they were', () => {
     const value = { text: 'Grüße', number: 7, list: ['a'], nothing: null };
     const [packet] = decode(encodeObject(PACKET.hello, value));
     expect(decodeObject(Uint8Array.from(packet as number[]).subarray(1))).toEqual(value);
@@ -91,7 +91,7 @@ describe('objects', () => {
     }
   });
 
-  it('made of random bytes decode or are refused', () => {
+  it('objects made of random bytes decode or are refused', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => {
         try {

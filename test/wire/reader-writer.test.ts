@@ -19,7 +19,7 @@ function roundTrip<T>(write: (w: Writer) => void, read: (r: Reader) => T): T {
 }
 
 describe('a frame for which there is no memory', () => {
-  it('leaves the frames before it unchanged', () => {
+  it('a frame without memory leaves the frames before it unchanged', () => {
     const frameBytes = 128 << 10;
     const w = new Writer({ frameBytes, initialCapacity: frameBytes });
     const full = new Uint8Array(frameBytes - 1).fill(1);
@@ -202,14 +202,14 @@ describe('hostile input', () => {
 describe('a command', () => {
   const mine = {};
 
-  it('writes the object of another session as a foreign one', () => {
+  it('a command writes the object of another session as a foreign one', () => {
     const w = new CommandWriter(mine);
     w.handle(new Handle(5, mine));
     w.handle(new Handle(5, {}));
     expect(w.operands).toEqual([5, FOREIGN_ID]);
   });
 
-  it('has its operands, bytes and long strings outside its shape', () => {
+  it('a command has its operands, bytes and long strings outside its shape', () => {
     const w = new CommandWriter(mine);
     const long = 'long '.repeat(1000);
     w.u8(1);
@@ -234,7 +234,7 @@ describe('a command', () => {
     ]);
   });
 
-  it('equals another one with the same shape and other operands', () => {
+  it('a command equals another one with the same shape and other operands', () => {
     const w = new CommandWriter(mine);
     w.u32(300);
     w.handle(new Handle(5, mine));
@@ -250,7 +250,7 @@ describe('a command', () => {
     expect(w.equals(shape)).toBe(false);
   });
 
-  it('alone may have a long string as a payload', () => {
+  it('only a command may have a long string as a payload', () => {
     expect(() => new Reader(new Uint8Array([0])).string()).toThrow(ProtocolError);
   });
 });
@@ -268,7 +268,7 @@ describe('the frames of a flush', () => {
     },
   );
 
-  it('have no bytes of the earlier batch', () => {
+  it('the frames of a flush have no bytes of the earlier flush', () => {
     const w = new Writer();
     w.append(new Uint8Array(400).fill(7));
     w.take();
@@ -277,7 +277,7 @@ describe('the frames of a flush', () => {
     expect(new Reader(content(w)).f64()).toBe(1);
   });
 
-  it('take no more memory than needed if they are short', () => {
+  it('short frames take no more memory than needed', () => {
     const w = new Writer();
     w.u8(1);
     expect(w.take()[0]?.buffer.byteLength).toBe(2);

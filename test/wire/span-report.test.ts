@@ -23,7 +23,7 @@ function read(report: { spans: Span[]; lost: number }) {
 }
 
 describe('spans on the wire', () => {
-  it('arrive unchanged, with the number of lost ones', () => {
+  it('spans arrive unchanged, with the number of lost ones', () => {
     const spans = Array.from({ length: SPAN_KINDS }, (_, kind) => ({ ...span, kind: kind as Span['kind'] }));
     expect(read({ spans, lost: 3 })).toEqual({ read: { spans, lost: 3 }, done: true });
   });

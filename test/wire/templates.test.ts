@@ -18,7 +18,7 @@ import { seeded } from '../support/random/seeded.js';
 const ONE_RUN = 1 + 2;
 
 describe('a repetition', () => {
-  it('is sent as one number, even with new objects each time', () => {
+  it('a repetition is sent as one number, even with new objects each time', () => {
     const line = new Line();
     const pipeline = line.create();
     const step = () => {
@@ -39,7 +39,7 @@ describe('a repetition', () => {
     expect(line.encoder.named).toBe(8);
   });
 
-  it('is recognised in each of several sequences that take turns', () => {
+  it('a repetition is recognised in each of several sequences that take turns', () => {
     const line = new Line();
     const stretch = (kind: number) => {
       for (let at = 0; at < 10; at += 1) line.use(line.root, { numbers: [kind, at] });
@@ -50,7 +50,7 @@ describe('a repetition', () => {
     for (const kind of [3, 1, 2, 2, 1]) expect(stretch(kind)).toBeLessThanOrEqual(ONE_RUN + 4);
   });
 
-  it('sends only the payloads that change', () => {
+  it('a repetition sends only the payloads that change', () => {
     const line = new Line();
     const buffer = line.create();
     const uniform = new Uint8Array(256).fill(1);
@@ -67,7 +67,7 @@ describe('a repetition', () => {
     expect(line.arrived.at(-4)?.payloads[0]).toBe(text(uniform));
   });
 
-  it('is recognised around a small payload that changes each time', () => {
+  it('a repetition is recognised around a small payload that changes each time', () => {
     const line = new Line();
     const buffer = line.create();
     const step = (frame: number) => {
@@ -81,7 +81,7 @@ describe('a repetition', () => {
     expect(step(99)).toBeLessThanOrEqual(64 + 10);
   });
 
-  it('is sent as one number if the buffers of a pool take turns', () => {
+  it('a repetition is sent as one number if the buffers of a pool take turns', () => {
     const line = new Line();
     const pool = Array.from({ length: 6 }, () => line.create());
     const step = () => {
@@ -102,7 +102,7 @@ describe('a repetition', () => {
     expect([...used].sort()).toEqual([1, 2]);
   });
 
-  it('is sent in full if reuse is off', () => {
+  it('a repetition is sent in full if reuse is off', () => {
     const line = new Line('off');
     const step = () => {
       for (let at = 0; at < 10; at += 1) line.use(line.root, { numbers: [at] });
@@ -115,7 +115,7 @@ describe('a repetition', () => {
 });
 
 describe('the bytes of a program', () => {
-  it('may change after the call: templates keep the bytes at the call', () => {
+  it("a program's bytes may change after the call: templates keep the bytes at the call", () => {
     const line = new Line();
     const bytes = new Uint8Array(8).fill(1);
     const step = (value: number) => {
@@ -131,7 +131,7 @@ describe('the bytes of a program', () => {
 });
 
 describe('released objects', () => {
-  it('are sent as runs, in any order', () => {
+  it('released objects are sent as runs, in any order', () => {
     const line = new Line();
     for (let count = 0; count < 300; count += 1) line.create();
     line.send();
@@ -146,7 +146,7 @@ describe('the objects that replace others in templates', () => {
     vi.restoreAllMocks();
   });
 
-  it('are bounded on both sides if each step uses new objects and releases the earlier ones', () => {
+  it('replacements in templates are bounded on both sides if each step uses new objects and releases the earlier ones', () => {
     const most = new Map<ReadonlyMap<number, number>, number>();
     const { observe } = Expectations.prototype;
     vi.spyOn(Expectations.prototype, 'observe').mockImplementation(function (this: Expectations, ...args) {
@@ -178,7 +178,7 @@ describe('the objects that replace others in templates', () => {
 });
 
 describe('a command that cannot be written', () => {
-  it('is not sent, and the commands around it are', () => {
+  it('a command that cannot be written is not sent, and the commands around it are', () => {
     const line = new Line();
     const good = () => line.use(line.root, { numbers: [1] });
     const fail = operation(9, {
@@ -242,51 +242,54 @@ describe('without memory', () => {
 });
 
 describe('any sequence of commands', () => {
-  it.each(Array.from({ length: 40 }, (_, seed) => seed))('arrives as it was written (seed %i)', (seed) => {
-    const next = seeded(seed);
-    const below = (limit: number) => Math.floor(next() * limit);
-    const line = new Line();
-    const alive = [line.root, line.create()];
-    const sent: Arrived[] = [{ shape: [2], operands: [0], payloads: [], made: 1 }];
-    const foreign = new Handle(1, {});
-    // Few kinds of everything, so that parts repeat; a loop now and then, as programs have.
-    let script: (() => void)[] = [];
-    const command = () => {
-      const [kind, at, size] = [below(4), below(3), [0, 3, 3, 40, 1500][below(5)] as number];
-      const fill = below(3);
-      const named = Array.from({ length: below(3) }, () => below(8));
-      return () => {
-        const objects = named.map((age) => (age === 7 ? foreign : (alive.at(-1 - age) ?? line.root)));
-        const bytes = size === 0 ? [] : [new Uint8Array(size).fill(fill)];
-        const args = { numbers: [at], objects, bytes };
-        const made = kind === 0 ? new Handle(UNMADE, line.owner) : undefined;
-        const op = kind === 0 ? CREATE : kind === 1 && below(4) === 0 ? WAIT : USE;
-        line.encoder.write(op, line.root, args, made);
-        sent.push({
-          shape: [op.opcode, at],
-          operands: [0, ...objects.map((object) => (object === foreign ? -1 : object.id))],
-          payloads: bytes.map(text),
-          made: made?.id ?? 0,
-        });
-        if (made) alive.push(made);
+  it.each(Array.from({ length: 40 }, (_, seed) => seed))(
+    'any sequence of commands arrives as it was written (seed %i)',
+    (seed) => {
+      const next = seeded(seed);
+      const below = (limit: number) => Math.floor(next() * limit);
+      const line = new Line();
+      const alive = [line.root, line.create()];
+      const sent: Arrived[] = [{ shape: [2], operands: [0], payloads: [], made: 1 }];
+      const foreign = new Handle(1, {});
+      // Few kinds of everything, so that parts repeat; a loop now and then, as programs have.
+      let script: (() => void)[] = [];
+      const command = () => {
+        const [kind, at, size] = [below(4), below(3), [0, 3, 3, 40, 1500][below(5)] as number];
+        const fill = below(3);
+        const named = Array.from({ length: below(3) }, () => below(8));
+        return () => {
+          const objects = named.map((age) => (age === 7 ? foreign : (alive.at(-1 - age) ?? line.root)));
+          const bytes = size === 0 ? [] : [new Uint8Array(size).fill(fill)];
+          const args = { numbers: [at], objects, bytes };
+          const made = kind === 0 ? new Handle(UNMADE, line.owner) : undefined;
+          const op = kind === 0 ? CREATE : kind === 1 && below(4) === 0 ? WAIT : USE;
+          line.encoder.write(op, line.root, args, made);
+          sent.push({
+            shape: [op.opcode, at],
+            operands: [0, ...objects.map((object) => (object === foreign ? -1 : object.id))],
+            payloads: bytes.map(text),
+            made: made?.id ?? 0,
+          });
+          if (made) alive.push(made);
+        };
       };
-    };
-    for (let round = 0; round < 60; round += 1) {
-      if (below(6) === 0) script = Array.from({ length: 3 + below(30) }, command);
-      for (const act of script) act();
-      if (below(3) === 0) script.splice(below(script.length + 1), below(2), command());
-      if (alive.length > 20 && below(4) === 0) {
-        line.encoder.release(alive.splice(1, 1 + below(10)).map(({ id }) => id));
+      for (let round = 0; round < 60; round += 1) {
+        if (below(6) === 0) script = Array.from({ length: 3 + below(30) }, command);
+        for (const act of script) act();
+        if (below(3) === 0) script.splice(below(script.length + 1), below(2), command());
+        if (alive.length > 20 && below(4) === 0) {
+          line.encoder.release(alive.splice(1, 1 + below(10)).map(({ id }) => id));
+        }
+        if (below(2) === 0) line.send();
+        if (below(5) === 0) line.moveHost();
       }
-      if (below(2) === 0) line.send();
-      if (below(5) === 0) line.moveHost();
-    }
-    line.send();
-    expect(line.arrived).toEqual(sent);
-    expect(line.encoder.named).toBeGreaterThan(0);
-  });
+      line.send();
+      expect(line.arrived).toEqual(sent);
+      expect(line.encoder.named).toBeGreaterThan(0);
+    },
+  );
 
-  it('arrives even with more templates than are kept', () => {
+  it('a sequence of commands arrives even with more templates than are kept', () => {
     const line = new Line();
     const count = LIMITS.templates + 5000;
     for (let at = 0; at < count; at += 1) {

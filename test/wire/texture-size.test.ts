@@ -33,7 +33,7 @@ describe('the bytes of a texture', () => {
     expect(textureBytes(texture as Parameters<typeof textureBytes>[0])).toBe(bytes);
   });
 
-  it('are known for every format', () => {
+  it('the bytes of a texture are known for every format', () => {
     const unknown = GPUTextureFormat.filter((format) => !blockOf(format) && !/depth|stencil/.test(format));
     expect(unknown).toEqual([]);
     for (const format of GPUTextureFormat) {

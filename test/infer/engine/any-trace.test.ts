@@ -176,7 +176,7 @@ async function always(claim: (trace: Trace, followed: Followed) => void | Promis
 }
 
 describe('an engine, whatever is lost, cancelled, loaded and unloaded', { timeout: 120_000 }, () => {
-  it('ends each request with the right numbers, or with a reason that it has', async () => {
+  it('each request ends with the right numbers, or with a true reason', async () => {
     await always((trace, { outcomes }) => {
       for (const [index, request] of trace.requests.entries()) {
         const outcome = outcomes[index];
@@ -209,14 +209,14 @@ describe('an engine, whatever is lost, cancelled, loaded and unloaded', { timeou
     });
   });
 
-  it('takes no more memory than the host has', async () => {
+  it('runs never take more memory than the host has', async () => {
     await always((trace, { served: { host } }) => {
       if (trace.shrinks) return;
       expect(host.peak).toBeLessThanOrEqual(host.memory.capacity.bytes);
     });
   });
 
-  it('keeps nothing when all requests have ended and all models are unloaded', async () => {
+  it('no memory is kept when all requests have ended and all models are unloaded', async () => {
     await always(async (_, { served: { engine, time, host, functions } }) => {
       expect(engine.requests).toBe(0);
       await time.pass(20_000);

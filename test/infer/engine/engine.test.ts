@@ -38,7 +38,7 @@ const codeOf = async (promise: Promise<unknown>): Promise<string> => {
 const batches = ({ host }: Served): number[] => host.runs.map(({ batch }) => batch);
 
 describe('an engine whose hosts change', () => {
-  it('uses a host that joins, and runs elsewhere what ran on one that is taken away', async () => {
+  it("uses a host that joins, and runs a removed host's items elsewhere", async () => {
     const served = await serve({ double });
     const { engine, time, models } = served;
     const second = new FakeHost(time, models, { name: 'second', lanes: 1, bytes: 1_000_000 });
@@ -62,7 +62,7 @@ describe('an engine whose hosts change', () => {
 });
 
 describe('a model', () => {
-  it('answers with the outputs, the version and the name of the request', async () => {
+  it('an answer has the outputs, the version and the id of the request', async () => {
     const served = await serve({ double });
     const answer = await served.time.until(ask(served, int32('x', [2, 2], [1, 2, 3, 4]), { id: 'mine' }));
     expect(answer).toMatchObject({ model: 'double', version: '1', id: 'mine' });
@@ -100,7 +100,7 @@ describe('a model', () => {
     expect(Math.max(...shapes)).toBeLessThanOrEqual(2);
   });
 
-  it('lets batches of a new shape grow from one', async () => {
+  it('batches of a new shape grow from one', async () => {
     const served = await serve({ any: mapping((x) => x + 1, {}, [-1, -1]) });
     const asked = Array.from({ length: 31 }, () => ask(served, 1, { model: 'any' }));
     await served.time.until(Promise.all(asked));
@@ -111,7 +111,7 @@ describe('a model', () => {
     expect(Math.max(...batches(served))).toBeGreaterThan(4);
   });
 
-  it('takes one request at a time where a first dimension is fixed', async () => {
+  it('a model with a fixed first dimension takes one request at a time', async () => {
     const served = await serve({ fixed: mapping((x) => -x, {}, [2, 2]) });
     const asked = [1, 2].map((x) => ask(served, int32('x', [2, 2], [x, x, x, x]), { model: 'fixed' }));
     const answers = await served.time.until(Promise.all(asked));
@@ -122,7 +122,7 @@ describe('a model', () => {
     ]);
   });
 
-  it('takes one request at a time where its config.yaml says maxBatch: 0', async () => {
+  it('a model with maxBatch: 0 in its config.yaml takes one request at a time', async () => {
     const sum: FakeModel = {
       ...mapping(() => 0),
       compute: ({ x }) => ({ y: int32('y', [1, 2], [numbers(x as Tensor).reduce((a, b) => a + b, 0), 0]) }),
@@ -138,7 +138,7 @@ describe('a model', () => {
     ]);
   });
 
-  it('gives only the outputs that are asked for', async () => {
+  it('an answer has only the outputs that the request names', async () => {
     const both: FakeModel = {
       ...double,
       outputs: ['plus', 'minus'].map((name) => ({ name, datatype: 'INT32' as const, shape: [-1, 2] })),
@@ -173,7 +173,7 @@ describe('a model', () => {
     ]);
   });
 
-  it('is learned when it is loaded, with batches that memory has room for', async () => {
+  it('a model is learned when it is loaded, with batches that memory has room for', async () => {
     const memory = { base: 20, perItem: 20 };
     const served = begin({ double: mapping((x) => 2 * x, { memory, weights: 10 }) }, { bytes: 200 });
     await served.time.until(served.engine.loaded);
@@ -230,14 +230,14 @@ describe('a request that is wrong', () => {
     ['with a broken priority', { priority: 1.5 }, 'invalid: The priority must be a whole number, 0 or more.'],
   ];
 
-  it.each(wrong)('is refused in one sentence: %s', async (_, request, message) => {
+  it.each(wrong)('a wrong request is refused in one sentence: %s', async (_, request, message) => {
     const served = await serve({ double });
     const whole = { model: 'double', inputs: [int32('x', [1, 2], [1, 2])], ...request };
     expect(await served.time.until(outcome(served.engine.infer(whole)))).toBe(message);
     expect(served.host.runs).toEqual([]);
   });
 
-  it('is refused at once where it can never fit, with the figure', async () => {
+  it('a request that can never fit is refused at once, with the figure', async () => {
     const memory = { base: 0, perItem: 100 };
     const served = await serve({ any: mapping((x) => x, { memory }, [-1, -1]), double }, { bytes: 50 });
     expect(await served.time.until(outcome(ask(served, 1, { model: 'any' })))).toMatch(/^too-large: /);
@@ -253,7 +253,7 @@ describe('memory', () => {
   const hungry = (perItem: number): FakeModel =>
     mapping((x) => 2 * x, { memory: { base: 0, perItem }, gpu: { base: 100, perItem: 1 } });
 
-  it('bounds the batch by what is free when it starts', async () => {
+  it('the free memory at its start bounds a batch', async () => {
     const served = await serve({ double: hungry(10) }, { bytes: 80 });
     await served.time.until(Promise.all(Array.from({ length: 8 }, (_, x) => ask(served, x))));
     served.host.setBytes(30);
@@ -261,7 +261,7 @@ describe('memory', () => {
     expect(batches(served)).toEqual([8, 3, 3]);
   });
 
-  it('has a run that is out of memory run again in halves, and learns', async () => {
+  it('a run that is out of memory runs again in halves, and the model learns from it', async () => {
     // More than a line says: the memory of a batch grows with its square.
     const model = hungry(0);
     const memory = { base: 0, perItem: 0 };
@@ -278,7 +278,7 @@ describe('memory', () => {
     expect(Math.max(...batches(served).slice(before))).toBeLessThanOrEqual(10);
   });
 
-  it('reserves what a run takes with it, runs less where others have that, and learns nothing of it', async () => {
+  it('a run reserves its memory; if others have it, a smaller one runs, and the model learns nothing from that', async () => {
     const served = await serve({ double: hungry(10) }, { bytes: 1000 });
     served.host.taken = 955;
     served.host.reserves.splice(0);
@@ -294,7 +294,7 @@ describe('memory', () => {
     expect(batches(served).slice(before)).toEqual([8]);
   });
 
-  it('unloads models that are idle for one that runs', async () => {
+  it('idle models are unloaded for one that runs', async () => {
     const weights = 60;
     const served = await serve(
       { a: mapping((x) => x, { weights }), b: mapping((x) => -x, { weights }) },
@@ -308,7 +308,7 @@ describe('memory', () => {
 });
 
 describe('overload', () => {
-  it('refuses a request where too many wait, and says when to come again', async () => {
+  it('refuses a request if too many wait, and says when to come again', async () => {
     const slow = mapping((x) => 2 * x, { gpu: { base: 0, perItem: 1500 } });
     const served = await serve({ double: slow }, { maxRequests: 3 });
     const asked = [1, 2, 3].map((x) => ask(served, x));
@@ -320,7 +320,7 @@ describe('overload', () => {
     expect(await served.time.until(codeOf(ask(served, 4)))).toBe('done');
   });
 
-  it('refuses a request where those that wait have too many bytes', async () => {
+  it('refuses a request if the waiting ones have too many bytes', async () => {
     const served = await serve({ double }, { maxBytes: 20 });
     const asked = [1, 2].map((x) => ask(served, x));
     expect(await codeOf(ask(served, 3))).toBe('overloaded');
@@ -329,7 +329,7 @@ describe('overload', () => {
     expect(await served.time.until(codeOf(ask(served, int32('x', [4, 2], Array(8).fill(1)))))).toBe('done');
   });
 
-  it('does not compute a request that was cancelled, or whose time is over', async () => {
+  it('a cancelled or late request is not computed', async () => {
     const served = await serve({ double: mapping((x) => 2 * x, { gpu: { base: 100, perItem: 0 } }) });
     const first = ask(served, 1);
     await served.time.pass(1);
@@ -347,7 +347,7 @@ describe('overload', () => {
     expect(await codeOf(ask(served, 5, { signal: AbortSignal.abort() }))).toBe('cancelled');
   });
 
-  it('forgets 10,000 requests that were cancelled', { timeout: 120_000 }, async () => {
+  it('10,000 cancelled requests leave nothing behind', { timeout: 120_000 }, async () => {
     const served = await serve({ double: mapping((x) => 2 * x, { gpu: { base: 100, perItem: 0 } }) });
     const first = ask(served, 1);
     await served.time.pass(1);
@@ -362,7 +362,7 @@ describe('overload', () => {
     expect(served.engine.statistics('double')).toMatchObject([{ inferenceCount: 1, fail: { count: 9_999 } }]);
   });
 
-  it('lets a request of a higher priority go first', async () => {
+  it('a request of a higher priority goes first', async () => {
     const served = await serve(
       { double: mapping((x) => 2 * x) },
       { files: { 'double/config.yaml': 'maxBatch: 1' } },
@@ -380,7 +380,7 @@ describe('overload', () => {
 });
 
 describe('faults', () => {
-  it('runs the items of a lane that is lost again, and answers each once', async () => {
+  it('the items of a lost lane run again, and each request is answered once', async () => {
     const served = await serve(
       { double: mapping((x) => 2 * x, { gpu: { base: 50, perItem: 0 } }) },
       { lanes: 2 },
@@ -393,7 +393,7 @@ describe('faults', () => {
     );
   });
 
-  it('refuses what waits where no lane can be opened any more, and serves again when one can', async () => {
+  it('refuses the waiting requests if no lane opens any more, and serves again when one does', async () => {
     const served = await serve({ double }, { laneLimit: 5_000 });
     served.host.isDown = true;
     const asked = outcome(ask(served, 1));
@@ -420,7 +420,7 @@ describe('faults', () => {
     expect(served.host.runs.length).toBe(2);
   });
 
-  it('fails the item alone that its model fails on', async () => {
+  it('an item that makes its model fail fails alone', async () => {
     const picky = mapping((x) => {
       if (x === 13) throw new Error('13 is not to its liking.');
       return x;
@@ -437,7 +437,7 @@ describe('faults', () => {
 });
 
 describe('models that come and go', () => {
-  it('are listed, with the reason of the ones that cannot be served', async () => {
+  it('models are listed, with the reason for those that cannot be served', async () => {
     const served = await serve(
       { double },
       { files: { 'broken/1/model.onnx': 'x', 'empty/1/model.onnx': '' } },
@@ -458,7 +458,7 @@ describe('models that come and go', () => {
     );
   });
 
-  it('are listed by their own names where their folder is the working directory', async () => {
+  it('models are listed by their own names if their folder is the working directory', async () => {
     const before = process.cwd();
     const files = { 'empty/1/model.onnx': '' };
     const served = begin({ double }, { files, folder: '.' });
@@ -471,7 +471,7 @@ describe('models that come and go', () => {
     expect(served.engine.index().map(({ name }) => name)).toEqual(['empty', 'double']);
   });
 
-  it('say what they take', async () => {
+  it('a model tells its inputs and outputs', async () => {
     const { engine } = await serve({ double });
     expect(engine.metadata('double')).toEqual({
       name: 'double',
@@ -483,7 +483,7 @@ describe('models that come and go', () => {
     expect(engine.configuration('double').maxBatchSize).toBe(1024);
   });
 
-  it('are replaced while the one before answers what it has been asked', async () => {
+  it('a model is replaced while the earlier one finishes its requests', async () => {
     const served = await serve({ double: mapping((x) => 2 * x, { load: 500 }) }, { lanes: 2 });
     const before = outcome(ask(served, 1));
     served.models.double = mapping((x) => 3 * x, { load: 500 });
@@ -500,7 +500,7 @@ describe('models that come and go', () => {
     expect([...served.host.open].every(({ loaded }) => loaded <= 1)).toBe(true);
   });
 
-  it('stay where the new one cannot be loaded', async () => {
+  it('a model stays if its new version cannot be loaded', async () => {
     const served = await serve({ double });
     delete served.models.double;
     expect(await served.time.until(codeOf(served.engine.load('double')))).toBe('unavailable');
@@ -508,7 +508,7 @@ describe('models that come and go', () => {
     expect(await served.time.until(outcome(ask(served, 1)))).toEqual([2, -2]);
   });
 
-  it('finish what runs when they are unloaded, and refuse what waits', async () => {
+  it('an unloaded model finishes its runs, and refuses the waiting requests', async () => {
     const served = await serve({ double: mapping((x) => 2 * x, { gpu: { base: 100, perItem: 0 } }) });
     const runs = outcome(ask(served, 1));
     await served.time.pass(1);
@@ -527,7 +527,7 @@ describe('models that come and go', () => {
     expect(await served.time.until(outcome(ask(served, 3)))).toEqual([6, -6]);
   });
 
-  it('end with the server, which finishes what it has within its time', async () => {
+  it('a server that ends finishes its requests within its time', async () => {
     const served = await serve(
       { double: mapping((x) => 2 * x, { gpu: { base: 100, perItem: 0 } }) },
       { files: { 'double/config.yaml': 'maxBatch: 1' } },
@@ -548,7 +548,7 @@ describe('models that come and go', () => {
 });
 
 describe('statistics', () => {
-  it('count items, runs and times by batch', async () => {
+  it('statistics count items, runs and times by batch', async () => {
     const gpu = { base: 10, perItem: 1 };
     const served = await serve({ double: mapping((x) => 2 * x, { gpu }) });
     await served.time.until(Promise.all([1, 2, 3].map((x) => ask(served, x))));

@@ -54,7 +54,7 @@ const page = (...rows: number[][]): Tensor =>
   int32('page', [1 + 2 * rows.length], [rows.length, ...rows.flat()]);
 
 describe('a graph', () => {
-  it('joins models on lanes of one host and a model over several hosts, whose values never stay on a lane', async () => {
+  it('a graph joins models of one host with a model over several hosts, whose values never stay on a lane', async () => {
     const graph = `
 inputs: [x]
 steps:
@@ -83,7 +83,7 @@ outputs: { y: third.y }
     for (const lane of [...host.open, ...served.host.open]) expect(lane.kept.size).toBe(0);
   });
 
-  it('runs a step once for each element, and joins the results in order', async () => {
+  it('a step runs once for each element, and its results are joined in order', async () => {
     const served = await serve(models, { files, functions });
     expect(await answer(served, 'ocr', [page([1, 2], [3, 4], [5, 6])])).toEqual({
       rows: [4, 6, 8, 10, 12, 14],
@@ -92,13 +92,13 @@ outputs: { y: third.y }
     expect(served.host.runs.map(({ batch }) => batch)).toEqual([3, 3]);
   });
 
-  it('answers where there are no elements', async () => {
+  it('a graph answers if a step has no elements', async () => {
     const served = await serve(models, { files, functions });
     expect(await answer(served, 'ocr', [page()])).toEqual({ rows: [], total: [0] });
     expect(served.host.runs).toEqual([]);
   });
 
-  it('runs steps of several requests together', async () => {
+  it('steps of several requests run together', async () => {
     const served = await serve(models, { files, functions });
     const asked = [1, 2, 3].map((x) => answer(served, 'ocr', [page([x, x], [10 * x, 0])]));
     expect(await Promise.all(asked)).toEqual(
@@ -110,7 +110,7 @@ outputs: { y: third.y }
     expect(Math.max(...served.host.runs.map(({ batch }) => batch))).toBeGreaterThan(2);
   });
 
-  it('keeps on the lane what only models take, and drops it when they are done', async () => {
+  it('a value that only models take stays on the lane until they are done', async () => {
     const chain = `
 inputs: [x]
 steps:
@@ -139,7 +139,7 @@ outputs: { y: second.y }
     });
   });
 
-  it('brings a kept value to another lane where the next step runs there', async () => {
+  it('a kept value goes to another lane if the next step runs there', async () => {
     const fork = `
 inputs: [x]
 steps:
@@ -159,7 +159,7 @@ outputs: { left: left.y, right: right.y }
     expect([...served.host.open].map(({ kept }) => kept.size)).toEqual([0, 0]);
   });
 
-  it('begins again where a lane is lost that held its values', async () => {
+  it('a request begins again if a lane with its values is lost', async () => {
     const chain = `
 inputs: [x]
 steps:
@@ -176,7 +176,7 @@ outputs: { y: second.y }
     expect(served.host.runs.length).toBe(4);
   });
 
-  it('gives the whole of a value to each element of another', async () => {
+  it('each element of one value gets the whole of another value', async () => {
     const weigh = `
 inputs: [page, weight]
 steps:
@@ -209,7 +209,7 @@ types: { page: 'INT32[-1]' }
     expect(await answer(served, 'w', twice)).toMatch(/^invalid: Input "w" of step "weigh" of w must have/);
   });
 
-  it('fails with a sentence where a function makes something else than its graph says', async () => {
+  it('a function that returns another type than its graph says fails with a sentence', async () => {
     const wrong = { ...functions, total: fn(() => ({ sum: int32('sum', [2], [1, 2]) })) };
     const served = await serve(models, { files, functions: wrong });
     expect(await answer(served, 'ocr', [page([1, 2])])).toBe(
@@ -226,7 +226,7 @@ types: { page: 'INT32[-1]' }
     );
   });
 
-  it('tells its largest batch, and takes no more items', async () => {
+  it('a graph tells its largest batch, and takes no more items', async () => {
     const graph = `
 inputs: [page]
 steps: { whole: { function: crops.mjs#whole, inputs: { page: page } } }
@@ -243,13 +243,13 @@ maxBatch: 2
     expect(await of(5, 6, 7)).toBe('invalid: batches takes 1 to 2 items, and the request has 3.');
   });
 
-  it('cannot be served where it has a largest batch, and a value without a dimension for it', async () => {
+  it('a graph with a largest batch is not served if a value has no dimension for it', async () => {
     const graph = OCR.replace('types:', 'maxBatch: 2\ntypes:');
     const served = await serve(models, { files: { ...files, 'ocr/graph.yaml': graph }, functions });
     expect(await answer(served, 'ocr', [page([1, 2])])).toMatch(/"total" has no first dimension/);
   });
 
-  it('cannot be served where it does not go with its models', async () => {
+  it('a graph that does not fit its models is not served', async () => {
     const bad = OCR.replace('x: first.y', 'z: first.y').replace('{ rows: second.y,', '{');
     const served = await serve(models, { files: { ...files, 'ocr/graph.yaml': bad }, functions });
     expect(await answer(served, 'ocr', [page([1, 2])])).toBe(
@@ -257,7 +257,7 @@ maxBatch: 2
     );
   });
 
-  it('is not served without its models, and is again when they are', async () => {
+  it('a graph is not served without its models, and is served again when they are', async () => {
     const served = await serve(models, { files, functions });
     await served.time.until(served.engine.unload('double'));
     expect(await answer(served, 'ocr', [page([1, 2])])).toBe(
@@ -280,14 +280,14 @@ describe('the labels of classes', () => {
     'double/names.txt': 'cat\ndog\n',
   });
 
-  it('are those of the model, also for the output of a graph that is its output', async () => {
+  it("the labels of a model also belong to the graph's output that is the model's", async () => {
     const { engine } = await serve(models, { files: { ...files, ...labels('y') }, functions });
     expect(engine.configuration('double').labels).toEqual(new Map([['y', ['cat', 'dog']]]));
     expect(engine.configuration('ocr').labels).toEqual(new Map([['rows', ['cat', 'dog']]]));
     expect(engine.configuration('plus').labels).toEqual(new Map());
   });
 
-  it('for an output that the model has not keep the model from being served', async () => {
+  it('a model with labels for a missing output is not served', async () => {
     const served = await serve(models, { files: { ...files, ...labels('z') }, functions });
     const [{ reason } = { reason: '' }] = served.engine.index().filter(({ name }) => name === 'double');
     expect(reason).toBe('config.yaml has labels of "z", and the model\'s outputs are y.');

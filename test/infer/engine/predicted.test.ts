@@ -160,7 +160,7 @@ async function ratios(wait: number): Promise<number[]> {
 }
 
 describe('the makespan that the simulation predicts', () => {
-  it.each([0, 120])('with %i ms of waiting is near what the engine takes', async (wait) => {
+  it.each([0, 120])("with %i ms of waiting, the predicted makespan is near the engine's", async (wait) => {
     for (const ratio of await ratios(wait)) {
       expect(ratio).toBeGreaterThan(0.95);
       expect(ratio).toBeLessThan(1.05);

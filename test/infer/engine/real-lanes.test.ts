@@ -98,7 +98,7 @@ async function runByHand(
 const floats = ({ data }: Tensor): number[] => [...new Float32Array((data as Uint8Array).slice().buffer)];
 
 describe('an engine on lanes with ONNX Runtime', { timeout: 120_000 }, () => {
-  it('learns a model of one shape when it is loaded, and answers', async () => {
+  it('a model of one shape is learned when it is loaded, and answers', async () => {
     const row = (first: number): Uint8Array =>
       new Uint8Array(Int32Array.from({ length: 16 }, (_, index) => first + index).buffer);
     const inputs: Tensor[] = [
@@ -111,7 +111,7 @@ describe('an engine on lanes with ONNX Runtime', { timeout: 120_000 }, () => {
     expect([...new Int32Array((difference.data as Uint8Array).slice().buffer)]).toEqual(Array(16).fill(99));
   });
 
-  it('answers a graph bit by bit as its steps run by hand, whatever it was batched with', async () => {
+  it('a graph answers bit by bit as its steps by hand, in any batch', async () => {
     const images = [1, 2, 3, 4, 5, 6, 7, 8].map((seed) => image(seed, seed % 4 === 0 ? 12 : 8));
     let asked = 0;
     let ran = 0;

@@ -19,7 +19,7 @@ function ask({ engine, time }: Served, model: string, name = 'x', rows = 1) {
 }
 
 describe('the time of a request', () => {
-  it('is told by its parts: the queue, the way to the lane, and the GPU', async () => {
+  it('the time of a request has its parts: the queue, the way to the lane, and the GPU', async () => {
     const served = await serve({ slow });
     const first = ask(served, 'slow');
     await served.time.pass(10);
@@ -39,7 +39,7 @@ describe('the time of a request', () => {
     expect(first.spans[0]?.run?.id).not.toBe(second.spans[0]?.run?.id);
   });
 
-  it('has a part for the batch where a lane is free, and the run waits for the GPU', async () => {
+  it("a run that waits for the GPU beside a free lane counts as the batch's part", async () => {
     const served = await serve({ slow }, { lanes: 2 });
     const first = ask(served, 'slow');
     await served.time.pass(1);
@@ -53,7 +53,7 @@ describe('the time of a request', () => {
     expect(second.spans.at(-1)?.run?.id).toBe(third.spans.at(-1)?.run?.id);
   });
 
-  it('has a part for each load of its model', async () => {
+  it("each load of a model is a part of the request's time", async () => {
     const weights = { weights: 600, load: 50, gpu: { base: 10, perItem: 0 } };
     const served = await serve(
       { a: mapping((x) => x, weights), b: mapping((x) => x, weights) },
@@ -66,7 +66,7 @@ describe('the time of a request', () => {
     for (const [, from, to] of loads) expect(Number(to) - Number(from)).toBe(50);
   });
 
-  it('names the steps of a graph, and tells functions from runs on the GPU', async () => {
+  it('the parts of a request name the steps of its graph, and tell functions from runs on the GPU', async () => {
     const copy = {
       inputs: [],
       outputs: [],
@@ -92,7 +92,7 @@ types: { page: 'INT32[-1,2]' }
     ]);
   });
 
-  it('says why a run failed', async () => {
+  it('a span of a failed run has the reason', async () => {
     const served = await serve({
       broken: {
         ...slow,
@@ -108,7 +108,7 @@ types: { page: 'INT32[-1,2]' }
 });
 
 describe('the state of a service', () => {
-  it('has what waits, what runs, and what each lane does', async () => {
+  it('the state has the waiting items, the runs, and the work of each lane', async () => {
     const served = await serve({ slow, other: slow });
     const { engine, time } = served;
     const asked = [ask(served, 'slow', 'x', 3), ask(served, 'other')];
@@ -135,7 +135,7 @@ describe('the state of a service', () => {
     expect(engine.state()).toMatchObject({ requests: 0, lanes: [{ state: 'idle', for: 0 }, {}] });
   });
 
-  it('says why a lane is closed, and calls back with the items of each run', async () => {
+  it('the state has the reason of a closed lane, and each run is reported with its items', async () => {
     const served = await serve({ slow });
     const items: number[] = [];
     const stop = served.engine.onRun((each) => items.push(each));

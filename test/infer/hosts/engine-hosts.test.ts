@@ -48,7 +48,7 @@ async function program(url: string, mib: number) {
 }
 
 describe('a GPU host of the engine', { timeout: 60_000 }, () => {
-  it('has what the host tells, or less where its user wants less, before a lane is open', async () => {
+  it("before a lane is open, a GPU host has the memory that it reports, or less by the user's wish", async () => {
     const { url } = await start({ gpuCapacity: 64 * MIB });
     const host = await hostAt(url);
     const { bytes, limit } = host.memory.capacity;
@@ -59,7 +59,7 @@ describe('a GPU host of the engine', { timeout: 60_000 }, () => {
     expect((await hostAt(url, 10 * MIB)).memory.capacity).toEqual({ bytes: 10 * MIB, limit: 10 * MIB });
   });
 
-  it('takes no session of the host but those of its lanes, and no executor', async () => {
+  it("a GPU host of the engine takes no session and no executor beside its lanes'", async () => {
     const daemon = await start({ gpuCapacity: 64 * MIB });
     const host = await hostAt(daemon.url);
     await until(() => daemon.counters.executorsWarmed === 1);
@@ -70,7 +70,7 @@ describe('a GPU host of the engine', { timeout: 60_000 }, () => {
     expect(daemon.counters.executorsReused).toBe(1);
   });
 
-  it('has less while another tenant, or another program of its tenant, has some', async () => {
+  it('a GPU host has less memory while another tenant, or another program of its tenant, has some', async () => {
     const hosts = secureHosts();
     cleanups.push(() => hosts.close());
     const secure = await hosts.start({ adapter: 'null', executorEntry: EXECUTOR, gpuCapacity: 64 * MIB });
@@ -88,7 +88,7 @@ describe('a GPU host of the engine', { timeout: 60_000 }, () => {
     }
   });
 
-  it('has what the host has after a restart, once a lane is open again', async () => {
+  it('after a restart, a GPU host has its new memory once a lane is open', async () => {
     const before = await Daemon.start({ listen: '127.0.0.1:0', adapter: 'null', gpuCapacity: 64 * MIB });
     const host = await hostAt(before.url);
     const lane = await openLane(host);
@@ -103,7 +103,7 @@ describe('a GPU host of the engine', { timeout: 60_000 }, () => {
     expect(host.memory.capacity.limit).toBe(bytes);
   });
 
-  it('is refused where nothing tells how much memory it has, or where nobody answers', async () => {
+  it('a GPU host is refused if its memory is unknown, or if nobody answers', async () => {
     const daemon = await start({ gpuCapacity: 0, executorBytes: 0 });
     const unknown = { code: 'BAD_OPTION', message: expect.stringMatching(/^the host cannot .*--gpu-memory/) };
     await expect(hostAt(daemon.url)).rejects.toMatchObject(unknown);

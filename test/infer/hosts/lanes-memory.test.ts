@@ -53,7 +53,7 @@ function stateOf({
 }
 
 describe('the memory of a host that lanes are told of', () => {
-  it('is what their tenant may have, whatever of it they use themselves', async () => {
+  it("lanes may have all of their tenant's memory, however much of it they use themselves", async () => {
     const lane = open();
     expect(memory.capacity).toEqual({ bytes: LIMIT, limit: LIMIT });
     const before = changes;
@@ -66,7 +66,7 @@ describe('the memory of a host that lanes are told of', () => {
     expect(changes).toBe(before);
   });
 
-  it('is less what other sessions of the tenant use, once they have for a while', async () => {
+  it('lanes have less once other sessions of the tenant have used some for a while', async () => {
     const lane = open();
     lane.tell({ used: 100, others: 300 });
     expect(memory.capacity.bytes).toBe(LIMIT);
@@ -76,7 +76,7 @@ describe('the memory of a host that lanes are told of', () => {
     expect(memory.capacity.bytes).toBe(LIMIT);
   });
 
-  it('does not take the memory of another lane for that of others while the host hears of it late', async () => {
+  it("the memory of another lane does not count as others' while the host hears of it late", async () => {
     const [first, second] = [open(), open()];
     second.tell({ used: 400 });
     for (let round = 0; round < 10; round += 1) {
@@ -91,7 +91,7 @@ describe('the memory of a host that lanes are told of', () => {
     expect(memory.capacity).toEqual({ bytes: LIMIT, limit: LIMIT });
   });
 
-  it('falls at once where other tenants take it, and the limit says what it may be again', () => {
+  it("the lanes' memory falls at once if other tenants take some, and the limit stays", () => {
     const lane = open();
     lane.tell({ used: 100, limit: 600 });
     expect(memory.capacity).toEqual({ bytes: 600, limit: LIMIT });
@@ -99,7 +99,7 @@ describe('the memory of a host that lanes are told of', () => {
     expect(memory.capacity).toEqual({ bytes: LIMIT, limit: LIMIT });
   });
 
-  it('counts a lane that was lost no more', async () => {
+  it('a lost lane counts no more', async () => {
     const [first, second] = [open(), open()];
     second.tell({ used: 400 });
     first.tell({ others: 400 });
@@ -113,7 +113,7 @@ describe('the memory of a host that lanes are told of', () => {
     expect(memory.capacity.bytes).toBe(LIMIT - 300);
   });
 
-  it('is what the host told first until a lane is open, and what it told last while no lane is', async () => {
+  it("until a lane is open the host's first report counts, and the last one while none is open any more", async () => {
     expect(memory.capacity).toEqual({ bytes: LIMIT, limit: LIMIT });
     const lane = open({ limit: 600 });
     expect(memory.capacity).toEqual({ bytes: 600, limit: LIMIT });
@@ -124,7 +124,7 @@ describe('the memory of a host that lanes are told of', () => {
     expect(memory.capacity).toEqual({ bytes: 800, limit: LIMIT });
   });
 
-  it('is at most what its user states', async () => {
+  it("the lanes' memory is at most the size that the user states", async () => {
     memory = hostMemory({ limit: LIMIT, most: 700 });
     expect(memory.capacity).toEqual({ bytes: 700, limit: 700 });
     const lane = open();
@@ -133,7 +133,7 @@ describe('the memory of a host that lanes are told of', () => {
     expect(memory.capacity).toEqual({ bytes: 300, limit: 700 });
   });
 
-  it('is all that its user states while others use no more than the rest', async () => {
+  it('the lanes have all of the stated size while others use no more than the rest', async () => {
     memory = hostMemory({ limit: LIMIT, most: 700 });
     const lane = open();
     lane.tell({ others: 200 });
@@ -144,7 +144,7 @@ describe('the memory of a host that lanes are told of', () => {
     expect(memory.capacity).toEqual({ bytes: 500, limit: 700 });
   });
 
-  it('must be stated where the host does not know it, now or after a restart', async () => {
+  it('the size must be stated if the host does not know its memory, now or after a restart', async () => {
     const says = /the host cannot tell .*--gpu-memory SIZE.*--gpu-capacity SIZE/;
     expect(() => hostMemory({ limit: undefined })).toThrow(says);
     expect(() => open({ limit: undefined })).toThrow(says);
@@ -156,7 +156,7 @@ describe('the memory of a host that lanes are told of', () => {
     expect(memory.capacity).toEqual({ bytes: 700, limit: 700 });
   });
 
-  it('is told by its use: what the lanes use, what they have reserved, and what others use', () => {
+  it("the memory is told by use: the lanes', reserved, and others'", () => {
     open({ used: 100, reserved: 50, others: 200 });
     open({ used: 200, others: 0 });
     const { used, reserved } = memory.told;

@@ -74,7 +74,7 @@ describe('an inference server whose hosts are of a pool', () => {
     return all;
   }
 
-  it('has more as its queue grows, until the pool has no more, and gives them back when they are idle', async () => {
+  it('a server gets more hosts as its queue grows, until the pool has none left, and gives idle ones back', async () => {
     const { time, said, released, state, engine, pool } = await started();
     Object.assign(state, { backlog: 100_000, requests: 50 });
     await time.pass(65_000);
@@ -97,7 +97,7 @@ describe('an inference server whose hosts are of a pool', () => {
     expect(released).toHaveLength(3);
   });
 
-  it('is closed when also the hosts are given back that were leaving', async () => {
+  it('a server is closed only when its leaving hosts are given back, too', async () => {
     const { time, engine, pool, released, lanes } = await started();
     const [lost = ''] = engine.hosts;
     lanes.set(lost, { name: 'l', host: lost, resource: 'gpu', state: 'closed', for: 0, loaded: [] });
@@ -116,21 +116,21 @@ describe('an inference server whose hosts are of a pool', () => {
     expect(released.sort()).toEqual(['a', 'b']);
   });
 
-  it('names hosts of a portal without the token of its address', async () => {
+  it("the names of a portal's hosts hold no token", async () => {
     const { engine } = await started(
       `pool+https://flt_${'x'.repeat(43)}@gpu.example:7075/lab?ca=PIN&hosts=2`,
     );
     expect([...engine.hosts]).toEqual(['pool+https://***@gpu.example:7075/lab?ca=PIN#1']);
   });
 
-  it('has no more than its address allows', async () => {
+  it("a server has no more hosts than the pool's address allows", async () => {
     const { time, state, engine } = await started('pool://lab?hosts=2');
     Object.assign(state, { backlog: 100_000, requests: 50 });
     await time.pass(5000);
     expect(engine.hosts.size).toBe(2);
   });
 
-  it('replaces a host whose lanes stay closed', async () => {
+  it('a host whose lanes stay closed is replaced', async () => {
     const { time, said, released, engine, lanes } = await started();
     const [lost = ''] = engine.hosts;
     lanes.set(lost, { name: 'l', host: lost, resource: 'gpu', state: 'closed', for: 0, loaded: [] });

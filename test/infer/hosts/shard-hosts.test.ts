@@ -35,7 +35,7 @@ function setUp(sizes: readonly number[], pools: readonly string[] = []) {
 }
 
 describe('the hosts of models that lie over several', () => {
-  it('are those with the most memory, and a host without a lane comes last', async () => {
+  it('a sharded model gets the hosts with the most memory, and a host without a lane last', async () => {
     const { take, hosts } = setUp([100, 300, 200]);
     expect((await take('a')).addresses).toEqual(['grpc://1', 'grpc://2']);
     hosts[1]?.lose('gone');
@@ -43,7 +43,7 @@ describe('the hosts of models that lie over several', () => {
     expect((await take('a')).addresses).toEqual(['grpc://2', 'grpc://0']);
   });
 
-  it('have so much less memory for their lanes, until the model is gone', async () => {
+  it('the hosts of a sharded model have so much less memory for their lanes until it is gone', async () => {
     const { take, free } = setUp([100, 100]);
     const [one, other] = [await take('a'), await take('b')];
     one.loaded([30, 20]);
@@ -53,7 +53,7 @@ describe('the hosts of models that lie over several', () => {
     expect(free()).toEqual([90, 90]);
   });
 
-  it('keep it for a minute for a model that has lost a host, and load it again on the same hosts', async () => {
+  it('hosts keep memory for a minute for a model that has lost a host, which is loaded there again', async () => {
     const { time, take, free } = setUp([100, 100]);
     const before = await take('a');
     before.loaded([30, 20]);
@@ -70,7 +70,7 @@ describe('the hosts of models that lie over several', () => {
     expect(free()).toEqual([100, 100]);
   });
 
-  it('are not taken where the server may use less memory there than the model needs', async () => {
+  it('a host is not taken if the server may use less memory there than the model needs', async () => {
     const { take, free } = setUp([100, 100]);
     const taken = await take('a');
     expect(() => taken.loaded([101, 20])).toThrow(
@@ -79,7 +79,7 @@ describe('the hosts of models that lie over several', () => {
     expect(free()).toEqual([100, 100]);
   });
 
-  it('are asked of a pool at once where the server has too few, and given back', async () => {
+  it('a pool is asked for all hosts at once if the server has too few, and gets them back', async () => {
     const { take, asked, released } = setUp([], ['pool://lab?hosts=8']);
     const taken = await take('a');
     expect(taken.addresses).toEqual(['grpc://a', 'grpc://b']);
@@ -89,13 +89,13 @@ describe('the hosts of models that lie over several', () => {
     expect(released).toEqual(asked);
   });
 
-  it("are asked of a portal's pool with the pin of its address", async () => {
+  it("a portal's pool is asked for hosts with the pin of its address", async () => {
     const { take, asked } = setUp([], ['pool+https://gpu.example:7075/lab?ca=PIN&hosts=8']);
     await take('a');
     expect(asked).toEqual(['pool+https://gpu.example:7075/lab?ca=PIN&hosts=2']);
   });
 
-  it('are too few without a pool', async () => {
+  it('without a pool too few hosts are an error', async () => {
     const { take } = setUp([100]);
     await expect(take('a')).rejects.toThrow(
       'it lies over 2 hosts, and the server has 1: name more with --host, or a pool',

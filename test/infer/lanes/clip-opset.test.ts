@@ -28,7 +28,7 @@ function numbersOf({ dataType, rawData }: { dataType: number; rawData: Uint8Arra
 }
 
 describe('raising the opset of a model with Clip', () => {
-  it('makes the bounds inputs, and leaves out those that are not given', () => {
+  it('raising the opset makes the bounds of Clip inputs, and leaves out absent ones', () => {
     expect(nodesOf(raiseClipOpset(clip({ max: 6, min: 0.5 })))).toEqual({
       opset: 11n,
       nodes: ['y = Clip(x,0.5,6)'],
@@ -38,7 +38,7 @@ describe('raising the opset of a model with Clip', () => {
     expect(nodesOf(raiseClipOpset(clip({}))).nodes).toEqual(['y = Clip(x)']);
   });
 
-  it('does the same for the places of a Slice', () => {
+  it('raising the opset makes the places of a Slice inputs', () => {
     const model: OnnxModel = {
       ...unary('Clip', 'FP32', ['batch', 4], { opset: 9 }),
       nodes: [
@@ -73,11 +73,11 @@ describe('raising the opset of a model with Clip', () => {
     ],
     ['is no model', new TextEncoder().encode('no model at all')],
     ['is empty', new Uint8Array()],
-  ])('leaves a file alone that %s', (_, bytes) => {
+  ])('a file is left as it is that %s', (_, bytes) => {
     expect(raiseClipOpset(bytes)).toBeUndefined();
   });
 
-  it('leaves a file to ONNX Runtime whose bytes are cut or changed, whatever they are', () => {
+  it('a file with cut or changed bytes is left to ONNX Runtime', () => {
     const random = seeded(7);
     const model = clip({ min: 0, max: 6 });
     for (let round = 0; round < 2000; round += 1) {

@@ -21,9 +21,12 @@ describe('the layout of a model', () => {
     [129, 128, 3],
     [6, 128, 3],
     [9, 8, 2],
-  ])('is NCHW for a convolution of %i to %i channels with a kernel of %i', (inputs, outputs, kernel) => {
-    expect(rightLayout(convolution(inputs, outputs, kernel))).toBe('NCHW');
-  });
+  ])(
+    'the layout is NCHW for a convolution of %i to %i channels with a kernel of %i',
+    (inputs, outputs, kernel) => {
+      expect(rightLayout(convolution(inputs, outputs, kernel))).toBe('NCHW');
+    },
+  );
 
   it.each([
     [3, 32, 3],
@@ -38,13 +41,13 @@ describe('the layout of a model', () => {
     },
   );
 
-  it('is NCHW for Silero, whose convolutions are in the branches of an If', () => {
+  it('the layout is NCHW for Silero, whose convolutions are in the branches of an If', () => {
     const package_ = import.meta.resolve('@ricky0123/vad-web/package.json');
     const file = fileURLToPath(new URL('./dist/silero_vad_v5.onnx', package_));
     expect(rightLayout(readFileSync(file))).toBe('NCHW');
   });
 
-  it('is the default for bytes that are no model', () => {
+  it('the layout is the default for bytes that are no model', () => {
     expect(rightLayout(new Uint8Array([255, 255, 255]))).toBe('NHWC');
   });
 });

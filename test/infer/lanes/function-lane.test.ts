@@ -119,7 +119,7 @@ describe('a lane for functions', () => {
     }
   });
 
-  it('says what is wrong with a module', async () => {
+  it('a broken module is refused with the reason', async () => {
     await expect(load('export const act = 7')).rejects.toThrow(
       'act.mjs has no function "act" among its exports.',
     );
@@ -130,7 +130,7 @@ describe('a lane for functions', () => {
     await expect(run({}, ['y'])).rejects.toThrow('Function "act" is not loaded on this lane.');
   });
 
-  it('rejects what runs when it is closed', async () => {
+  it('a run rejects when its lane is closed', async () => {
     await load('export function act() { return new Promise(() => setInterval(() => {}, 1000)) }');
     const running = run({}, ['y']);
     let lost: string | undefined;

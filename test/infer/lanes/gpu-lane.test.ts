@@ -62,7 +62,7 @@ function numbers(value: Tensor | KeptValue | undefined): number[] {
 }
 
 describe('a lane with ONNX Runtime', () => {
-  it('declares what a model takes and gives, and how much memory its weights have', async () => {
+  it('a loaded model tells its inputs, its outputs, and the memory of its weights', async () => {
     const { inputs, outputs, weights } = await lane.load({
       id: 'again',
       file: put(folder, 'again', network(64)),
@@ -112,7 +112,7 @@ describe('a lane with ONNX Runtime', () => {
     expect(numbers(a)[0]).toBe(0);
   });
 
-  it("tells how long the host's GPU worked for each run", async () => {
+  it("each run tells how long the host's GPU worked for it", async () => {
     for (let seed = 1; seed <= 3; seed += 1) {
       const report = await lane.run({
         model: 'network',
@@ -127,7 +127,7 @@ describe('a lane with ONNX Runtime', () => {
     }
   });
 
-  it('answers each item of a batch bit by bit as the item alone', async () => {
+  it('each item of a batch has the same bits as the item alone', async () => {
     const items = [1, 2, 3, 4, 5].map((seed) => image(1, seed));
     const run = (images: Tensor[]) =>
       lane.run({
@@ -191,7 +191,7 @@ describe('a lane with ONNX Runtime', () => {
     lane.drop(outputs.OUTPUT0 as KeptValue[]);
   });
 
-  it('reports a peak that grows by the item, whatever ran before', async () => {
+  it('the reported peak grows by the item, and does not depend on earlier runs', async () => {
     const peak = async (items: number) => {
       const inputs = { image: [all(image(items, 1, 32))] };
       return (await lane.run({ model: 'network', inputs, parts: [items], keep: [], fetch: ['mean'] })).peak;
@@ -258,7 +258,7 @@ describe('a lane with ONNX Runtime', () => {
     [{ min: 0 }, [0, 0, 0.5, 6, 7]],
     [{ max: 0 }, [-7, -1, 0, 0, 0]],
     [{}, [-7, -1, 0.5, 6, 7]],
-  ])('clips as opset 9 says, with the bounds %j', async (attributes, clipped) => {
+  ])('Clip works as in opset 9, with the bounds %j', async (attributes, clipped) => {
     const file = put(folder, 'clip', unary('Clip', 'FP32', ['batch'], { attributes, opset: 9 }));
     await lane.load({ id: 'clip', file });
     const data = bytes(Float32Array.of(-7, -1, 0.5, 6, 7));
@@ -274,7 +274,7 @@ describe('a lane with ONNX Runtime', () => {
     await lane.unload('clip');
   });
 
-  it('fails a run without enough memory as such, and goes on with smaller ones', async () => {
+  it('a run without enough memory says so, and smaller runs go on', async () => {
     const run = (items: number) => {
       const inputs = { image: [all(image(items, 1, 64))] };
       return lane.run({ model: 'network', inputs, parts: [items], keep: [], fetch: ['mean'] });
@@ -307,7 +307,7 @@ describe('a lane with ONNX Runtime', () => {
     expect(await told).toBeLessThan(8 * MIB);
   });
 
-  it('says of a run whose memory others have that it was taken', async () => {
+  it('a run whose memory others have fails as taken', async () => {
     const gpu = create({ host: daemon.url });
     const other = (await (await gpu.requestAdapter())?.requestDevice()) as GPUDevice;
     const held = other.createBuffer({ size: 6 * MIB, usage: 8 });
@@ -329,7 +329,7 @@ describe('a lane with ONNX Runtime', () => {
     close(gpu);
   });
 
-  it('fails a run with a wrong input alone, and gives its inputs to no later run', async () => {
+  it('a run with a wrong input fails alone, and no later run gets its inputs', async () => {
     const wrong: Tensor = { ...int32('INPUT1', 2, 0), shape: [4, 8] };
     const good = { INPUT0: [all(int32('INPUT0', 2, 0))], INPUT1: [all(int32('INPUT1', 2, 7))] };
     await expect(runSimple({ ...good, INPUT1: [all(wrong)] }, [2])).rejects.toThrow(
@@ -361,7 +361,7 @@ describe('a lane with ONNX Runtime', () => {
     );
   });
 
-  it('says what is wrong with a file', async () => {
+  it('a broken file is refused with the reason', async () => {
     const load = (file: string) => lane.load({ id: 'x', file });
     await expect(load(join(folder, 'none.onnx'))).rejects.toThrow(/none\.onnx cannot be read: ENOENT/);
     const file = put(folder, 'broken', { ...simple(), nodes: [] });

@@ -20,7 +20,7 @@ async function now(time: Promise<GpuTime | undefined>): Promise<unknown> {
 }
 
 describe("the GPU's time of a run", () => {
-  it('is the time for which the GPU worked for the lane between its marks', async () => {
+  it("a run's time is the GPU's work for the lane between its marks", async () => {
     const lane = new GpuTimes().lane();
     // Work before the first mark is that of loading a model.
     lane.tell({ from: 10, to: 90 });
@@ -33,7 +33,7 @@ describe("the GPU's time of a run", () => {
     expect(await tellRun(lane, 200, [[190, 207]])).toEqual({ ms: 7, busyMs: 7 });
   });
 
-  it('is an equal share while the GPU works for several lanes', async () => {
+  it('while the GPU works for several lanes, each run has an equal share', async () => {
     const times = new GpuTimes();
     const [a, b] = [times.lane(), times.lane()];
     const long = b.begin();
@@ -45,7 +45,7 @@ describe("the GPU's time of a run", () => {
     expect(await long.time).toEqual({ ms: 30, busyMs: 40 });
   });
 
-  it('is known when the other lanes have told what they did meanwhile', async () => {
+  it("a run's time is known when the reports of the other lanes reach its end", async () => {
     const times = new GpuTimes();
     const [a, b] = [times.lane(), times.lane()];
     const other = b.begin();
@@ -57,7 +57,7 @@ describe("the GPU's time of a run", () => {
     expect(await run).toEqual({ ms: 15, busyMs: 20 });
   });
 
-  it('is not known of a lane that is lost, and does not wait for it', async () => {
+  it("the time of a lost lane's run is unknown, and other lanes do not wait for it", async () => {
     const times = new GpuTimes();
     const [a, b] = [times.lane(), times.lane()];
     const lost = b.begin();
@@ -67,7 +67,7 @@ describe("the GPU's time of a run", () => {
     expect(await run).toEqual({ ms: 20, busyMs: 20 });
   });
 
-  it('is not known of a lane whose host tells nothing, and does not wait for it', async () => {
+  it("without reports of the host a run's time is unknown, and other lanes do not wait for it", async () => {
     const times = new GpuTimes();
     const [a, b] = [times.lane(), times.lane()];
     b.stop();
@@ -75,7 +75,7 @@ describe("the GPU's time of a run", () => {
     expect(await tellRun(a, 0, [[5, 25]])).toEqual({ ms: 20, busyMs: 20 });
   });
 
-  it('is known in the end beside a run that never ends', async () => {
+  it("a run's time is known in the end, also beside a run that never ends", async () => {
     const times = new GpuTimes();
     const [a, b] = [times.lane(), times.lane()];
     const { begin } = b.begin();
@@ -84,7 +84,7 @@ describe("the GPU's time of a run", () => {
     expect(await Promise.race(runs.map((time, run) => time.then(() => run)))).toBe(0);
   });
 
-  it('adds up to the time for which the GPU worked at all, whatever ran at once', async () => {
+  it("the times of all runs add up to the time of the GPU's work", async () => {
     const stretches = fc.array(fc.tuple(fc.integer({ min: 1, max: 20 }), fc.integer({ min: 1, max: 20 })), {
       minLength: 1,
       maxLength: 5,

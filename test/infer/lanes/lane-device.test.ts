@@ -19,7 +19,7 @@ function pipeline(code: string): Promise<GPUComputePipeline> {
 }
 
 describe('the device of a lane and of its ONNX Runtime', () => {
-  it('lets ONNX Runtime wait neither for pipelines nor for its error scopes', async () => {
+  it('ONNX Runtime waits neither for pipelines nor for its error scopes', async () => {
     const before = waits();
     lane.device.pushErrorScope('validation');
     await pipeline('@compute @workgroup_size(1) fn main() {}');
@@ -40,7 +40,7 @@ describe('the device of a lane and of its ONNX Runtime', () => {
     await expect(lane.guard(memory)).rejects.toMatchObject({ name: 'RunError', memory: false });
   });
 
-  it('gives what comes of work without errors, or what the work throws', async () => {
+  it('guarded work gives its result, or throws its own error', async () => {
     expect(await lane.guard(async () => ({ result: Promise.resolve(7) }))).toBe(7);
     await expect(lane.guard(() => Promise.reject(new Error('early')))).rejects.toThrow('early');
     await expect(lane.guard(async () => ({ result: Promise.reject(new Error('late')) }))).rejects.toThrow(

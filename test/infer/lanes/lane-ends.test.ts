@@ -61,7 +61,7 @@ function ended(promise: Promise<unknown>, lane: Lane) {
 const threads = () => process.getActiveResourcesInfo().filter((name) => /worker|port/i.test(name)).length;
 
 describe('the end of a lane', () => {
-  it(`rejects what was asked of it, ${ROUNDS} times its worker is killed, and leaves nothing behind`, {
+  it(`a lane whose worker is killed rejects its calls and leaves nothing behind, ${ROUNDS} times`, {
     timeout: 30_000 + ROUNDS * 7_000,
   }, async () => {
     const before = threads();
@@ -100,7 +100,7 @@ describe('the end of a lane', () => {
     await until(() => daemon.describe().sessions === 0);
   });
 
-  it('comes with the end of its session, in the middle of a run', async () => {
+  it('a lane ends with its session, in the middle of a run', async () => {
     const lane = await opening().lane;
     await lane.load({ id: 'simple', file });
     await run(lane);
@@ -115,7 +115,7 @@ describe('the end of a lane', () => {
     await lane.close();
   });
 
-  it('gives back its session when it is closed', async () => {
+  it('a closed lane gives its session back', async () => {
     const lane = await opening().lane;
     await lane.load({ id: 'simple', file });
     const running = ended(run(lane), lane);
@@ -130,7 +130,7 @@ describe('the end of a lane', () => {
     await expect(run(lane)).rejects.toThrow('The lane was closed.');
   });
 
-  it('is the answer where it cannot be opened', async () => {
+  it('opening a lane on an unreachable host fails with the reason', async () => {
     const closed = daemon.url;
     await daemon.close();
     await expect(openGpuLane({ name: 'a', host: closed })).rejects.toMatchObject({

@@ -32,7 +32,7 @@ const plain = ({ data, ...rest }: Tensor) => ({
 });
 
 describe('tensors of a run', () => {
-  it('are the same after they were split into parts and joined again', () => {
+  it('tensors are the same after they were split into parts and joined again', () => {
     fc.assert(
       fc.property(tensors, fc.array(fc.nat(3)), (tensor, wanted) => {
         const rows = tensor.shape[0] as number;
@@ -53,7 +53,7 @@ describe('tensors of a run', () => {
     );
   });
 
-  it('are the same after ONNX Runtime had them', () => {
+  it('tensors are the same after ONNX Runtime had them', () => {
     fc.assert(
       fc.property(tensors, (tensor) => {
         expect(plain(fromOrt('x', toOrt(tensor)))).toEqual(plain(tensor));
@@ -61,7 +61,7 @@ describe('tensors of a run', () => {
     );
   });
 
-  it('have memory of their own when they are joined', () => {
+  it('joined tensors have memory of their own', () => {
     const data = new Uint8Array(8).fill(1);
     const value: Tensor = { name: 'x', datatype: 'UINT8', shape: [8], data };
     const joined = joinRows('x', [{ value, from: 0, count: 8 }]);
@@ -69,13 +69,13 @@ describe('tensors of a run', () => {
     expect(joined.data).toEqual(new Uint8Array(8).fill(1));
   });
 
-  it('are read at any address', () => {
+  it('tensors are read at any address', () => {
     const bytes = new Uint8Array(9);
     bytes.set([0, 0, 0x80, 0x3f, 0, 0, 0, 0x40], 1);
     expect(elements('FP32', bytes.subarray(1))).toEqual(Float32Array.of(1, 2));
   });
 
-  it('are refused where they do not fit together, or where models cannot have them', () => {
+  it('tensors that do not fit together, or that models cannot have, are refused', () => {
     const tensor = (shape: number[]): Tensor => ({
       name: 'x',
       datatype: 'UINT8',
@@ -103,13 +103,13 @@ describe('tensors of a run', () => {
     );
   });
 
-  it('are whole where rows are all of them; a scalar is one row', () => {
+  it('rows are whole if they are all rows of a tensor; a scalar is one row', () => {
     expect(coversAll([3, 2], { from: 0, count: 3 })).toBe(true);
     expect(coversAll([3, 2], { from: 0, count: 2 })).toBe(false);
     expect(coversAll([], { from: 0, count: 1 })).toBe(true);
   });
 
-  it('declare a dimension as free that ONNX Runtime has as 4294967295, a name, or -1', () => {
+  it('a dimension that ONNX Runtime has as 4294967295, a name or -1 is free', () => {
     const shape = [1, 4_294_967_295, 'batch', -1];
     const declared = declarationOf({ name: 'x', isTensor: true, type: 'float32', shape });
     expect(declared.shape).toEqual([1, -1, -1, -1]);

@@ -174,7 +174,7 @@ async function serveTenants() {
 }
 
 describe('the page of an inference server', { timeout: 90_000 }, () => {
-  it('shows where the time of each request went, and what lanes, queues and hosts do', async () => {
+  it('the page shows where the time of each request went, and the lanes, queues and hosts', async () => {
     const { page: dashboard, ask, service } = await serve();
     const page = await open(dashboard.url);
     await page.getByText('No request has ended since the server started.').waitFor();
@@ -239,7 +239,7 @@ describe('the page of an inference server', { timeout: 90_000 }, () => {
     expect(logged).toEqual([]);
   });
 
-  it('reconnects by itself when the server is back, and shows the new one', async () => {
+  it('the page reconnects by itself when the server is back, and shows the new one', async () => {
     const before = await serve();
     const { host } = new URL(before.page.url);
     const page = await open(before.page.url);
@@ -252,7 +252,7 @@ describe('the page of an inference server', { timeout: 90_000 }, () => {
     await page.getByText('No request has ended since the server started.').waitFor();
   });
 
-  it('never treats the name of a model that a client asks for as markup', async () => {
+  it('the name of a model that a client asks for is never markup', async () => {
     const { page: dashboard, ask } = await serve();
     const model = '<img src=x onerror="window.ran=1">';
     await ask(model);
@@ -264,7 +264,7 @@ describe('the page of an inference server', { timeout: 90_000 }, () => {
     expect(logged).toEqual([]);
   });
 
-  it('passes axe: light, dark, on a screen and on a phone', async () => {
+  it('the page passes axe: light, dark, on a screen and on a phone', async () => {
     const { page: dashboard, ask, service } = await serve();
     service.ready = false;
     await ask();
@@ -276,7 +276,7 @@ describe('the page of an inference server', { timeout: 90_000 }, () => {
 });
 
 describe('the page of a tenant', { timeout: 90_000 }, () => {
-  it('asks for the token, and shows the requests of its tenant alone', async () => {
+  it("a tenant's page asks for the token, and shows only that tenant's requests", async () => {
     const { url, alice, bob, ask } = await serveTenants();
     await ask(bob, 'echo-FP16');
     await ask(alice, 'echo-INT32');
@@ -306,7 +306,7 @@ describe('the page of a tenant', { timeout: 90_000 }, () => {
     expect(errors).toEqual([]);
   });
 
-  it('has its facts for programs, by the token, and files that need none and tell nothing', async () => {
+  it("a tenant's figures need the token, and the page's files need none and tell nothing", async () => {
     const { url, bob, ask } = await serveTenants();
     await ask(bob, 'echo-FP16');
     const get = (path: string, token?: string) =>
@@ -321,7 +321,7 @@ describe('the page of a tenant', { timeout: 90_000 }, () => {
     expect((await get('/farlight/nothing.js', bob)).status).toBe(404);
   });
 
-  it('is not there where the server asks for no token: its owner has the dashboard', async () => {
+  it("a server without tokens has no tenants' page: its owner has the dashboard", async () => {
     const { server } = await serve();
     expect((await fetch(`${server.httpUrl}/farlight/`)).status).toBe(404);
     const own = await fetch(`${server.httpUrl}/v2/farlight`);

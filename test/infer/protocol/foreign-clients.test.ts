@@ -122,7 +122,7 @@ describe('clients that nobody of this project wrote', () => {
     },
   );
 
-  it.skipIf(!hasCurl)('curl shows what is wrong (needs: apt-get install curl)', async () => {
+  it.skipIf(!hasCurl)('curl shows the error (needs: apt-get install curl)', async () => {
     const { url } = await servers.http();
     const asked = ['-sS', '-d', '{}', '-w', '%{http_code}', `${url}/v2/models/nosuch/infer`];
     const { stdout } = await run('curl', asked);

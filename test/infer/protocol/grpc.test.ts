@@ -26,7 +26,7 @@ const one = (model: string, id = '') => ({
 });
 
 describe('ModelInfer', () => {
-  it('answers raw and typed contents with raw contents', async () => {
+  it('ModelInfer answers raw and typed contents with raw contents', async () => {
     const { client, service } = await servers.grpc();
     const raw = await ask(client, 'ModelInfer', { ...sum, id: '42' });
     expect(raw).toMatchObject({
@@ -46,7 +46,7 @@ describe('ModelInfer', () => {
     expect(service.asked[0]).toMatchObject({ tenant: 'default', model: 'simple' });
   });
 
-  it('answers with classes', async () => {
+  it('ModelInfer answers with classes', async () => {
     const { client } = await servers.grpc();
     const outputs = [{ name: 'OUTPUT0', parameters: { classification: { int64_param: 1 } } }];
     const answered: { raw_output_contents: Buffer[] } = await ask(client, 'ModelInfer', { ...sum, outputs });
@@ -128,7 +128,7 @@ describe('ModelInfer', () => {
 });
 
 describe('ModelStreamInfer', () => {
-  it('answers in the order of the requests, and says of each what is wrong with it', async () => {
+  it('a stream answers in the order of the requests, each with its own error', async () => {
     const { client, service } = await servers.grpc();
     const { stream, answers, ended } = open(client);
     stream.write(one('slow', 'a'));
@@ -147,7 +147,7 @@ describe('ModelStreamInfer', () => {
     ]);
   });
 
-  it('reads no more requests than can run', async () => {
+  it('a stream reads no more requests than can run', async () => {
     const { client, service } = await servers.grpc();
     const { stream, answers, ended } = open(client);
     for (let at = 0; at < 40; at += 1) stream.write(one('slow', `${at}`));
@@ -173,7 +173,7 @@ describe('ModelStreamInfer', () => {
 });
 
 describe('the other methods', () => {
-  it('describe the server and its models', async () => {
+  it('the other methods describe the server and its models', async () => {
     const { client, service } = await servers.grpc();
     expect(await ask(client, 'ServerLive', {})).toEqual({ live: true });
     expect(await ask(client, 'ServerReady', {})).toEqual({ ready: true });
@@ -231,7 +231,7 @@ function open(client: Client) {
 }
 
 describe('TraceSetting', () => {
-  it('tells the settings, and takes no others', async () => {
+  it('TraceSetting tells the settings, and takes no others', async () => {
     const { client } = await servers.grpc();
     const off = {
       settings: { trace_level: { value: ['OFF'] }, trace_rate: { value: [] } },
@@ -249,7 +249,7 @@ describe('TraceSetting', () => {
 });
 
 describe('a client that does not read its answer', () => {
-  it('has its call ended, and does not stall others', async () => {
+  it('a client that does not read its answer has its call ended, and stalls no others', async () => {
     const { client, port } = await servers.grpc({ limit: 8 << 20, unreadMs: 500 });
     const { ModelInfer } = inferenceDefinitions()[SERVICE] as unknown as {
       ModelInfer: { requestSerialize(message: object): Buffer };
@@ -277,7 +277,7 @@ describe('a client that does not read its answer', () => {
     session.destroy();
   });
 
-  it('but waits for the next one is not ended', async () => {
+  it('a client that waits for its next answer is not ended', async () => {
     const { client, service } = await servers.grpc({ unreadMs: 100 });
     const { stream, answers, ended } = open(client);
     stream.write(one('echo-INT32'));

@@ -48,7 +48,7 @@ describe('limits of a client', () => {
     expect(statuses(await raw(port)).every((status) => status === 408)).toBe(true);
   });
 
-  it('a body that does not go on is given up', async () => {
+  it('a body that stops is given up', async () => {
     const { port, server } = await servers.http({ idleMs: 1000 });
     const text =
       'POST /v2/models/simple/infer HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 10\r\n\r\n{';
@@ -95,7 +95,7 @@ describe('limits of a client', () => {
 });
 
 describe('several requests on one connection', () => {
-  it('are answered in order', async () => {
+  it('pipelined requests are answered in order', async () => {
     const { port, service } = await servers.http();
     const socket = connect(port, '127.0.0.1');
     const chunks: Buffer[] = [];
@@ -109,7 +109,7 @@ describe('several requests on one connection', () => {
     socket.destroy();
   });
 
-  it('are few: a client that sends more is told so, and disconnected', async () => {
+  it('a client with too many pipelined requests is told so, and disconnected', async () => {
     const { port, service } = await servers.http();
     const answers = raw(port, request('slow').repeat(40));
     await soon(() => expect(service.waiting).toHaveLength(16));
@@ -130,7 +130,7 @@ describe('several requests on one connection', () => {
 });
 
 describe('a client that does not read its answer', () => {
-  it('is disconnected, and does not stall others', async () => {
+  it('a client that does not read its answer is disconnected, and stalls no others', async () => {
     const { port, url, server } = await servers.http({ limit: 64 << 20, budget: 256 << 20, idleMs: 300 });
     const elements = 8 << 20;
     const json = JSON.stringify({
@@ -157,7 +157,7 @@ describe('a client that does not read its answer', () => {
 });
 
 describe('the end of the server', () => {
-  it('what was asked is answered, and nothing more', async () => {
+  it('a server that ends answers its open requests, and nothing more', async () => {
     const { port, service, server } = await servers.http();
     const answers = raw(port, request('slow'));
     await soon(() => expect(service.waiting).toHaveLength(1));
@@ -168,7 +168,7 @@ describe('the end of the server', () => {
     await closed;
   });
 
-  it('ends connections that go on for too long', async () => {
+  it('a server that ends cuts connections that go on for too long', async () => {
     const { port, service, server } = await servers.http();
     const answers = raw(port, request('slow'));
     await soon(() => expect(service.waiting).toHaveLength(1));

@@ -41,7 +41,7 @@ function binary(json: object, ...pieces: Uint8Array[]): [Buffer, Record<string, 
 const int32 = (numbers: readonly number[]) => new Uint8Array(Int32Array.from(numbers).buffer);
 
 describe('a request in JSON', () => {
-  it('gets the outputs in JSON, with its id', async () => {
+  it('a request in JSON gets its outputs in JSON, with its id', async () => {
     const { url } = await servers.http();
     const { status, json } = await post(`${url}/v2/models/simple/infer?a=1&b=2`, { ...sum, id: '42' });
     expect(status).toBe(200);
@@ -56,7 +56,7 @@ describe('a request in JSON', () => {
     });
   });
 
-  it('gets the outputs that it names, from the version that it names', async () => {
+  it('a request gets the outputs that it names, from the version that it names', async () => {
     const { url, service } = await servers.http();
     const body = { ...sum, outputs: [{ name: 'OUTPUT1' }], parameters: { priority: 2, timeout: 1500 } };
     const { json } = await post(`${url}/v2/models/simple/versions/1/infer`, body);
@@ -106,7 +106,7 @@ describe('a request in JSON', () => {
 });
 
 describe('binary tensors', () => {
-  it('lie behind the JSON of the request and of the answer, beside others in JSON', async () => {
+  it('binary tensors lie behind the JSON of requests and answers, beside others in JSON', async () => {
     const { url } = await servers.http();
     const inputs = [
       input('INPUT0', counting),
@@ -125,7 +125,7 @@ describe('binary tensors', () => {
     expect(new Uint8Array(answered.subarray(length))).toEqual(int32(counting.map((each) => each + 1)));
   });
 
-  it('are all outputs where the request asks for it, but for one that does not', async () => {
+  it('all outputs are binary if the request asks for it, except one that does not', async () => {
     const { url } = await servers.http();
     const outputs = [{ name: 'OUTPUT0', parameters: { binary_data: false } }, { name: 'OUTPUT1' }];
     const body = JSON.stringify({ ...sum, outputs, parameters: { binary_data_output: true } });
@@ -136,7 +136,7 @@ describe('binary tensors', () => {
     expect(json.outputs[1]).not.toHaveProperty('data');
   });
 
-  it('are the whole body where the header says 0', async () => {
+  it('a header length of 0 makes the binary tensor the whole body', async () => {
     const { url, service } = await servers.http();
     const headers = { 'Inference-Header-Content-Length': '0' };
     const ask = (model: string, body: Uint8Array) =>
@@ -207,7 +207,7 @@ describe('compressed bodies', () => {
     expect(json.outputs[0].data).toEqual(numbers);
   });
 
-  it('that would not end are refused', async () => {
+  it('a compressed body that would not end is refused', async () => {
     const { url } = await servers.http();
     const bomb = gzipSync(Buffer.alloc(64 << 20));
     const headers = { 'content-encoding': 'gzip' };
@@ -352,7 +352,7 @@ describe('each error has its status and one sentence', () => {
     expect(answered.headers.get('retry-after')).toBe(retryAfter);
   });
 
-  it('of a bug the client learns nothing, and the log everything', async () => {
+  it('a client learns nothing of a bug, and the log everything', async () => {
     const { url, service, errors } = await servers.http();
     const bug = new TypeError('secret of /home/owner');
     service.failures.set('simple', bug);
@@ -364,7 +364,7 @@ describe('each error has its status and one sentence', () => {
 });
 
 describe('the OpenAPI document', () => {
-  it('describes every answer', async () => {
+  it('the OpenAPI document describes every answer', async () => {
     const { url } = await servers.http();
     const document = (await (await fetch(`${url}/v2/openapi.json`)).json()) as typeof OPEN_API;
     expect(document).toEqual(JSON.parse(JSON.stringify(OPEN_API)));
@@ -394,7 +394,7 @@ describe('the OpenAPI document', () => {
 });
 
 describe('models', () => {
-  it('are described, configured, counted, and listed', async () => {
+  it('models are described, configured, counted and listed', async () => {
     const { url, service } = await servers.http();
     const get = async (path: string) => (await fetch(`${url}${path}`)).json();
     const tensor = (name: string) => ({ name, datatype: 'INT32', shape: [-1, 16] });
@@ -429,7 +429,7 @@ describe('models', () => {
     expect((await fetch(`${url}/v2/health/live`)).status).toBe(200);
   });
 
-  it('are loaded with another batch size, and nothing else', async () => {
+  it('models may be loaded with another batch size, and no other setting', async () => {
     const { url, service } = await servers.http();
     const load = (parameters: object) => post(`${url}/v2/repository/models/simple/load`, { parameters });
     expect((await load({ config: '{"max_batch_size":"16"}' })).status).toBe(200);
@@ -449,7 +449,7 @@ describe('models', () => {
 });
 
 describe('a client that goes away', () => {
-  it('has its request cancelled', async () => {
+  it('a client that goes away has its request cancelled', async () => {
     const { port, service, server } = await servers.http();
     const body = JSON.stringify({ inputs: [{ name: 'x', datatype: 'INT32', shape: [1], data: [1] }] });
     const socket = connect(port, '127.0.0.1');
@@ -464,7 +464,7 @@ describe('a client that goes away', () => {
     await soon(() => expect(server.budget.taken).toBe(0));
   });
 
-  it('in the middle of its body leaves nothing', async () => {
+  it('a client that goes away in the middle of its body leaves nothing behind', async () => {
     const { port, service, server } = await servers.http();
     const socket = connect(port, '127.0.0.1');
     socket.write(
@@ -486,14 +486,14 @@ describe('trace settings', () => {
     log_frequency: '0',
   };
 
-  it('are told, of all models and of one', async () => {
+  it('trace settings are told, of all models and of one', async () => {
     const { url } = await servers.http();
     for (const path of ['/v2/trace/setting', '/v2/models/simple/trace/setting']) {
       expect(await (await fetch(`${url}${path}`)).json()).toEqual(settings);
     }
   });
 
-  it('may be set to what they are, or back to it', async () => {
+  it('trace settings may be set to the values that they have, or back to them', async () => {
     const { url } = await servers.http();
     const body = JSON.stringify({ trace_level: ['OFF'], trace_rate: null });
     const response = await fetch(`${url}/v2/trace/setting`, { method: 'POST', body });

@@ -42,7 +42,7 @@ function expected({ model, version, id, outputs }: InferenceResult) {
 }
 
 describe('an answer over gRPC', () => {
-  it('is read by the library for protobuf as it was meant', () => {
+  it('the library for protobuf reads an answer as it was meant', () => {
     fc.assert(
       fc.property(results, (result) => {
         const read = library.ModelInfer.responseDeserialize(framed('ModelInfer', result));
@@ -51,7 +51,7 @@ describe('an answer over gRPC', () => {
     );
   });
 
-  it('in a stream is read by the library for protobuf as it was meant', () => {
+  it('the library for protobuf reads an answer in a stream as it was meant', () => {
     fc.assert(
       fc.property(results, (result) => {
         const read = library.ModelStreamInfer.responseDeserialize(framed('ModelStreamInfer', { result }));
@@ -65,7 +65,7 @@ describe('an answer over gRPC', () => {
     });
   });
 
-  it('of many megabytes has lengths of several bytes', () => {
+  it('an answer of many megabytes has lengths of several bytes', () => {
     const data = new Uint8Array(20 << 20).fill(3);
     const result = {
       model: 'm',

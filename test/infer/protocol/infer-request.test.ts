@@ -45,7 +45,7 @@ const typed = fc.constantFrom(...(Object.keys(CONTENTS) as (keyof typeof CONTENT
 });
 
 describe('a ModelInferRequest', () => {
-  it('with typed contents is read as the library for protobuf writes it', () => {
+  it('a request with typed contents is read as the library for protobuf writes it', () => {
     fc.assert(
       fc.property(fc.array(typed, { maxLength: 4 }), (inputs) => {
         const bytes = encode({ model_name: 'm', inputs: inputs.map(({ input }) => input) });
@@ -56,7 +56,7 @@ describe('a ModelInferRequest', () => {
     );
   });
 
-  it('with raw contents has its inputs where they lie in the message', () => {
+  it('the inputs of raw contents stay where they lie in the message', () => {
     const raw = [Buffer.from([1, 2, 3, 4]), Buffer.from([1, 0, 0, 0, 65])];
     const message = encode({
       model_name: 'm',
@@ -99,7 +99,7 @@ describe('a ModelInferRequest', () => {
     expect(b.data).toEqual([Uint8Array.of(65)]);
   });
 
-  it('with elements one by one, as a writer may send them, is read the same', () => {
+  it('a request with elements one by one, as a writer may send them, is read the same', () => {
     // Field 2 of the contents, once for each of -1, 7 and 300.
     const elements = Buffer.from([0x10, ...Array(9).fill(0xff), 0x01, 0x10, 7, 0x10, 0xac, 0x02]);
     const contents = Buffer.concat([Buffer.from([0x2a, elements.length]), elements]);
@@ -181,13 +181,13 @@ describe('a ModelInferRequest', () => {
     ],
     ['a priority beyond 2^53', { parameters: { priority: { int64_param: '9223372036854775807' } } }, /./],
     ['2000 outputs', { outputs: Array(2000).fill({ name: 'y' }) }, /more than 1024/],
-  ])('%s: one sentence', (_, message, sentence) => {
+  ])('a wrong request is refused in one sentence: %s', (_, message, sentence) => {
     const { request, error } = readInferRequest(encode({ model_name: 'm', id: '7', ...message }));
     if (request) expect(request.parameters.priority).toBeNaN();
     else expect(error?.message).toMatch(sentence);
   });
 
-  it('that is damaged in any way is read or refused, and never more', () => {
+  it('a damaged request is read or refused, and never more', () => {
     const whole = encode({
       model_name: 'model',
       inputs: [

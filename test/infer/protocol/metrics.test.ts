@@ -26,7 +26,7 @@ async function serve(tritonMetrics: boolean) {
 const inputs = [{ name: 'x', datatype: 'INT32', shape: [1], contents: { int_contents: [1] } }];
 
 describe('the figures for Prometheus', () => {
-  it('count requests of both protocols, by model and by status', async () => {
+  it('the figures count requests of both protocols, by model and by status', async () => {
     const { server, client, read } = await serve(false);
     await ask(client, 'ModelInfer', { model_name: 'echo-INT32', inputs });
     await ask(client, 'ModelInfer', { model_name: 'nosuch', inputs }).catch(() => {});
@@ -45,7 +45,7 @@ describe('the figures for Prometheus', () => {
     expect(text).not.toContain('nv_inference');
   });
 
-  it('have the names of Triton, too, where they are asked for', async () => {
+  it("the figures have Triton's names, too, if the owner asks for them", async () => {
     const { client, read } = await serve(true);
     await ask(client, 'ModelInfer', { model_name: 'echo-INT32', inputs });
     const text = await read();
@@ -55,7 +55,7 @@ describe('the figures for Prometheus', () => {
 });
 
 describe('the health of gRPC', () => {
-  it('is that of the service', async () => {
+  it('the health of gRPC is that of the service', async () => {
     const { server, service } = await serve(false);
     const health = () => checkHealth(server.grpcUrl ?? '', 'inference.GRPCInferenceService');
     await soon(async () => expect(await health()).toBe(1));

@@ -15,7 +15,7 @@ const slow = {
 const slowJson = JSON.stringify({ inputs: [{ name: 'x', datatype: 'INT32', shape: [1], data: [7] }] });
 
 describe('the quota of a tenant', () => {
-  it('bounds its requests, and no other tenant', () => {
+  it("a quota bounds its tenant's requests, and no other tenant's", () => {
     const quotas = new Quotas({ waiting: 2 });
     const first = quotas.begin('a');
     quotas.begin('a');
@@ -33,7 +33,7 @@ describe('the quota of a tenant', () => {
     expect(() => quotas.begin('a')).toThrow(/2 requests/);
   });
 
-  it('bounds the bytes of its requests', () => {
+  it("a quota bounds the bytes of its tenant's requests", () => {
     const quotas = new Quotas({ inFlight: 100 });
     const first = quotas.begin('a');
     first.take(60);
@@ -46,7 +46,7 @@ describe('the quota of a tenant', () => {
     second.take(60);
   });
 
-  it('is its own where a token has set one', () => {
+  it('a tenant with a limit in its token has a quota of its own', () => {
     const quotas = new Quotas({ waiting: 1 }, (tenant) =>
       tenant === 'a' ? { waiting: 2, gpuShare: 3 } : {},
     );
@@ -59,7 +59,7 @@ describe('the quota of a tenant', () => {
 });
 
 describe('a budget that tenants share', () => {
-  it('has room for another tenant, whatever one of them takes', () => {
+  it('a shared budget has room for another tenant, however much one of them takes', () => {
     const budget = new SharedBudget(1000);
     let taken = 0;
     while (budget.take('a', 1)) taken += 1;
@@ -74,7 +74,7 @@ describe('a budget that tenants share', () => {
 });
 
 describe('a request beyond the quota', () => {
-  it('gets 429 over REST, and the next one is served when the first has ended', async () => {
+  it('a request beyond the quota gets 429 over REST, and the next is served when one has ended', async () => {
     const { url, service } = await servers.http({ quotas: new Quotas({ waiting: 1 }) });
     const infer = () => fetch(`${url}/v2/models/slow/infer`, { method: 'POST', body: slowJson });
     const first = infer();
@@ -94,14 +94,14 @@ describe('a request beyond the quota', () => {
     });
   });
 
-  it('gets 429 over REST while its body still comes', async () => {
+  it('a request beyond the quota gets 429 over REST while its body still comes', async () => {
     const { url } = await servers.http({ quotas: new Quotas({ inFlight: 4096 }) });
     const answer = await fetch(`${url}/v2/models/slow/infer`, { method: 'POST', body: 'x'.repeat(100_000) });
     expect(answer.status).toBe(429);
     expect(await answer.json()).toEqual({ error: expect.stringMatching(/4096 bytes of requests/) });
   });
 
-  it('gets RESOURCE_EXHAUSTED over gRPC, and the time after which to ask again', async () => {
+  it('a request beyond the quota gets RESOURCE_EXHAUSTED over gRPC, with the time to ask again', async () => {
     const { client, service } = await servers.grpc({ quotas: new Quotas({ waiting: 1 }) });
     const first = ask(client, 'ModelInfer', slow);
     await soon(() => expect(service.waiting).toHaveLength(1));

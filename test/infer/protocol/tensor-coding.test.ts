@@ -138,7 +138,7 @@ describe('tensors in JSON', () => {
     );
   });
 
-  it('elements may be nested as the shape says', () => {
+  it('elements in JSON may be nested as the shape says', () => {
     const nested = [
       [[1], [2]],
       [[3], [4]],
@@ -180,14 +180,14 @@ describe('tensors in JSON', () => {
     expect(tensorToJson(exact)).toBe('[9007199254740993,-5]');
   });
 
-  it('bytes that are no UTF-8 are not written to JSON', () => {
+  it('bytes that are no UTF-8 are never written to JSON', () => {
     const tensor: Tensor = { name: 'y', datatype: 'BYTES', shape: [1], data: [Uint8Array.of(0xff)] };
     expect(() => tensorToJson(tensor)).toThrow(/are no UTF-8, .* ask for it with "binary_data": true/);
   });
 });
 
 describe('numbers of 16 bits', () => {
-  it('each of them is the nearest one to itself', () => {
+  it('each half is the nearest one to itself', () => {
     const others = Array.from({ length: 0x10000 }, (_, bits) => bits)
       .filter((bits) => !Number.isNaN(numberOfHalf(bits)))
       .filter((bits) => halfOf(numberOfHalf(bits)) !== bits);

@@ -27,7 +27,7 @@ function tokens(): { trust: Partial<TrustOptions>; tokenOf(tenant: string): stri
 }
 
 describe('a server that asks for tokens, over HTTP', () => {
-  it('admits who shows one, as the tenant that it names', async () => {
+  it("admits a client with a token over HTTP, as the token's tenant", async () => {
     const { trust, tokenOf } = tokens();
     const { url, service } = await servers.http({}, trust);
     const inputs = [{ name: 'x', datatype: 'INT32', shape: [1], data: [1] }];
@@ -54,7 +54,7 @@ describe('a server that asks for tokens, over HTTP', () => {
     },
   );
 
-  it('reads no body of an unknown client', async () => {
+  it('the body of an unknown client is not read', async () => {
     const { port, server } = await servers.http({}, tokens().trust);
     const head =
       'POST /v2/models/simple/infer HTTP/1.1\r\nhost: localhost\r\ncontent-length: 900000\r\nconnection: close\r\n\r\n';
@@ -64,12 +64,12 @@ describe('a server that asks for tokens, over HTTP', () => {
     expect((await answer).toString()).toContain('401 Unauthorized');
   });
 
-  it('lets a supervisor ask how it is', async () => {
+  it('a supervisor may ask for the health without a token', async () => {
     const { url } = await servers.http({}, tokens().trust);
     expect((await fetch(`${url}/v2/health/ready`)).status).toBe(200);
   });
 
-  it('lets only those tenants load models that its owner names', async () => {
+  it('only tenants that the owner names may load models', async () => {
     const { trust, tokenOf } = tokens();
     const { url } = await servers.http({}, trust);
     const load = (tenant: string) =>
@@ -85,7 +85,7 @@ describe('a server that asks for tokens, over HTTP', () => {
 });
 
 describe('a server that asks for tokens, over gRPC', () => {
-  it('admits who shows one, as the tenant that it names', async () => {
+  it("admits a client with a token over gRPC, as the token's tenant", async () => {
     const { trust, tokenOf } = tokens();
     const { client, service } = await servers.grpc({}, trust);
     const inputs = [{ name: 'x', datatype: 'INT32', shape: [1], contents: { int_contents: [1] } }];
@@ -108,7 +108,7 @@ describe('a server that asks for tokens, over gRPC', () => {
 });
 
 describe('a token that is revoked', () => {
-  it('is refused from that moment on, in a stream that goes on too', async () => {
+  it('a revoked token is refused from that moment on, also in an open stream', async () => {
     const { trust, tokenOf } = tokens();
     const { client, service } = await servers.grpc({}, trust);
     const token = tokenOf('alice');
@@ -155,7 +155,7 @@ describe('a server that asks for no token', () => {
 });
 
 describe('TLS', () => {
-  it('is spoken, with tokens, where the address asks for it', async () => {
+  it('TLS is spoken, with tokens, if the address asks for it', async () => {
     const trustFolder = temporary.make();
     const { port } = await servers.http({}, { http: 'https://127.0.0.1:0', trustFolder });
     const { token } = new TokenStore(join(trustFolder, 'tokens')).add({ tenant: 'alice' });
@@ -170,7 +170,7 @@ describe('TLS', () => {
     await expect(fetch(`http://127.0.0.1:${port}/v2`)).rejects.toThrow();
   });
 
-  it('is spoken over gRPC, too', async () => {
+  it('TLS is spoken over gRPC, too', async () => {
     const trustFolder = temporary.make();
     const { port, service } = await servers.grpc({}, { grpc: 'grpcs://127.0.0.1:0', trustFolder });
     const { token } = new TokenStore(join(trustFolder, 'tokens')).add({ tenant: 'alice' });
@@ -182,7 +182,7 @@ describe('TLS', () => {
     expect(service.asked[0]?.tenant).toBe('alice');
   });
 
-  it('is spoken on both addresses where one of them is not on loopback', () => {
+  it('TLS is spoken on both addresses if one of them is not on loopback', () => {
     const trustFolder = temporary.make();
     const secure = (options: Partial<TrustOptions>) => {
       const trust = inferenceTrust(

@@ -87,14 +87,14 @@ function valuesOf(name: string): Record<string, number> {
 }
 
 describe('the figures of an inference server', () => {
-  it('count batches up to each size', () => {
+  it('the figures count batches up to each size', () => {
     const sizes = valuesOf('farlight_infer_batch_size');
     expect(sizes).toMatchObject({ '_bucket det 1 1': 2, '_bucket det 1 4': 2, '_bucket det 1 8': 3 });
     expect(sizes).toMatchObject({ '_bucket det 1 1024': 3, '_bucket det 1 +Inf': 4 });
     expect(sizes).toMatchObject({ '_sum det 1': 2007, '_count det 1': 4 });
   });
 
-  it('have the time of requests, and its parts', () => {
+  it('the figures have the time of requests, and its parts', () => {
     const times = valuesOf('farlight_infer_request_seconds');
     expect(times).toMatchObject({ '_bucket det 1 0.025': 0, '_bucket det 1 0.05': 1, '_bucket det 1 5': 2 });
     expect(times).toMatchObject({ '_sum det 1': 4.04, '_count det 1': 2 });
@@ -102,7 +102,7 @@ describe('the figures of an inference server', () => {
     expect(parts).toMatchObject({ 'det 1 queue': 0.01, 'det 1 gpu': 4.03, 'det 1 function': 0 });
   });
 
-  it('have the memory of each GPU host by its use, and lanes by host and state', () => {
+  it('the figures have the memory of each GPU host by its use, and lanes by host and state', () => {
     expect(valuesOf('farlight_infer_gpu_memory_bytes')).toEqual({
       'gpu used': 1,
       'gpu reserved': 2,
@@ -122,7 +122,7 @@ describe('the figures of an inference server', () => {
     });
   });
 
-  it('have queues, refusals and answers', () => {
+  it('the figures have queues, refusals and answers', () => {
     expect(valuesOf('farlight_infer_waiting_items')).toEqual({ 'det 1': 8, 'g 1 f': 1 });
     expect(valuesOf('farlight_infer_oldest_wait_seconds')).toMatchObject({ 'det 1': 0.25 });
     expect(valuesOf('farlight_infer_refusals_total')).toMatchObject({ overloaded: 7, quota: 0, expired: 0 });
@@ -130,7 +130,7 @@ describe('the figures of an inference server', () => {
     expect(valuesOf('farlight_infer_backlog_seconds')).toEqual({ '': 1.5 });
   });
 
-  it('have the names of Triton, for models alone and for GPUs', () => {
+  it("the figures have Triton's names, for models alone and for GPUs", () => {
     expect(valuesOf('nv_inference_count')).toEqual({ 'det 1': 19 });
     expect(valuesOf('nv_inference_request_duration_us')).toEqual({ 'det 1': 4_040_000 });
     expect(valuesOf('nv_inference_pending_request_count')).toEqual({ 'det 1': 8 });
@@ -138,14 +138,14 @@ describe('the figures of an inference server', () => {
     expect(valuesOf('nv_gpu_memory_total_bytes')).toEqual({ gpu: 100 });
   });
 
-  it('are all in the table of docs/infer.md, and the table has no others', () => {
+  it('all figures are in the table of docs/infer.md, and the table has no others', () => {
     const text = readFileSync(join(REPOSITORY, 'docs/infer.md'), 'utf8');
     const named = new Set(text.match(/\b(farlight_(infer|build)|nv)_[a-z_]+/g));
     const known = [...FIGURES, ...TRITON_FIGURES].map(({ name }) => name);
     expect([...named].sort()).toEqual([...known].sort());
   });
 
-  it('never name a tenant, and name counters as Prometheus does', () => {
+  it('the figures never name a tenant, and name counters as Prometheus does', () => {
     for (const { name, type, values } of FIGURES) {
       expect(name.endsWith('_total')).toBe(type === 'counter');
       for (const { labels } of values(facts())) expect(Object.keys(labels)).not.toContain('tenant');

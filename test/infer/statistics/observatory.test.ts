@@ -65,7 +65,7 @@ function request({ tenant = 'alice', model = 'simple', gpu = 10 } = {}): void {
 }
 
 describe('an inference server', () => {
-  it('knows where the time of each request went', () => {
+  it('the server knows where the time of each request went', () => {
     now = 5;
     request();
     expect(observatory.view().recent).toMatchObject([
@@ -154,7 +154,7 @@ describe('an inference server', () => {
     expect(observatory.view('nobody')).toMatchObject({ open: 0, recent: [], times: [] });
   });
 
-  it('keeps the last 50 requests of each tenant, whatever the others ask', () => {
+  it('the last 50 requests of each tenant are kept, whatever the others ask', () => {
     request({ tenant: 'calm' });
     for (let count = 0; count < 200; count += 1) request({ tenant: 'busy' });
     expect(observatory.view('calm').recent).toHaveLength(1);
@@ -167,7 +167,7 @@ describe('an inference server', () => {
     expect(observatory.view().recent).toHaveLength(51);
   });
 
-  it('keeps what was in each second, and looks at the state of its service once a second', () => {
+  it("the figures of each second are kept, and the service's state is read once a second", () => {
     request();
     ran(4);
     ran(2);
@@ -191,7 +191,7 @@ describe('an inference server', () => {
     expect(observatory.seconds(0)).toHaveLength(1);
   });
 
-  it('gives rates of the last five whole seconds', () => {
+  it('rates are means of the last five whole seconds', () => {
     for (let second = 0; second < 5; second += 1) {
       now = 1000 * second;
       request();

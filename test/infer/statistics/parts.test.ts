@@ -8,21 +8,21 @@ const span = (part: RequestSpan['part'], from: number, to: number): RequestSpan 
 const sum = (times: Readonly<Record<string, number>>) => Object.values(times).reduce((a, b) => a + b, 0);
 
 describe('the parts of a request', () => {
-  it('are the lengths of its spans where these follow each other', () => {
+  it('the parts of a request are the lengths of spans that follow each other', () => {
     const spans = [span('receive', 0, 1), span('queue', 1, 4), span('gpu', 4, 14), span('answer', 14, 16)];
     expect(partsOf(spans, 0, 16)).toMatchObject({ receive: 1, queue: 3, gpu: 10, answer: 2, batch: 0 });
   });
 
-  it('give a time to the work, and not to the steps that wait beside it', () => {
+  it('time counts for the work, and not for steps that wait beside it', () => {
     const spans = [span('queue', 0, 10), span('gpu', 2, 6), span('move', 5, 8)];
     expect(partsOf(spans, 0, 10)).toMatchObject({ queue: 4, gpu: 4, move: 2 });
   });
 
-  it('count a time that no span has as the queue', () => {
+  it('time without a span counts as the queue', () => {
     expect(partsOf([span('gpu', 3, 5)], 0, 9)).toMatchObject({ queue: 7, gpu: 2 });
   });
 
-  it('are together the time of the request, whatever its spans are', () => {
+  it('the parts add up to the time of the request, whatever its spans are', () => {
     const time = fc.integer({ min: -10, max: 110 });
     const spans = fc.array(fc.record({ part: fc.constantFrom(...PARTS), from: time, to: time }));
     fc.assert(
@@ -39,13 +39,13 @@ describe('the times of the last requests', () => {
   const parts = partsOf([], 0, 0);
   const from = { model: 'a', version: '1' };
 
-  it('have their median and the 99th of 100, by the nearest rank', () => {
+  it('the last requests have their median and the 99th of 100, by the nearest rank', () => {
     expect(quantiles(Array.from({ length: 100 }, (_, index) => index + 1))).toEqual({ median: 50, p99: 99 });
     expect(quantiles([7])).toEqual({ median: 7, p99: 7 });
     expect(quantiles([])).toEqual({ median: 0, p99: 0 });
   });
 
-  it('are of all tenants for the owner, and of its own requests for a tenant', () => {
+  it('the owner sees the times of all tenants, and a tenant its own', () => {
     const times = new RequestTimes();
     for (const [tenant, ms] of [
       ['alice', 1],
@@ -59,7 +59,7 @@ describe('the times of the last requests', () => {
     expect(times.view(0, 'carol')).toEqual([]);
   });
 
-  it('forget a request after five minutes, and all but the last 500', () => {
+  it('requests are forgotten after five minutes, and all but the last 500', () => {
     const times = new RequestTimes();
     for (let ms = 0; ms < 1200; ms += 1) times.add({ ...from, tenant: 'alice' }, { at: ms, ms, parts });
     expect(times.view(1200)).toMatchObject([{ requests: 500, median: 949 }]);

@@ -91,7 +91,7 @@ function tracerWithTimers() {
 }
 
 describe('the spans of requests', () => {
-  it('go to a collector as OTLP, in the trace of their client', async () => {
+  it('spans go to a collector as OTLP, in the trace of their client', async () => {
     const { ask, close } = await serve(tracingOf({ OTEL_EXPORTER_OTLP_ENDPOINT: url }));
     const before = Date.now();
     expect((await ask({ traceparent: SAMPLED })).status).toBe(200);
@@ -122,7 +122,7 @@ describe('the spans of requests', () => {
     }
   });
 
-  it('take over the traceparent in the metadata of gRPC, of calls and of streams', async () => {
+  it('spans take over the traceparent in the metadata of gRPC, of calls and of streams', async () => {
     const { server, close } = await serve(tracingOf({ OTEL_EXPORTER_OTLP_ENDPOINT: url }));
     const client = inferenceClient(new URL(server.grpcUrl?.replace('grpc:', 'http:') ?? '').host);
     ends.push(() => client.close());
@@ -154,7 +154,7 @@ describe('the spans of requests', () => {
     expect(new Set(collector.spans.map(({ spanId }) => spanId)).size).toBe(collector.spans.length);
   });
 
-  it('have the queue, the batch, the run on its lane, and functions, from a real engine', async () => {
+  it('spans of a real engine have the queue, the batch, the run on its lane, and functions', async () => {
     const { engine, time } = await serveEngine(
       { slow: mapping((x) => x, { wait: { base: 20, perItem: 0 }, gpu: { base: 100, perItem: 0 } }) },
       { lanes: 2 },
@@ -205,7 +205,7 @@ describe('the spans of requests', () => {
     }
   });
 
-  it('say what failed, and call it an error where the server is at fault', async () => {
+  it('a failed span has the reason, and is an error only if the server is at fault', async () => {
     const { service, ask, close } = await serve(tracingOf({ OTEL_EXPORTER_OTLP_ENDPOINT: url }));
     await ask({}, 'nosuch');
     service.failures.set('echo-INT32', new Error('a bug'));
@@ -222,7 +222,7 @@ describe('the spans of requests', () => {
     });
   });
 
-  it('are none of a trace that its client does not record, or that the sampler leaves out', async () => {
+  it('a trace that the client does not record, or the sampler leaves out, has no spans', async () => {
     const { ask, close } = await serve(
       tracingOf({
         OTEL_EXPORTER_OTLP_ENDPOINT: url,
@@ -237,7 +237,7 @@ describe('the spans of requests', () => {
     expect(collector.spans.filter(({ kind }) => kind === 2)).toHaveLength(1);
   });
 
-  it('are sent again where the collector is busy, and dropped where it refuses them', async () => {
+  it('spans are sent again if the collector is busy, and dropped if it refuses them', async () => {
     collector.answers.push(503, 503);
     const { ask, close } = await serve(tracingOf({ OTEL_EXPORTER_OTLP_ENDPOINT: url }));
     await ask();
@@ -250,7 +250,7 @@ describe('the spans of requests', () => {
     expect(collector.spans).toHaveLength(3);
   }, 60_000);
 
-  it('hold nothing up where nobody listens', async () => {
+  it('spans delay nothing if nobody listens', async () => {
     await collector.close();
     const { ask, close } = await serve(tracingOf({ OTEL_EXPORTER_OTLP_ENDPOINT: url }));
     expect((await ask()).status).toBe(200);
@@ -258,7 +258,7 @@ describe('the spans of requests', () => {
     expect(warnings).toEqual([`no spans can be sent to ${url}/v1/traces: ECONNREFUSED`]);
   });
 
-  it('are all sent at the end, also behind those that are being sent', async () => {
+  it('all spans are sent at the end, also behind a send under way', async () => {
     const gate = deferred<void>();
     collector.gate = gate.promise;
     const { tracing, timers, endRequest } = tracerWithTimers();
@@ -273,7 +273,7 @@ describe('the spans of requests', () => {
     expect(collector.spans.filter(({ kind }) => kind === 2)).toHaveLength(2);
   });
 
-  it('are given up at the end where the collector does not answer', async () => {
+  it('spans are given up at the end if the collector does not answer', async () => {
     collector.gate = new Promise(() => {});
     const { tracing, timers, endRequest } = tracerWithTimers();
     endRequest();
@@ -285,7 +285,7 @@ describe('the spans of requests', () => {
     expect(warnings).toEqual([`no spans can be sent to ${url}/v1/traces: it did not answer in time`]);
   });
 
-  it('go where the process has set up @opentelemetry/api, below the span that is active', async () => {
+  it("spans go by the process's @opentelemetry/api, below the active span", async () => {
     const exporter = new InMemorySpanExporter();
     trace.setGlobalTracerProvider(
       new TracerProvider({ spanProcessors: [new SimpleSpanProcessor({ exporter })] }),
@@ -310,13 +310,13 @@ describe('the spans of requests', () => {
 describe('where spans go', () => {
   const settings = (env: Record<string, string>, address?: string) => otlpSettings(address, env);
 
-  it('is nowhere without an address, or where the environment says so', () => {
+  it('spans go nowhere without an address, or if the environment says so', () => {
     expect(settings({})).toBeUndefined();
     expect(settings({ OTEL_EXPORTER_OTLP_ENDPOINT: url, OTEL_SDK_DISABLED: 'true' })).toBeUndefined();
     expect(settings({ OTEL_EXPORTER_OTLP_ENDPOINT: url, OTEL_TRACES_EXPORTER: 'none' })).toBeUndefined();
   });
 
-  it('is what the option says, or else the variables', () => {
+  it('the option counts before the variables', () => {
     expect(settings({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://a:4318/' })?.url).toBe('http://a:4318/v1/traces');
     expect(settings({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://a' }, 'http://b:1')?.url).toBe(
       'http://b:1/v1/traces',
@@ -328,7 +328,7 @@ describe('where spans go', () => {
     expect(settings(own)?.url).toBe('https://b/x');
   });
 
-  it('has the headers, the name and the attributes that the variables give', () => {
+  it('spans have the headers, the name and the attributes of the variables', () => {
     const { headers, resource } =
       settings(
         {
@@ -342,7 +342,7 @@ describe('where spans go', () => {
     expect(resource).toEqual({ 'service.name': 'gpu', 'deployment.environment': 'test' });
   });
 
-  it('samples by the trace, as all servers of that trace do', () => {
+  it('the sampler decides by the trace, as all servers of that trace do', () => {
     const half = settings(
       { OTEL_TRACES_SAMPLER: 'traceidratio', OTEL_TRACES_SAMPLER_ARG: '0.5' },
       'http://a',
@@ -378,7 +378,7 @@ describe('where spans go', () => {
       /from 0 to 1/,
     ],
     ['headers', { OTEL_EXPORTER_OTLP_HEADERS: 'key' }, 'http://a', /OTEL_EXPORTER_OTLP_HEADERS has an entry/],
-  ])('is refused in a sentence: %s', (_, env, address, sentence) => {
+  ])('a wrong setting is refused in a sentence: %s', (_, env, address, sentence) => {
     expect(() => settings(env, address)).toThrow(sentence);
   });
 });
