@@ -172,7 +172,7 @@ describe('a frame that a connection has placed', () => {
       channel.send(frame(2));
       channel.detach();
       const attach = () => channel.attach(new Wire(), peerTook);
-      if (isRefused) expect(attach).toThrow('what was placed is gone with its connection');
+      if (isRefused) expect(attach).toThrow('a placed frame is gone with its connection');
       else attach();
     }
   });
