@@ -223,7 +223,11 @@ export class PageServer {
         { cause },
       );
     }
-    return new FarlightError('BAD_OPTION', `farlight cannot listen on ${where}: ${cause.message}`, { cause });
+    return new FarlightError(
+      'BAD_OPTION',
+      `farlight cannot listen on ${where} (${cause.message}); name another address with --dashboard 127.0.0.1:PORT`,
+      { cause },
+    );
   }
 }
 

@@ -65,7 +65,11 @@ async function ask(name: string, way: CreateOptions): Promise<{ adapter: string;
   const gpu = create(way);
   try {
     const adapter = await gpu.requestAdapter();
-    if (!adapter) throw new FarlightError('NO_ADAPTER', `${name} has no GPU that it can open`);
+    if (!adapter)
+      throw new FarlightError(
+        'NO_ADAPTER',
+        `${name} has no GPU that it can open; run farlight doctor there to see why`,
+      );
     const { vendor, architecture, device, description } = adapter.info;
     return {
       adapter: [vendor, architecture, device, description].join(' ').trim(),

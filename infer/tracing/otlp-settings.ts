@@ -65,7 +65,10 @@ function pairsOf(text: string | undefined, name: string): Record<string, string>
       if (key === '') throw new Error('no key');
       pairs[key] = decodeURIComponent(value);
     } catch {
-      throw new FarlightError('BAD_OPTION', `${name} has an entry that is no KEY=VALUE`);
+      throw new FarlightError(
+        'BAD_OPTION',
+        `${name} has an entry that is no KEY=VALUE; write KEY=VALUE, with commas between`,
+      );
     }
   }
   return pairs;

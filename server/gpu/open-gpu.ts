@@ -117,7 +117,11 @@ async function openSoftware(dawn: Dawn): Promise<OpenedGpu> {
 
 async function openNull(dawn: Dawn): Promise<OpenedGpu> {
   const found = await open(dawn, ['backend=null'], 'null');
-  if (!found) throw new FarlightError('NO_ADAPTER', `this build of Dawn has no null backend`);
+  if (!found)
+    throw new FarlightError(
+      'NO_ADAPTER',
+      'this build of Dawn has no null backend; name another GPU with --adapter',
+    );
   clearNullBuffers(found.gpu);
   const adapter = {
     ...found.adapter,

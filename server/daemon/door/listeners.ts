@@ -137,7 +137,7 @@ function bindError(listen: string, cause: Error): FarlightError {
   if (cause.message.includes('EADDRINUSE')) {
     return new FarlightError(
       'PORT_IN_USE',
-      `${listen} is in use already; stop what listens there, or choose another port with --listen 127.0.0.1:PORT (0: any free one)`,
+      `${listen} is in use already; stop the program that listens there, or choose another port with --listen 127.0.0.1:PORT (0: any free one)`,
       { cause },
     );
   }

@@ -135,9 +135,13 @@ function bindError({ host, port }: Address, option: string, cause: NodeJS.ErrnoE
   if (cause.code === 'EADDRINUSE') {
     return new FarlightError(
       'PORT_IN_USE',
-      `${where} is in use already; stop what listens there, or choose another port with ${option} ${shownHost(host)}:PORT (0: any free one)`,
+      `${where} is in use already; stop the program that listens there, or choose another port with ${option} ${shownHost(host)}:PORT (0: any free one)`,
       { cause },
     );
   }
-  return new FarlightError('BAD_OPTION', `farlight cannot listen on ${where}: ${cause.message}`, { cause });
+  return new FarlightError(
+    'BAD_OPTION',
+    `farlight cannot listen on ${where} (${cause.message}); name another address with ${option} HOST:PORT`,
+    { cause },
+  );
 }
