@@ -50,7 +50,7 @@ export class InferenceServer {
   readonly #grpc: GrpcServer | undefined;
   readonly #answers = new AnswerCounts();
   /** Keeps the pages of tenants up to date. */
-  readonly #live = new LiveEvents({ name: 'server' });
+  readonly #live: LiveEvents;
   /** Functions that stop watching. */
   readonly #watches: (() => void)[] = [];
   #httpPort = 0;
@@ -59,6 +59,7 @@ export class InferenceServer {
   constructor(options: InferenceServerOptions) {
     const { service, trust, name, version, limit = DEFAULT_LIMIT, onError } = options;
     this.#options = options;
+    this.#live = new LiveEvents({ name: 'server', onError });
     const metadata = serverMetadata(name, version);
     this.observatory = new Observatory({
       service,

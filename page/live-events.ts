@@ -22,6 +22,8 @@ export interface LiveEventsOptions {
   readonly name: string;
   /** Called before the first event of a reader, and after each second's. */
   before?(): Promise<void>;
+  /** A state could not be read. That is a bug, for the log. */
+  onError(error: unknown): void;
 }
 
 /**
@@ -71,6 +73,16 @@ export class LiveEvents {
   #tell(stream: EventStream): void {
     const reader = this.#streams.get(stream);
     if (!reader) return;
+    try {
+      this.#send(stream, reader);
+    } catch (error) {
+      // Out of the timer an exception would end the server. The reader comes back by itself.
+      this.#options.onError(error);
+      stream.end();
+    }
+  }
+
+  #send(stream: EventStream, reader: Reader): void {
     const { now, news, event } = reader.read();
     reader.quiet += 1;
     if (reader.told === news && reader.quiet < QUIET_TIMES) return;
@@ -80,7 +92,11 @@ export class LiveEvents {
   }
 
   async #before(): Promise<void> {
-    await this.#options.before?.();
+    try {
+      await this.#options.before?.();
+    } catch (error) {
+      this.#options.onError(error);
+    }
   }
 }
 

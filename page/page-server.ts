@@ -79,7 +79,7 @@ export const PAGE_HEADERS: Readonly<Record<string, string>> = {
 export class PageServer {
   readonly #host: string;
   readonly #port: number;
-  readonly #onError: (error: unknown) => void;
+  readonly onError: (error: unknown) => void;
   readonly #mayLook: (socket: Socket) => Promise<boolean>;
   readonly #server: Server;
   readonly #routes = new Map<string, PageHandler>();
@@ -97,7 +97,7 @@ export class PageServer {
     const { host, port } = parsePageAddress(address);
     this.#host = host;
     this.#port = port;
-    this.#onError = onError;
+    this.onError = onError;
     this.#mayLook = mayLook;
     this.#mayAct = mayAct;
     this.#server = createServer((request, response) => this.#receive(request, response));
@@ -137,7 +137,7 @@ export class PageServer {
       this.#server.once('error', failed);
       this.#server.listen(this.#port, this.#host, () => {
         this.#server.off('error', failed);
-        this.#server.on('error', this.#onError);
+        this.#server.on('error', this.onError);
         resolve();
       });
     });
@@ -194,7 +194,7 @@ export class PageServer {
     try {
       await act();
     } catch (error) {
-      this.#onError(error);
+      this.onError(error);
       if (response.headersSent) response.destroy();
       else answer(response, 500, 'The server could not answer; its log says why.');
     }

@@ -26,7 +26,7 @@ export function addStateRoutes(
   page: PageServer,
   { name, view, state, metrics, before = async () => {} }: StateRoutesOptions,
 ): void {
-  const live = new LiveEvents({ name, before });
+  const live = new LiveEvents({ name, before, onError: page.onError });
   page.on('/events', (_, response) => void live.follow(response, state));
   page.on(`/${name}.json`, async (_, response) => {
     await before();

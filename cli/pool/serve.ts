@@ -90,10 +90,11 @@ async function start(names: readonly string[], options: ServeOptions, log: Log) 
     },
   });
   const metrics = new PortalMetrics(portal, version);
+  const onError = (error: unknown) => log.error({ error: inspect(error) }, 'a request failed by a bug');
   const server = new PortalServer({
     trust,
-    routes: portalRoutes({ portal, tokens, metrics: () => metrics.read() }),
-    onError: (error) => log.error({ error: inspect(error) }, 'a request failed by a bug'),
+    routes: portalRoutes({ portal, tokens, metrics: () => metrics.read(), onError }),
+    onError,
   });
   const port = await server.listen();
   const unwatch = [tls?.watch(CERTIFICATE_MS, (renewed) => server.renew(renewed)), tokens?.watch()];

@@ -36,7 +36,7 @@ export class Front {
   readonly #options: FrontOptions;
   readonly #server: HttpServer;
   /** Keeps the pages of tenants up to date. */
-  readonly #live = new LiveEvents({ name: 'application' });
+  readonly #live: LiveEvents;
   readonly #sockets: RecordSockets;
   /** Stops following the certificate and the tokens. */
   #unwatch: (() => void) | undefined;
@@ -46,6 +46,7 @@ export class Front {
     const { trust, limit, log } = options;
     this.#options = options;
     const onError = (error: unknown) => log(`a request failed by a bug: ${inspect(error)}`);
+    this.#live = new LiveEvents({ name: 'application', onError });
     this.#sockets = new RecordSockets({ limit, onError });
     this.#server = new HttpServer({
       routes: this.#routes(),

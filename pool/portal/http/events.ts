@@ -15,11 +15,12 @@ export interface PortalEvent {
 /** The streams of `/v1/events`, with events named `portal`. */
 export class Events {
   readonly #portal: Portal;
-  readonly #live = new LiveEvents({ name: 'portal' });
+  readonly #live: LiveEvents;
   readonly #clients = new Map<EventStream, Client>();
 
-  constructor(portal: Portal) {
+  constructor(portal: Portal, onError: (error: unknown) => void) {
     this.#portal = portal;
+    this.#live = new LiveEvents({ name: 'portal', onError });
   }
 
   follow({ response }: Exchange, client: Client): void {

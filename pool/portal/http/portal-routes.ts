@@ -19,6 +19,8 @@ export interface RoutesOptions {
   readonly tokens: TokenStore | undefined;
   /** The figures for Prometheus. */
   metrics(): Promise<{ type: string; text: string }>;
+  /** A bug, for the log. */
+  onError(error: unknown): void;
 }
 
 /** The longest that an answer waits for a change, in seconds. */
@@ -28,10 +30,10 @@ const MOST_SECONDS = 24 * 3600;
 /** Programs and processes name themselves. */
 const NAME = /^\P{Cc}{1,100}$/u;
 
-export function portalRoutes({ portal, tokens, metrics }: RoutesOptions): Route[] {
+export function portalRoutes({ portal, tokens, metrics, onError }: RoutesOptions): Route[] {
   const open = (names: Readonly<Record<string, string>>, client: Client) =>
     found(portal, names.booking ?? '', client);
-  const events = new Events(portal);
+  const events = new Events(portal, onError);
   tokens?.onRevoked((id) => events.end(id));
   return [
     ...pageRoutes(),

@@ -12,7 +12,7 @@ const nothing = () => {};
 const log = { info: nothing, warn: nothing, error: nothing };
 const portal = new Portal({ pools: [], version: '1.2.3', log, standing: () => ({ weight: 1, most: 1 }) });
 const metrics = new PortalMetrics(portal, '1.2.3');
-const routes = portalRoutes({ portal, tokens: undefined, metrics: () => metrics.read() });
+const routes = portalRoutes({ portal, tokens: undefined, metrics: () => metrics.read(), onError: nothing });
 
 let server: PortalServer;
 let port: number;
