@@ -18,7 +18,7 @@ export interface Model {
   readonly name: string;
   /** The ONNX files of all versions. */
   readonly files: ReadonlyMap<number, string>;
-  /** The ones of the versions that are served. */
+  /** The files of the versions that are served. */
   readonly versions: ReadonlyMap<number, string>;
   readonly maxBatch: number | undefined;
   readonly labels: Labels;

@@ -36,8 +36,8 @@ export function shardHost(timeout: number, options: ShardHostsOptions): EngineHo
 }
 
 /**
- * The hosts of models that lie over several. Such a model keeps its memory on the hosts themselves, and the lanes there have
- * so much less.
+ * The hosts of models that lie over several. These models keep their memory on the hosts themselves, and the lanes there
+ * have so much less.
  */
 export class ShardHosts {
   readonly #options: ShardHostsOptions;

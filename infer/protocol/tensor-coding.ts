@@ -44,8 +44,8 @@ const NOT_FINITE: ReadonlyMap<unknown, number> = new Map([
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /**
- * An integer of 64 bits that JavaScript's JSON parser has rounded: it keeps 53 bits. Whoever has the text can read it
- * once more with such integers as strings.
+ * An integer of 64 bits that JavaScript's JSON parser has rounded: it keeps 53 bits. The reader of the text can read
+ * it once more with such integers as strings.
  */
 export class RoundedInteger extends InferenceError {
   constructor(name: string) {

@@ -2,7 +2,7 @@ import { at, type ModelCosts, type Resource, runTime } from './costs.js';
 import type { Portion, Progress, Task, TenantShare } from './progress.js';
 import { TaskQueue } from './task-queue.js';
 
-/** The shares of all tenants. The one that has had the least goes first, and gains nothing by having been away. */
+/** The shares of all tenants. The tenant that has had the least goes first. A tenant gains nothing by having been away. */
 export class TenantShares {
   readonly #shares = new Map<string, TenantShare>();
   /** By resource, the least that a tenant with waiting items had when the scheduler looked last. */

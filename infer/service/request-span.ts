@@ -13,7 +13,7 @@ export const PARTS = ['receive', 'queue', 'batch', 'load', 'move', 'gpu', 'funct
 
 export type Part = (typeof PARTS)[number];
 
-/** A stretch of one request's time, in milliseconds of the process's steady clock. Those of one request may overlap. */
+/** A stretch of one request's time, in milliseconds of the process's steady clock. Stretches of one request may overlap. */
 export interface RequestSpan {
   readonly part: Part;
   readonly from: number;

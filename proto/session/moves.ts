@@ -32,7 +32,7 @@ export interface MoveOffer {
   version: string;
   /** The protocol that the session speaks. */
   protocol: number;
-  /** The session's id at the other host. Whoever knows it can resume the session there. */
+  /** The session's id at the other host. A client that knows it can resume the session there. */
   sessionId: string;
   tenant: string;
   /** The program's name from its Hello. */
@@ -47,7 +47,7 @@ export interface MoveOffer {
   channel: ParkedChannel;
   /** Bytes of the file. */
   bytes: number;
-  /** What the session has done so far. */
+  /** The session's work so far. */
   work: WorkCounts;
 }
 

@@ -18,7 +18,7 @@ export function jsonLog(level: LogLevel): Log {
   return pino(
     {
       level,
-      // Whoever collects the lines knows the process and the machine.
+      // The collector of the lines knows the process and the machine.
       base: null,
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },

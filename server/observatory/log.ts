@@ -22,8 +22,8 @@ export function brief(text: string): string {
 }
 
 /**
- * The part of a session's id that a log may show: enough to find the session's lines. Whoever knows the whole id can
- * resume the session.
+ * The part of a session's id that a log may show: enough to find the session's lines. The whole id would let its
+ * reader resume the session.
  */
 export function shortId(sessionId: string): string {
   return sessionId.slice(0, 6);

@@ -62,7 +62,7 @@ export class ObservedSession {
     this.#work = { ...this.#work, gpuBytes: 0, gpuReserved: 0 };
   }
 
-  /** What the session did at another host, before it came here. */
+  /** The session's work at another host, before it came here. */
   wasAtWork(work: WorkCounts): void {
     this.#work = { ...work, gpuBytes: 0, gpuReserved: 0 };
   }

@@ -59,7 +59,7 @@ export class SessionLog {
     if (left !== undefined) this.#log.info({ ...this.#facts, ...leftOut(left) }, 'session resumed');
   }
 
-  /** What the session has done so far. */
+  /** The session's work so far. */
   get work(): Readonly<WorkCounts> {
     return this.#observed.work;
   }
@@ -94,7 +94,7 @@ export class SessionLog {
     this.#log.info({ ...this.#facts, adapter, ms: Math.round(ms) }, 'session arrived');
   }
 
-  /** What the session has done at the host from which it comes. It does not count here. */
+  /** The session's work at its earlier host. It does not count here. */
   wasAtWork(work: WorkCounts): void {
     this.#observed.wasAtWork(work);
   }

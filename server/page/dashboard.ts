@@ -23,7 +23,7 @@ export interface DashboardOptions {
   warn(error: unknown): void;
 }
 
-/** What the host's owner may do with a session, by the beginning of its id. Each rejects with the reason. */
+/** The owner's actions on a session, which is named by the beginning of its id. Each rejects with the reason. */
 export interface SessionControl {
   park(session: string): Promise<void>;
   /** @param to the address of a host that the owner has named; absent for any. */

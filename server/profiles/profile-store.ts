@@ -111,7 +111,7 @@ export interface AskedDevice {
   readonly recipes: DeviceRecipes;
 }
 
-/** What one program compiled on its devices, by how it asked for each device. */
+/** The profiles of one program's devices, by the way it asked for each device. */
 export class ProgramProfiles {
   readonly #program: string;
   readonly #store: ProfileStore;

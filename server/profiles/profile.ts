@@ -20,7 +20,7 @@ export interface DeviceRecipes {
   readonly device: Recipe;
 }
 
-/** What a program compiled on a device, and how to get such a device. */
+/** The objects that a program compiled on a device, and how to get an equal device. */
 export interface Profile {
   /** The program's name, as its Hello gave it. */
   readonly program: string;

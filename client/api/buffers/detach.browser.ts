@@ -21,7 +21,7 @@ export function reclaim(buffer: ArrayBuffer): ArrayBuffer | undefined {
     : structuredClone(buffer, { transfer: [buffer] });
 }
 
-/** A page cannot keep its own code from transferring a buffer. Whatever was written there is lost then. */
+/** A page cannot keep its own code from transferring a buffer. Then the bytes that were written there are lost. */
 export function pin(_buffer: ArrayBuffer): void {}
 
 /** Whether `pin` does anything. */

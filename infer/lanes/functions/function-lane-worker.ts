@@ -1,4 +1,4 @@
-/** The worker of a lane for functions. What they print goes to the server's standard error. */
+/** The worker of a lane for functions. Their output goes to the server's standard error. */
 import { pathToFileURL } from 'node:url';
 import { messageOf } from '../../../proto/errors.js';
 import type { Tensor } from '../../service/tensor.js';

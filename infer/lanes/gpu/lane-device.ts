@@ -81,7 +81,7 @@ export class LaneDevice {
   /** The peak of memory since the last call, after all work that the GPU has. It may be awaited later. */
   resetPeak(): Promise<MemoryPeak> {
     const peak = this.#memory.resetPeak();
-    // Whoever awaits the peak gets the error. A run that failed before never awaits it.
+    // The error rejects the returned promise, too. A run that failed before never awaits it.
     peak.catch(() => {});
     return peak;
   }

@@ -62,7 +62,7 @@ answerCalls({
   },
 });
 
-/** A declaration with the sizes that the model was planned for. Those that differ from run to run stay free. */
+/** A declaration with the sizes that the model was planned for. Sizes that differ from run to run stay free. */
 function withSizes(
   declared: TensorDeclaration,
   { name, ...metadata }: ShardedModel['inputMetadata'][number],

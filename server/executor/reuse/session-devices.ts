@@ -6,7 +6,7 @@ import { compileAhead } from './compile-ahead.js';
 import type { DeviceRequest } from './device-request.js';
 import { OpenDevice } from './open-device.js';
 
-/** What a program compiled on its devices, by how it asked for each device. */
+/** The profiles of a program's devices, by the way it asked for each device. */
 export interface Profiles {
   read(request: DeviceRequest): readonly ProfileStep[];
   write(request: DeviceRequest, steps: readonly ProfileStep[]): void;
