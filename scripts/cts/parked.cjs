@@ -5,6 +5,7 @@
 const { createHash } = require('node:crypto');
 const { readFileSync } = require('node:fs');
 const { join } = require('node:path');
+const { inspect } = require('node:util');
 const { create } = require('../../dist/client/cts.js');
 
 /** The methods of WebGPU that return promises. */
@@ -76,14 +77,20 @@ function pass() {
   return gate;
 }
 
+async function delayed(promise) {
+  try {
+    return await promise;
+  } finally {
+    await pass();
+  }
+}
+
 for (const [{ prototype }, name] of isParked ? AWAITED : []) {
   const method = prototype[name];
-  prototype[name] = async function (...args) {
-    try {
-      return await method.apply(this, args);
-    } finally {
-      await pass();
-    }
+  prototype[name] = function (...args) {
+    const promise = method.apply(this, args);
+    // Cases notice whether a call has failed at once, or later.
+    return inspect(promise).includes('<rejected>') ? promise : delayed(promise);
   };
 }
 

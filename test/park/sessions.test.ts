@@ -104,6 +104,30 @@ describe('a parked session', () => {
     expect((await device.popErrorScope())?.message).toMatch(/destroyed/);
   });
 
+  it('keeps buffers invalid, and valid, that an error scope of the program has hidden', async () => {
+    const { device, park, errors } = await start({ adapter: 'null' });
+    device.pushErrorScope('validation');
+    device.pushErrorScope('validation');
+    const invalid = device.createBuffer({ size: 4, usage: MAP_READ | COPY_SRC });
+    const tooLong = device.createBuffer({ size: 2 ** 50, usage: MAP_READ });
+    expect((await device.popErrorScope())?.message).toMatch(/usage/);
+    const valid = device.createBuffer({ size: 4, usage: MAP_READ, mappedAtCreation: true });
+    new Uint32Array(valid.getMappedRange()).set([77]);
+    valid.unmap();
+    await device.queue.onSubmittedWorkDone();
+    await park();
+    await valid.mapAsync(GPUMapMode.READ);
+    expect([...new Uint32Array(valid.getMappedRange())]).toEqual([77]);
+    expect(await device.popErrorScope()).toBeNull();
+    for (const buffer of [invalid, tooLong]) {
+      device.pushErrorScope('validation');
+      const refused = buffer.mapAsync(GPUMapMode.READ).catch(({ name }) => name);
+      expect((await device.popErrorScope())?.message).toMatch(/[Ii]nvalid/);
+      expect(await refused).toBe('OperationError');
+    }
+    expect(errors).toEqual([]);
+  });
+
   it('keeps a buffer mapped that the program reads', async () => {
     const { device, park, errors } = await start();
     const source = device.createBuffer({ size: 16, usage: COPY_SRC | COPY_DST });

@@ -1,5 +1,5 @@
-import { GPUBufferUsage } from '../../../proto/gen/webgpu.js';
-import { checked } from './checked.js';
+import { GPUBufferUsage, GPUMapMode } from '../../../proto/gen/webgpu.js';
+import { checked, scoped } from './checked.js';
 import { objectOf } from './rest.js';
 import type { SessionParts } from './session-state.js';
 
@@ -16,37 +16,47 @@ export async function judgeResources({ context }: SessionParts): Promise<void> {
     if (isValid !== undefined || isDestroyed || (creates !== 'GPUBuffer' && creates !== 'GPUTexture'))
       continue;
     const device = context.objects.get(operands[0] as number).object as GPUDevice;
-    const use = useOf(device, objectOf(context, made) as GPUBuffer | GPUTexture);
-    if (!use) continue;
-    const { done } = checked(device, use);
-    judged.push(
-      done.then(
-        () => {
-          made.isValid = true;
-        },
-        () => {
-          made.isValid = false;
-        },
-      ),
-    );
+    const judging = isValidNow(device, objectOf(context, made) as GPUBuffer | GPUTexture);
+    const judge = async () => {
+      made.isValid = await judging;
+    };
+    judged.push(judge());
   }
   await Promise.all(judged);
 }
 
-/** Undefined where every use of the resource may be an error. */
-function useOf(device: GPUDevice, resource: GPUBuffer | GPUTexture): (() => void) | undefined {
-  if (!('size' in resource)) return () => void resource.createView();
+/** Undefined where every use of the resource may be an error now. */
+async function isValidNow(device: GPUDevice, resource: GPUBuffer | GPUTexture): Promise<boolean | undefined> {
   const { COPY_SRC, COPY_DST, MAP_READ } = GPUBufferUsage;
+  if (!('size' in resource)) return isNoError(device, () => void resource.createView());
   const { usage, mapState } = resource;
   if (mapState !== 'unmapped') return undefined;
-  if (usage === (MAP_READ | COPY_DST)) return () => device.queue.writeBuffer(resource, 0, new ArrayBuffer(0));
-  if (usage & MAP_READ) return undefined;
-  return () => {
+  if (usage === (MAP_READ | COPY_DST))
+    return isNoError(device, () => device.queue.writeBuffer(resource, 0, new ArrayBuffer(0)));
+  if (usage & MAP_READ) return isMappable(device, resource);
+  return isNoError(device, () => {
     // Each other buffer was given COPY_SRC, unless its usage makes it invalid.
     const target = device.createBuffer({ size: 4, usage: COPY_DST | COPY_SRC });
     const encoder = device.createCommandEncoder();
     encoder.copyBufferToBuffer(resource, 0, target, 0, 0);
     encoder.finish();
     target.destroy();
-  };
+  });
+}
+
+function isNoError(device: GPUDevice, use: () => void): Promise<boolean> {
+  return checked(device, use).done.then(
+    () => true,
+    () => false,
+  );
+}
+
+async function isMappable(device: GPUDevice, buffer: GPUBuffer): Promise<boolean> {
+  try {
+    await scoped(device, () => buffer.mapAsync(GPUMapMode.READ, 0, 0)).result;
+  } catch {
+    return false;
+  }
+  buffer.unmap();
+  return true;
 }

@@ -61,7 +61,8 @@ export async function parkSession(
   } catch (error) {
     await file?.abandon();
     await Promise.all(unmapped.map((buffer) => mapAgain(parts, buffer)));
-    const refused = error instanceof Unparkable ? error : new Unparkable(messageOf(error));
+    const refused =
+      error instanceof Unparkable ? error : new Unparkable(messageOf(error) || 'its contents cannot be read');
     refused.wasRead = file !== undefined;
     throw refused;
   }

@@ -1,5 +1,5 @@
 import { GPUBufferUsage, GPUMapMode } from '../../../../proto/gen/webgpu.js';
-import { checked } from '../checked.js';
+import { checked, scoped } from '../checked.js';
 import { type BufferPiece, PIECE_BYTES, type Piece, type ShaderPiece } from './pieces.js';
 import { copyTail } from './tail.js';
 import type { Texels } from './texels.js';
@@ -28,7 +28,7 @@ export async function readContents(
   take: (wanted: Wanted, bytes: Uint8Array) => Promise<boolean>,
 ): Promise<void> {
   const [mappable, others] = [wanted.filter(isMappable), wanted.filter((each) => !isMappable(each))];
-  for (const each of mappable) if (!(await readMapped(each, take))) return;
+  for (const each of mappable) if (!(await readMapped(device, each, take))) return;
   await readCopies(device, texels, others, take);
 }
 
@@ -54,12 +54,13 @@ function isMappable({ resource }: Wanted): boolean {
 }
 
 async function readMapped(
+  device: GPUDevice,
   wanted: Wanted,
   take: (wanted: Wanted, bytes: Uint8Array) => Promise<boolean>,
 ): Promise<boolean> {
   const buffer = wanted.resource as GPUBuffer;
   const { offset, bytes } = wanted.piece as BufferPiece;
-  await buffer.mapAsync(GPUMapMode.READ, offset, bytes);
+  await scoped(device, () => buffer.mapAsync(GPUMapMode.READ, offset, bytes)).result;
   try {
     return await take(wanted, new Uint8Array(buffer.getMappedRange(offset, bytes)));
   } finally {
