@@ -46,6 +46,9 @@ beforeAll(async () => {
       parking: { root: join(temporary.make(), 'parked'), idleMs: 0 },
       moveTo: [`grpc://127.0.0.1:${ports[1 - at]}`],
       moveFrom: 'default',
+      // On a busy machine a software GPU takes minutes.
+      gpuMs: 0,
+      busyMs: 3_600_000,
     });
     hosts.push({ daemon, of });
   }
