@@ -46,7 +46,9 @@ const KINDS: Readonly<Record<string, CacheKind>> = {
 };
 
 export function cacheCommand(): Command {
-  const command = new Command('cache').description('Show or delete what Farlight keeps on this machine.');
+  const command = new Command('cache').description(
+    'Show or delete the uploads that Farlight keeps on this machine.',
+  );
   command
     .command('ls')
     .description('Show how much is kept, and when it was last used.')

@@ -65,7 +65,7 @@ export function serveCommand(): Command {
     )
     .option(
       '--dashboard <address>',
-      'HOST:PORT on loopback that shows what the host does: its page, metrics and farlight top',
+      "HOST:PORT on loopback for the host's page, its metrics and farlight top",
       DEFAULT_DASHBOARD,
     )
     .option('--no-dashboard', 'serve none')

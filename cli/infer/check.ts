@@ -8,7 +8,7 @@ import { loadWith } from './load-with.js';
 export function checkCommand(): Command {
   return new Command('check')
     .argument('<folder>')
-    .description('Say what is wrong with a folder of models and graphs, by file, line and column.')
+    .description('List the problems of a folder of models and graphs, by file, line and column.')
     .option('--json', 'print the findings as JSON')
     .allowExcessArguments(false)
     .action(check);

@@ -39,7 +39,7 @@ export function inferCommand(): Command {
     )
     .option(
       '--dashboard <address>',
-      'HOST:PORT on loopback that shows what the server does: its page, metrics and farlight top',
+      "HOST:PORT on loopback for the server's page, its metrics and farlight top",
       DEFAULT_INFER_DASHBOARD,
     )
     .option('--no-dashboard', 'serve none')

@@ -9,7 +9,7 @@ export function imageCommand(): Command {
   );
   command
     .command('ls')
-    .description('List the images, with what each is for.')
+    .description('List the images, with the jobs that each is for.')
     .option('--json', 'print them as JSON')
     .allowExcessArguments(false)
     .action(list);
@@ -21,7 +21,7 @@ export function imageCommand(): Command {
   command
     .command('build <recipe>')
     .description('Build an image on this machine from its recipe, and add it to yours by its digest.')
-    .option('--builder <command>', 'what builds images: docker, or podman', 'docker')
+    .option('--builder <command>', 'the program that builds images: docker or podman', 'docker')
     .option('--name <name>', "the new image's name; the recipe's if left out")
     .allowExcessArguments(false)
     .action(build);

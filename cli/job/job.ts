@@ -62,9 +62,7 @@ export function jobCommand(): Command {
 /** The worker of a batch. People do not type it: it stands in a template. */
 function eachCommand(): Command {
   return new Command('each')
-    .description(
-      'Call the function of a program for each file of a folder: what a batch has its workers run.',
-    )
+    .description('Call the function of a program for each file of a folder. The workers of a batch run this.')
     .requiredOption('--boot <file>', 'the module whose default export is the function')
     .requiredOption('--dataset <folder>', 'the files')
     .requiredOption('--results <folder>', 'gets a file for each of them')

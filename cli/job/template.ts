@@ -7,7 +7,7 @@ export function templateCommand(): Command {
   const command = new Command('template').description('The stored templates that jobs are made from.');
   command
     .command('ls')
-    .description('List the templates, with what each is for.')
+    .description('List the templates, with the jobs that each is for.')
     .option('--all', 'also versions that are not the newest')
     .option('--json', 'print them as JSON')
     .allowExcessArguments(false)

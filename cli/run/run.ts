@@ -49,12 +49,12 @@ export function runCommand(): Command {
     .addOption(
       new Option(
         '--compress <mode>',
-        'compress what crosses the network: auto, on or off (or FARLIGHT_COMPRESSION; auto: on a slow line)',
+        'compress frames on the network: auto, on or off (or FARLIGHT_COMPRESSION; auto: on a slow line)',
       ).choices(['auto', 'on', 'off']),
     )
     .option('--trace <file>', 'write a timeline of the session, for https://ui.perfetto.dev')
     .option('--record <file>', 'write all that crosses the network, for farlight replay')
-    .option('--stats', 'print what crossed the network when the program ends')
+    .option('--stats', 'print calls, waits and bytes when the program ends')
     .passThroughOptions()
     .action(run);
 }

@@ -29,7 +29,9 @@ export function shardCommand(): Command {
   const command = new Command('shard').description('Lay one model over several hosts.');
   command
     .command('plan <model>')
-    .description('Say how an ONNX model would run over several hosts, what would move, and whether it pays.')
+    .description(
+      'Say how an ONNX model would run over several hosts, which bytes would move, and whether it pays.',
+    )
     .requiredOption('--hosts <n>', 'how many hosts there are', count)
     .option('--memory <size>', 'bytes of weights that each host may hold', parseSize)
     .option('--link <mbit=N,rtt=MS>', 'the line between hosts, and to the client', line, {

@@ -47,7 +47,7 @@ export function streamCommand(): Command {
     )
     .option(
       '--dashboard <address>',
-      'HOST:PORT on loopback that shows what the application does: its page, metrics and farlight top',
+      "HOST:PORT on loopback for the application's page, its metrics and farlight top",
       DEFAULT_STREAM_DASHBOARD,
     )
     .option('--no-dashboard', 'serve none')
@@ -97,7 +97,7 @@ export function streamCommand(): Command {
   command
     .command('upgrade')
     .argument('<file>')
-    .description('Upgrade the application that runs to what its file says now, while it goes on.')
+    .description('Upgrade the running application to its changed file, while it goes on.')
     .option('--state <folder>', STATE_HELP)
     .option('--plan', 'show what would change, and change nothing')
     .option('--reset <uid>', 'a step whose states begin anew; may be repeated', repeated)
@@ -112,7 +112,7 @@ export function streamCommand(): Command {
   command
     .command('rollback')
     .argument('<file>')
-    .description('Upgrade back to the version before the one that runs.')
+    .description('Go back to the version before the running one, by an upgrade.')
     .option('--state <folder>', STATE_HELP)
     .option('--plan', 'show what would change, and change nothing')
     .option('--reset <uid>', 'a step whose states begin anew; may be repeated', repeated)
@@ -135,7 +135,7 @@ export function streamCommand(): Command {
   command
     .command('check')
     .argument('<file>')
-    .description('Say what is wrong with an application, by file, line and column.')
+    .description('List the problems of an application, by file, line and column.')
     .option('--json', 'print the findings as JSON')
     .allowExcessArguments(false)
     .action(checkStream);
