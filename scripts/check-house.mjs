@@ -150,11 +150,11 @@ const STRANGERS = [
   ['infer', 'cli', 'testing', ...ofHost()],
   ...['door', 'grpc', 'http', 'page', 'protocol', 'statistics', 'tracing'].map((room) => [
     `infer/${room}`,
-    ...['engine', 'graph', 'lanes', 'memory', 'schedule', 'simulation'].map((other) => `infer/${other}`),
+    ...['engine', 'graph', 'lanes', 'learned', 'schedule', 'simulation'].map((other) => `infer/${other}`),
   ]),
   [
     'infer/lanes',
-    ...['door', 'engine', 'graph', 'grpc', 'http', 'memory', 'protocol', 'schedule', 'simulation'].map(
+    ...['door', 'engine', 'graph', 'grpc', 'http', 'learned', 'protocol', 'schedule', 'simulation'].map(
       (other) => `infer/${other}`,
     ),
   ],
@@ -184,7 +184,7 @@ const STRANGERS = [
     'infer/statistics',
     'infer/tracing',
   ],
-  ['infer/schedule', 'client', 'link', 'proto', 'infer/simulation', 'infer/graph', 'infer/memory'],
+  ['infer/schedule', 'client', 'link', 'proto', 'infer/simulation', 'infer/graph', 'infer/learned'],
   ...['client', 'link', 'proto', 'server', 'shard'].map((room) => [room, 'testing']),
 ];
 

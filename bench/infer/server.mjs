@@ -11,7 +11,7 @@ import { inferenceTrust } from '../../dist/infer/door/trust.js';
 import { Engine } from '../../dist/infer/engine/engine.js';
 import { gpuHost } from '../../dist/infer/hosts/engine-hosts.js';
 import { InferenceServer } from '../../dist/infer/inference-server.js';
-import { hashFile, LearnedStore } from '../../dist/infer/memory/learned-store.js';
+import { hashFile, LearnedStore } from '../../dist/infer/learned/learned-store.js';
 import { at } from '../../dist/infer/schedule/costs.js';
 import { Scheduler } from '../../dist/infer/schedule/scheduler.js';
 import { simulate } from '../../dist/infer/simulation/machine.js';

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import { join } from 'node:path';
 import { Engine } from '../../dist/infer/engine/engine.js';
-import { LearnedStore } from '../../dist/infer/memory/learned-store.js';
+import { LearnedStore } from '../../dist/infer/learned/learned-store.js';
 import { constantsOf, firstStates, recordOf, writeServed } from './graphs.mjs';
 
 /** Opens a graph on an engine. Each key is a client, which sends its next request, with its states, when it has an answer. */

@@ -198,7 +198,7 @@ async function loadEngine() {
     // Only lanes load it. Without it each model would wait for a lane first, and fail then.
     import.meta.resolve('onnxruntime-web/webgpu');
     const { Engine } = await import('../../infer/engine/engine.js');
-    const { LearnedStore } = await import('../../infer/memory/learned-store.js');
+    const { LearnedStore } = await import('../../infer/learned/learned-store.js');
     const { functionHosts } = await import('../../infer/hosts/engine-hosts.js');
     const { NamedHosts } = await import('../../infer/hosts/named-hosts.js');
     const { shardHost } = await import('../../infer/hosts/shard-hosts.js');

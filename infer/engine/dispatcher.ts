@@ -1,6 +1,6 @@
 import { queueMicrotask } from '../../link/machine/clock.js';
 import { messageOf } from '../../proto/errors.js';
-import type { Learned } from '../memory/learned.js';
+import type { Learned } from '../learned/learned.js';
 import type { Resource } from '../schedule/costs.js';
 import { type EngineScheduler, Scheduler } from '../schedule/scheduler.js';
 import type { Decision, Outcome } from '../schedule/types.js';

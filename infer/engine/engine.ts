@@ -1,5 +1,5 @@
 import { type Clock, PROCESS_CLOCK } from '../../link/machine/timer.js';
-import type { LearnedStore } from '../memory/learned-store.js';
+import type { LearnedStore } from '../learned/learned-store.js';
 import type { EngineScheduler } from '../schedule/scheduler.js';
 import {
   type IndexEntry,

@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import type { Clock } from '../../link/machine/timer.js';
-import { hashFile, type LearnedStore } from '../memory/learned-store.js';
+import { hashFile, type LearnedStore } from '../learned/learned-store.js';
 import type { Dispatcher } from './dispatcher.js';
 import { learn } from './learning.js';
 import type { Unit } from './request/unit.js';

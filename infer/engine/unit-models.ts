@@ -1,5 +1,5 @@
 import type { LoadReport, RunReport } from '../lanes/lane.js';
-import { Learned } from '../memory/learned.js';
+import { Learned } from '../learned/learned.js';
 import { type ModelCosts, runTime } from '../schedule/costs.js';
 import type { EngineScheduler } from '../schedule/scheduler.js';
 import { InferenceError } from '../service/service.js';

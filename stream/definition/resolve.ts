@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
-import { hashFile } from '../../infer/memory/learned-store.js';
+import { hashFile } from '../../infer/learned/learned-store.js';
 import { codeOf } from '../../proto/errors.js';
 import type {
   Definition,

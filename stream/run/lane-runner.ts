@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Engine } from '../../infer/engine/engine.js';
 import type { EngineHost } from '../../infer/engine/hosts.js';
 import { LaneLostError, RunError } from '../../infer/lanes/lane.js';
-import { hashFile, LearnedStore } from '../../infer/memory/learned-store.js';
+import { hashFile, LearnedStore } from '../../infer/learned/learned-store.js';
 import type { RequestSpan } from '../../infer/service/request-span.js';
 import { InferenceError } from '../../infer/service/service.js';
 import type { Tensor } from '../../infer/service/tensor.js';

@@ -2,8 +2,8 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Learned } from '#farlight/infer/memory/learned.js';
-import { LearnedStore } from '#farlight/infer/memory/learned-store.js';
+import { Learned } from '#farlight/infer/learned/learned.js';
+import { LearnedStore } from '#farlight/infer/learned/learned-store.js';
 
 const LIMITS = { maxBatch: 100, guess: 1000, output: 0 };
 

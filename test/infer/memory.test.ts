@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Peaks } from '#farlight/infer/memory/peaks.js';
-import { Times } from '#farlight/infer/memory/times.js';
+import { Peaks } from '#farlight/infer/learned/peaks.js';
+import { Times } from '#farlight/infer/learned/times.js';
 import { largestWithin } from '#farlight/infer/schedule/costs.js';
 
 const batch = fc.integer({ min: 1, max: 64 });

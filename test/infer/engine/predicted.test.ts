@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Engine } from '#farlight/infer/engine/engine.js';
-import { LearnedStore } from '#farlight/infer/memory/learned-store.js';
+import { LearnedStore } from '#farlight/infer/learned/learned-store.js';
 import type { ModelCosts } from '#farlight/infer/schedule/costs.js';
 import { Scheduler } from '#farlight/infer/schedule/scheduler.js';
 import { type SimulatedEvent, type SimulationResult, simulate } from '#farlight/infer/simulation/machine.js';
