@@ -5,7 +5,7 @@ import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 export const root = fileURLToPath(new URL('..', import.meta.url));
-const register = pathToFileURL(`${root}dist/client/register.js`).href;
+const register = pathToFileURL(`${root}dist/bundle/client/register.js`).href;
 const local = pathToFileURL(`${root}bench/local.mjs`).href;
 
 /** By default the host keeps no uploads: the second measurement must find the same state. */
@@ -13,7 +13,7 @@ export async function startHost(adapter, more = ['--contents', 'off'], env = {})
   const child = spawn(
     process.execPath,
     [
-      `${root}dist/cli/main.js`,
+      `${root}dist/bundle/cli/main.js`,
       'serve',
       '--listen',
       '127.0.0.1:0',

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { runCommand } from './run-command.js';
 
 /** The commands that people type, in the order of the help. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
@@ -21,11 +22,12 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
 };
 
 /**
- * The command that was typed; all of them where no command has this name, as for the help. To load all takes longer than
- * most commands do.
+ * Loads the command that was typed; all of them where no command has this name, as for the help. To load all takes longer
+ * than most commands do.
  */
-export function commandsFor(typed: string | undefined): Promise<Command[]> {
+export async function main(): Promise<void> {
+  const [, , typed] = process.argv;
   const found = Object.entries(COMMANDS).filter(([name]) => name === typed);
   const wanted = found.length > 0 ? found : Object.entries(COMMANDS);
-  return Promise.all(wanted.map(([, load]) => load()));
+  await runCommand(await Promise.all(wanted.map(([, load]) => load())));
 }

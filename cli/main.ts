@@ -1,76 +1,9 @@
 #!/usr/bin/env node
-import { inspect } from 'node:util';
-import { Command, CommanderError } from 'commander';
-import { packageVersion } from '../link/machine/package-version.js';
-import { FarlightError } from '../proto/errors.js';
-import { harmless, harmlessLines } from '../proto/harmless.js';
-import { redact } from '../proto/token.js';
-import { addExamples } from './examples.js';
-
-// Every user of the machine can read the arguments of a process. Setting the title overwrites them: they may
-// hold a token.
-const typed = process.argv.slice(2).join(' ');
-if (redact(typed) !== typed) process.title = `farlight ${redact(typed)}`;
-
-const program = new Command('farlight')
-  .description('WebGPU on a GPU that is somewhere else: programs run unmodified on a machine without one.')
-  .version(packageVersion())
-  .enablePositionalOptions();
-
-// The jobs of pools load their own commands alone: a program waits for them.
-const isJob = process.argv[2] === 'pool' && ['host', 'command'].includes(process.argv[3] ?? '');
-const commands = isJob
-  ? (await import('./pool/job-commands.js')).COMMANDS
-  : await (await import('./commands.js')).commandsFor(process.argv[2]);
-for (const command of commands) program.addCommand(command);
-for (const command of [program, ...program.commands.flatMap((each) => [each, ...each.commands])]) {
-  addExamples(command);
-  command.exitOverride();
-  // Keep Commander's wording without its "error:"; the catch below prints it in our style.
-  command.configureOutput({ outputError: () => {} });
-}
-
-try {
-  await program.parseAsync();
-} catch (error) {
-  process.exitCode = error instanceof CommanderError ? usage(error) : complain(error);
-}
-
 /**
- * Commander throws for help and --version, too, which end well. Anything else is a mistake in the arguments.
+ * The command `farlight`. The jobs of pools are a program of their own, since another program waits for them: in the
+ * package each of the two is one file, with what it loads later beside it.
  */
-function usage(error: CommanderError): number {
-  if (error.exitCode === 0 || error.code === 'commander.help') return error.exitCode;
-  const sentence = error.message
-    .replace(/^error: /, '')
-    .replace(/\n/g, ' ')
-    .replace(/\.$/, '');
-  process.stderr.write(`farlight: ${redact(sentence)}; see ${typedCommand()} --help\n`);
-  return 2;
-}
-
-/** The command that was typed, such as `farlight pool up`, as far as there is one of that name. */
-function typedCommand(): string {
-  const names = [program.name()];
-  let at: Command | undefined = program;
-  for (const word of process.argv.slice(2)) {
-    at = at.commands.find((command) => command.name() === word);
-    if (!at) break;
-    names.push(word);
-  }
-  return names.join(' ');
-}
-
-/**
- * Tells the person on stderr what went wrong, and returns the exit code. A FarlightError is one sentence. Any
- * other error is a bug of ours: its stack helps to repair it. Neither tokens nor control characters are
- * shown.
- */
-function complain(error: unknown): number {
-  const text =
-    error instanceof FarlightError
-      ? harmless(error.message)
-      : harmlessLines(`this is a bug of farlight: ${inspect(error)}`);
-  process.stderr.write(`farlight: ${redact(text)}\n`);
-  return 1;
-}
+const [, , first, second = ''] = process.argv;
+const isJob = first === 'pool' && ['host', 'command'].includes(second);
+const { main } = await (isJob ? import('./pool/job-commands.js') : import('./commands.js'));
+await main();

@@ -7,7 +7,14 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { brotliDecompressSync } from 'node:zlib';
-import { bundleCharts, bundleForBrowsers, bundleGrpc } from './bundle.mjs';
+import {
+  bundleCharts,
+  bundleForBrowsers,
+  bundleGrpc,
+  bundleModules,
+  bundlePackages,
+  bundleSchemas,
+} from './bundle.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const require = createRequire(import.meta.url);
@@ -20,19 +27,7 @@ for (const project of ['tsconfig.browser.json', 'tsconfig.json']) {
   if (status !== 0) process.exit(status ?? 1);
 }
 cpSync(join(root, 'proto/farlight.proto'), join(root, 'dist/proto/farlight.proto'));
-const SCHEMAS = [
-  'infer/graph/graph',
-  'infer/graph/model',
-  'pool/file/pool',
-  'jobs/request/request',
-  'jobs/templates/template',
-  'jobs/images/image',
-  'stream/definition/stream',
-];
-for (const file of SCHEMAS) {
-  const schema = `${file}.schema.json`;
-  cpSync(join(root, schema), join(root, 'dist', schema));
-}
+await bundleSchemas(root);
 for (const shipped of ['jobs/templates/shipped', 'jobs/images/shipped'])
   cpSync(join(root, shipped), join(root, 'dist', shipped), { recursive: true });
 cpSync(join(root, 'infer/grpc/open-inference.proto'), join(root, 'dist/infer/grpc/open-inference.proto'));
@@ -50,9 +45,11 @@ for (const site of [
   });
 }
 await bundleCharts(root, dirname(require.resolve('uplot/package.json')));
-chmodSync(join(root, 'dist/cli/main.js'), 0o755);
 await bundleForBrowsers(root);
 await bundleGrpc(root);
+await bundlePackages(root);
+await bundleModules(root);
+for (const main of ['dist/cli/main.js', 'dist/bundle/cli/main.js']) chmodSync(join(root, main), 0o755);
 
 // Three files of 2 MB are all that is wanted of a package of 67 MB, so they are taken along instead of depended on.
 // Its exports are its main module alone; the rest lies beside that module's folder.

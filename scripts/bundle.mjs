@@ -1,6 +1,9 @@
-// Makes the bundles of the package: the client as one module for pages, their charts, and gRPC as one file for Node.
+// Makes the bundles of the package: the client as one module for pages, their charts, gRPC as one file for Node, the
+// modules of the package as few files, and schemas compiled.
 import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { Ajv } from 'ajv';
+import standalone from 'ajv/dist/standalone/index.js';
 import { build } from 'esbuild';
 
 const forBrowsers = {
@@ -65,29 +68,185 @@ export async function bundleGrpc(root) {
     .map((each) => each.split(':'))
     .map(([name, from]) => `export * as ${name} from '${from}';`)
     .join('\n');
-  const { metafile } = await build({
+  const bundled = await build({
+    ...ofPackages(root),
     stdin: { contents, resolveDir: root },
     outfile: join(folder, 'grpc.cjs'),
-    absWorkingDir: root,
-    bundle: true,
     format: 'cjs',
-    platform: 'node',
-    target: 'node20',
-    metafile: true,
-    legalComments: 'inline',
-    logLevel: 'warning',
     plugins: [definitionsBeside],
   });
-  const packages = new Set(
-    Object.keys(metafile.inputs).map((path) => /^.*node_modules\/(@[^/]+\/)?[^/]+/.exec(path)?.[0]),
-  );
-  packages.delete(undefined);
-  const notices = [...packages].sort().map((each) => notice(join(root, each)));
   const definitions = 'proto/grpc/reflection';
   cpSync(join(root, 'node_modules/@grpc/reflection/build', definitions), join(folder, definitions), {
     recursive: true,
   });
+  writeLicences(root, folder, [bundled]);
+}
+
+/** Packages that only hosts and commands need. Each is a file of Farlight's package, for the same reasons as gRPC. */
+const PACKAGES = ['commander', 'pino', 'prom-client', 'ws'];
+
+/** Writes dist/packages/, which bundles import as `#packages/NAME.js`. */
+export async function bundlePackages(root) {
+  const folder = join(root, 'dist/packages');
+  const bundled = [];
+  for (const name of PACKAGES) {
+    const exports = Object.keys(await import(name)).filter((each) => /^[A-Za-z]\w*$/.test(each));
+    bundled.push(
+      await build({
+        ...ofPackages(root),
+        stdin: { contents: `export { ${exports.join(', ')} } from '${name}';`, resolveDir: root },
+        outfile: join(folder, `${name}.js`),
+        format: 'esm',
+        // They are CommonJS, and call `require` for the modules of Node.
+        banner: {
+          js: "import { createRequire } from 'node:module';\nconst require = createRequire(import.meta.url);",
+        },
+      }),
+    );
+  }
+  writeLicences(root, folder, bundled);
+}
+
+const ofPackages = (root) => ({
+  absWorkingDir: root,
+  bundle: true,
+  platform: 'node',
+  target: 'node20',
+  metafile: true,
+  legalComments: 'inline',
+  logLevel: 'warning',
+});
+
+/** Writes the licences of all packages that bundles hold. */
+function writeLicences(root, folder, bundles) {
+  const inputs = bundles.flatMap(({ metafile }) => Object.keys(metafile.inputs));
+  const packages = new Set(inputs.map((path) => /^.*node_modules\/(@[^/]+\/)?[^/]+/.exec(path)?.[0]));
+  packages.delete(undefined);
+  const notices = [...packages].sort().map((each) => notice(join(root, each)));
   writeFileSync(join(folder, 'LICENSES.txt'), notices.join(`\n${'-'.repeat(80)}\n\n`));
+}
+
+/** What programs import from the package, and what is in threads beside those. Classes are in one file for all of them. */
+const LIBRARY = [
+  'client/canvas/index',
+  'client/cts',
+  'client/index',
+  'client/onnxruntime',
+  'client/register',
+  'infer/lanes/functions/function-lane-worker',
+  'infer/lanes/gpu/gpu-lane-worker',
+  'infer/lanes/shards/shard-lane-worker',
+  'pool/attach/attach',
+  'pool/index',
+  'pool/portal/client/attach-by-portal',
+  'shard/index',
+  'shard/run/worker',
+  'testing/emulation/alarm-thread',
+  'testing/emulation/emulator-thread',
+  'testing/index',
+];
+
+/** Processes and threads of Farlight's own, each for itself: what two of them have is in a file that each loads faster. */
+const PROGRAMS = [
+  'cli/commands',
+  'cli/pool/job-commands',
+  'client/transport/connection-worker',
+  'jobs/run/watcher',
+  'pool/attach/keeper-thread',
+  'pool/engines/cancel-now',
+  'pool/engines/local-runner',
+  'pool/portal/client/hold-thread',
+  'server/executor/main',
+];
+
+/**
+ * Writes dist/bundle/, which the package has in the place of its modules: Node takes longer to find 200 files than to run
+ * them. What a program imports later is in files beside it. Optional packages stay outside. Nothing is minified, for stack traces.
+ */
+export async function bundleModules(root) {
+  await bundleTogether(root, LIBRARY, (path) => `import(packageFile('bundle/${path}').href)`);
+  // One program needs what another part of the package has within its own files: else classes would be there twice.
+  for (const program of PROGRAMS) await bundleTogether(root, [program], (path) => `import('../../${path}')`);
+  cpSync(join(root, 'dist/cli/main.js'), join(root, 'dist/bundle/cli/main.js'));
+}
+
+/** @param importOf what is to stand for an import of a file of the package, by that file's path. */
+async function bundleTogether(root, modules, importOf) {
+  const [first] = modules;
+  await build({
+    entryPoints: modules.map((path) => ({ in: join(root, 'dist', `${path}.js`), out: path })),
+    outdir: join(root, 'dist/bundle'),
+    chunkNames: `chunks/${modules.length === 1 ? first.replaceAll('/', '-') : 'library'}-[hash]`,
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+    packages: 'external',
+    // Errors and devices say what they are by the names of their classes.
+    keepNames: true,
+    sourcemap: true,
+    legalComments: 'none',
+    logLevel: 'warning',
+    plugins: [importsOf(importOf), packagesWithin],
+  });
+}
+
+/** Packages that are files of this one (`imports` in package.json). */
+const packagesWithin = {
+  name: 'packages-within',
+  setup({ onResolve }) {
+    const names = new RegExp(`^(${PACKAGES.join('|')})$`);
+    onResolve({ filter: names }, ({ path }) => ({ path: `#packages/${path}.js`, external: true }));
+  },
+};
+
+/** The client imports files of the package that are no part of it (`client/transport/open.ts`). */
+function importsOf(importOf) {
+  return {
+    name: 'imports-of-files',
+    setup({ onLoad }) {
+      onLoad({ filter: /[/\\]client[/\\]transport[/\\]open\.js$/ }, ({ path }) => {
+        const text = readFileSync(path, 'utf8');
+        const contents = text.replace(/import\(packageFile\('(.+?)'\)\.href\)/g, (_, file) => importOf(file));
+        if (contents === text) throw new Error(`${path} imports no file of the package`);
+        return { contents };
+      });
+    },
+  };
+}
+
+/** Those of files that people write, each beside the module that reads the file. */
+const SCHEMAS = [
+  'infer/graph/graph',
+  'infer/graph/model',
+  'pool/file/pool',
+  'jobs/request/request',
+  'jobs/templates/template',
+  'jobs/images/image',
+  'stream/definition/stream',
+];
+
+/** Writes each schema as JSON, for editors (dist/PATH.schema.json), and compiled (dist/PATH.check.cjs). */
+export async function bundleSchemas(root) {
+  const { SCHEMA_OPTIONS } = await import('../dist/link/files/compile-schema.js');
+  for (const path of SCHEMAS) {
+    const file = join(root, `${path}.schema.json`);
+    cpSync(file, join(root, 'dist', `${path}.schema.json`));
+    const ajv = new Ajv({ ...SCHEMA_OPTIONS, code: { source: true } });
+    const check = ajv.compile(JSON.parse(readFileSync(file, 'utf8')));
+    await build({
+      // With the few functions of ajv that it calls.
+      stdin: { contents: standalone.default(ajv, check), resolveDir: root },
+      outfile: join(root, 'dist', `${path}.check.cjs`),
+      bundle: true,
+      format: 'cjs',
+      platform: 'node',
+      target: 'node20',
+      legalComments: 'none',
+      logLevel: 'warning',
+    });
+  }
 }
 
 /** The reflection service reads its own definition from a file, which lies beside the bundle. */

@@ -23,7 +23,7 @@ const [programs, seconds] = [values.programs, values.seconds].map(Number);
 /** Each tenant's part of the programs. */
 const TENANTS = { many: 0.8, some: 0.12, few: 0.06, rare: 0.02 };
 
-const cli = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
+const cli = fileURLToPath(new URL('../dist/bundle/cli/main.js', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'crowd-'));
 const folders = { XDG_STATE_HOME: join(folder, 'state'), XDG_CONFIG_HOME: join(folder, 'config') };
 Object.assign(process.env, folders);

@@ -52,7 +52,7 @@ const setups = {
   },
   farlight: {
     flags: provider(
-      '../../dist/client/cts.js',
+      '../../dist/bundle/client/cts.js',
       options.host ? [`host=${options.host}`] : ['adapter=software'],
     ),
     env: {},

@@ -16,13 +16,13 @@ const UNWANTED =
 const WANTED = [
   'README.md',
   'LICENSE',
-  'dist/cli/main.js',
+  'dist/bundle/cli/main.js',
   'dist/client/index.d.ts',
-  'dist/client/canvas/index.js',
+  'dist/bundle/client/canvas/index.js',
   'proto/farlight.proto',
 ];
-/** In bytes; it was 3.0 MB, of which the software GPU is 1.6, and gRPC 0.2. */
-const MAX_BYTES = 3_500_000;
+/** In bytes; it was 3.7 MB, of which the software GPU is 1.6, and gRPC 0.2. */
+const MAX_BYTES = 3_900_000;
 
 try {
   const [pack] = JSON.parse(run('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', folder]));

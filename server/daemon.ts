@@ -1,6 +1,7 @@
 import { hasNear } from '../link/address/near-address.js';
 import { monotonicNow, steadyTime } from '../link/machine/clock.js';
 import { deferred } from '../link/machine/deferred.js';
+import { packageProgram } from '../link/machine/package-files.js';
 import { packageVersion } from '../link/machine/package-version.js';
 import { FarlightError, invariant, messageOf } from '../proto/errors.js';
 import type { AdapterDescription, HostDescription, VersionRange } from '../proto/session/handshake.js';
@@ -205,7 +206,7 @@ export class Daemon {
       adapter: options.adapter ?? 'auto',
       spares: options.spares ?? 1,
       warm: options.warm ?? 4,
-      entry: options.executorEntry ?? new URL('./executor/main.js', import.meta.url),
+      entry: options.executorEntry ?? packageProgram('server/executor/main.js'),
       busyMs: options.busyMs ?? 120_000,
       shadersOf: (tenant) => {
         if (this.#contents) return this.#contents.shadersOf(tenant);

@@ -1,4 +1,5 @@
 import { ExecutorChild, type ExecutorReady } from '../link/executor/executor-child.js';
+import { packageProgram } from '../link/machine/package-files.js';
 import { FarlightError } from '../proto/errors.js';
 
 /**
@@ -10,7 +11,7 @@ export function probeAdapter(adapter: string): Promise<ExecutorReady> {
   return new Promise((resolve, reject) => {
     let found: ExecutorReady | undefined;
     const child = new ExecutorChild(
-      { adapter, entry: new URL('./executor/main.js', import.meta.url) },
+      { adapter, entry: packageProgram('server/executor/main.js') },
       {
         onReady: (ready) => {
           found = ready;

@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { parseHostAddress } from '../link/dial/host-address.js';
 import { native } from '../link/machine/globals.js';
-import { packageFile } from '../link/machine/package-files.js';
+import { packageProgram } from '../link/machine/package-files.js';
 import { FarlightError } from '../proto/errors.js';
 import type { Done, EmulatorData, Order } from './emulation/emulator-thread.js';
 import type { Direction } from './emulation/flow.js';
@@ -121,7 +121,7 @@ class EmulatorThread {
   #ended: Error | undefined;
 
   constructor(data: EmulatorData) {
-    const file = packageFile('testing/emulation/emulator-thread.js');
+    const file = packageProgram('testing/emulation/emulator-thread.js');
     this.#worker = new Worker(file, { workerData: data, execArgv: [] });
     this.#worker.on('message', (done: Done) => {
       const { resolve, reject } = this.#open.get(done.number) ?? {};

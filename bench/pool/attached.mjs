@@ -52,7 +52,9 @@ try {
   console.log(`  ${pairs} pairs of ${steps} steps; 95% of the median: ${interval(ratios).join(' to ')}`);
 } finally {
   for (const { child } of started) child.kill('SIGKILL');
-  const down = spawn(process.execPath, [join(root, 'dist/cli/main.js'), 'pool', 'down', '--all'], { env });
+  const down = spawn(process.execPath, [join(root, 'dist/bundle/cli/main.js'), 'pool', 'down', '--all'], {
+    env,
+  });
   await new Promise((resolve) => down.on('close', resolve));
   rmSync(folder, { recursive: true, force: true });
 }

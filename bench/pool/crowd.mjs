@@ -74,7 +74,9 @@ console.log(
     .slice(0, 4)
     .map(([what, times]) => `${what} (${times})`),
 );
-const down = spawn(process.execPath, [join(root, 'dist/cli/main.js'), 'pool', 'down', '--all'], { env });
+const down = spawn(process.execPath, [join(root, 'dist/bundle/cli/main.js'), 'pool', 'down', '--all'], {
+  env,
+});
 await new Promise((resolve) => down.on('close', resolve));
 rmSync(folder, { recursive: true, force: true });
 process.exitCode = failed > 0 || mostHosts > max || mostPrograms > max ? 1 : 0;

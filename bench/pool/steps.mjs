@@ -1,6 +1,6 @@
 // A program that does what its standard input says, a line each: `wait`, `open`, or `steps COUNT`, which it times.
 import { createInterface } from 'node:readline';
-import { create, globals } from '../../dist/client/index.js';
+import { create, globals } from '../../dist/bundle/client/index.js';
 
 const { GPUBufferUsage, GPUMapMode } = globals;
 

@@ -29,7 +29,7 @@ export async function roundTrips(step) {
 /** The session's counters, or undefined on local Dawn. */
 export async function counters() {
   if (process.env.BENCH_TARGET === 'local') return undefined;
-  const { stats } = await import('../../dist/client/index.js');
+  const { stats } = await import('../../dist/bundle/client/index.js');
   return stats(navigator.gpu);
 }
 

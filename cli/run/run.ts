@@ -6,6 +6,7 @@ import { type RunToken, takeToken } from '../../client/run-tokens.js';
 import { HostClient } from '../../client/transport/host/host-client.js';
 import { hostsAsked, isPoolAddress, isPortalAddress, poolAddress } from '../../link/address/pool-address.js';
 import { loadReader } from '../../link/files/load-reader.js';
+import { packageProgram } from '../../link/machine/package-files.js';
 import { packageVersion } from '../../link/machine/package-version.js';
 import { FarlightError } from '../../proto/errors.js';
 import { versionMismatch } from '../../proto/session/handshake.js';
@@ -28,7 +29,7 @@ interface RunOptions {
   emulate?: LinkChoice;
 }
 
-const REGISTER = new URL('../../client/register.js', import.meta.url);
+const REGISTER = packageProgram('client/register.js');
 
 export function runCommand(): Command {
   return new Command('run')

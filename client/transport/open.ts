@@ -103,8 +103,7 @@ type Attach = (address: string, options: OpenOptions & { signal: AbortSignal }) 
  * would take along the packages that read a pool's file.
  */
 function loadPools(): Promise<AllocatesHosts & { attach: Attach }> {
-  const program = packageFile('pool/attach/attach.js');
-  return loadReader(() => import(program.href), 'files of pools');
+  return loadReader(() => import(packageFile('pool/attach/attach.js').href), 'files of pools');
 }
 
 /** The same for pools of portals, which need no file. */

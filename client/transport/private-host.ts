@@ -1,7 +1,7 @@
 import { Channel } from '../../link/channel/channel.js';
 import { Connection } from '../../link/channel/connection.js';
 import { EXECUTOR_MARK, ExecutorChild, type ExecutorReady } from '../../link/executor/executor-child.js';
-import { packageFile } from '../../link/machine/package-files.js';
+import { packageProgram } from '../../link/machine/package-files.js';
 import { nearCarrier } from '../../link/near/near-carrier.js';
 import { SharedFrames } from '../../link/near/shared-frames.js';
 import { FarlightError, messageOf } from '../../proto/errors.js';
@@ -26,7 +26,7 @@ export interface PrivateHostOptions {
  */
 export function privateHost({
   adapter = 'auto',
-  entry = packageFile('server/executor/main.js'),
+  entry = packageProgram('server/executor/main.js'),
 }: PrivateHostOptions = {}): Transport {
   if (process.env[EXECUTOR_MARK]) {
     throw new FarlightError(

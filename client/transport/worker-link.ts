@@ -1,6 +1,6 @@
 import { MessageChannel, type MessagePort, receiveMessageOnPort, type Worker } from 'node:worker_threads';
 import { setImmediate } from '../../link/machine/clock.js';
-import { packageFile } from '../../link/machine/package-files.js';
+import { packageProgram } from '../../link/machine/package-files.js';
 import { startThread } from '../../link/machine/thread.js';
 import { FarlightError, invariant, messageOf } from '../../proto/errors.js';
 import { hasFrameMemory, spareFrame } from '../../proto/wire/memory.js';
@@ -26,7 +26,7 @@ export class WorkerLink implements Link, Leaving {
 
   /** @throws FarlightError NOT_INSTALLED if a bundle does not find the thread's program. */
   static transport(target: string, way: Way): Transport {
-    const program = packageFile('client/transport/connection-worker.js');
+    const program = packageProgram('client/transport/connection-worker.js');
     return { target, open: (hello, events, brought) => new WorkerLink(way, program, hello, events, brought) };
   }
 

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { servePages } from './serve-pages.mjs';
 
-const cli = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+const cli = fileURLToPath(new URL('../../dist/bundle/cli/main.js', import.meta.url));
 
 const { values: flags } = parseArgs({ options: { port: { type: 'string', default: '7080' } } });
 const pages = await servePages({ port: Number(flags.port) });

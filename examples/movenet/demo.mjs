@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const cli = path.join(root, 'dist/cli/main.js');
+const cli = path.join(root, 'dist/bundle/cli/main.js');
 const picture = path.join(root, 'out/movenet.png');
 mkdirSync(path.dirname(picture), { recursive: true });
 

@@ -1,6 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { type CheckedFile, checkFile, type Problem, schemaIn } from '../../link/files/checked-file.js';
+import { type CheckedFile, checkFile, type Problem } from '../../link/files/checked-file.js';
+import { packageSchema } from '../../link/machine/package-files.js';
 import type { Datatype, TensorDeclaration } from '../service/tensor.js';
 
 /** A `graph.yaml`, as it is written. */
@@ -30,7 +31,7 @@ export interface Graph {
   readonly order: readonly string[];
 }
 
-const schema = schemaIn<GraphFile>(new URL('./graph.schema.json', import.meta.url));
+const schema = packageSchema<GraphFile>('infer/graph/graph');
 
 /** Reads a graph, and reports every problem. `versionsOf` returns the versions of a model. */
 export function readGraph(

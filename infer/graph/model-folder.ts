@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { checkFile, type Problem, schemaIn } from '../../link/files/checked-file.js';
+import { checkFile, type Problem } from '../../link/files/checked-file.js';
+import { packageSchema } from '../../link/machine/package-files.js';
 import type { ShardSettings } from '../lanes/lane.js';
 import { type Graph, readGraph } from './graph-file.js';
 
@@ -36,7 +37,7 @@ export interface ModelFolder {
 
 const NAME = /^[A-Za-z_][A-Za-z0-9_.-]*$/;
 const VERSION = /^[1-9][0-9]{0,9}$/;
-const schema = schemaIn<ModelFile>(new URL('./model.schema.json', import.meta.url));
+const schema = packageSchema<ModelFile>('infer/graph/model');
 
 /**
  * Reads a folder of models and graphs, and reports every problem. A model is `DIR/NAME/VERSION/model.onnx`, with an

@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import type { ServiceDefinition } from '@grpc/grpc-js';
 import type { PackageDefinition } from '@grpc/proto-loader';
 import { protoLoader } from '../../link/grpc/grpc.js';
+import { packageFile } from '../../link/machine/package-files.js';
 import { invariant } from '../../proto/errors.js';
 import { answerWriter, streamAnswerWriter } from './infer-answer.js';
 import { readInferRequest } from './infer-request.js';
@@ -12,7 +13,7 @@ let definitions: PackageDefinition | undefined;
 
 /** All that open-inference.proto defines, for reflection. */
 export function inferenceDefinitions(): PackageDefinition {
-  const file = fileURLToPath(new URL('./open-inference.proto', import.meta.url));
+  const file = fileURLToPath(packageFile('infer/grpc/open-inference.proto'));
   definitions ??= protoLoader().loadSync(file, {
     keepCase: true,
     longs: Number,

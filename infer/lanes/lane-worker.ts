@@ -1,7 +1,7 @@
 import type { Worker } from 'node:worker_threads';
 import type { MemoryState } from '../../client/index.js';
 import { clearTimeout, setImmediate, setTimeout } from '../../link/machine/clock.js';
-import { packageFile } from '../../link/machine/package-files.js';
+import { packageProgram } from '../../link/machine/package-files.js';
 import { startThread } from '../../link/machine/thread.js';
 import { messageOf } from '../../proto/errors.js';
 import type { GpuEvent } from './gpu/gpu-times.js';
@@ -48,9 +48,9 @@ export class LaneWorker {
   /** The host told of its GPU. */
   onGpu: (event: GpuEvent) => void = () => {};
 
-  /** @param file the worker's program, in dist/ */
+  /** @param file the worker's program, by its module's path */
   constructor(file: string, name: string, workerData: unknown) {
-    this.#worker = startThread(packageFile(file), { name, workerData, stdout: true });
+    this.#worker = startThread(packageProgram(file), { name, workerData, stdout: true });
     // Scripts read what this process prints to its standard output.
     this.#worker.stdout.on('data', (text) => process.stderr.write(text));
     this.#worker.on('message', (message: FromWorker) => this.#take(message));

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
-import { checkText, type Problem, schemaIn } from '../../link/files/checked-file.js';
+import { checkText, type Problem } from '../../link/files/checked-file.js';
+import { packageFile, packageSchema } from '../../link/machine/package-files.js';
 import { FarlightError } from '../../proto/errors.js';
 import type { Scope } from '../select/scope.js';
 import type { Candidate } from '../select/select.js';
@@ -29,11 +30,9 @@ export interface StoredImage extends Candidate {
 }
 
 const CATALOGUE = 'images';
-const BUILT_IN = fileURLToPath(new URL('./shipped', import.meta.url));
+const BUILT_IN = fileURLToPath(packageFile('jobs/images/shipped'));
 
-const schema = schemaIn<About & Partial<ImageFile & ImageRecipe>>(
-  new URL('./image.schema.json', import.meta.url),
-);
+const schema = packageSchema<About & Partial<ImageFile & ImageRecipe>>('jobs/images/image');
 
 /** The catalogue of base images. @throws FarlightError BAD_OPTION where one is broken, or two have one name. */
 export function storedImages(): StoredImage[] {

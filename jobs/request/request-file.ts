@@ -1,13 +1,8 @@
 import { existsSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, normalize, relative, resolve } from 'node:path';
 import { isPoolName } from '../../link/address/pool-address.js';
-import {
-  type CheckedFile,
-  checkText,
-  type Path,
-  type Problem,
-  schemaIn,
-} from '../../link/files/checked-file.js';
+import { type CheckedFile, checkText, type Path, type Problem } from '../../link/files/checked-file.js';
+import { packageSchema } from '../../link/machine/package-files.js';
 import type { JobLimits } from '../../pool/engines/engine.js';
 import type { ParameterValue } from '../templates/template-file.js';
 
@@ -54,7 +49,7 @@ export interface CheckedRequest {
 
 const IN_IMAGE = 'image:';
 
-const schema = schemaIn<RequestFile>(new URL('./request.schema.json', import.meta.url));
+const schema = packageSchema<RequestFile>('jobs/request/request');
 
 /** Checks the text of a request, and reports every problem. `file` is its path: paths in it begin there. */
 export function parseRequest(file: string, text: string): { parsed?: CheckedRequest; problems: Problem[] } {

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { packageFile } from '../../link/machine/package-files.js';
+import { packageProgram } from '../../link/machine/package-files.js';
 import { pause } from '../../link/machine/timer.js';
 import type { Engine } from '../../pool/engines/engine.js';
 import { identityOf, isAlive } from '../../pool/engines/process-identity.js';
@@ -40,7 +40,7 @@ export async function watchJob(record: JobRecord): Promise<void> {
 /** Starts a process that looks after a job, unless one of this machine does. It outlives this one. */
 export async function startWatcher(record: JobRecord): Promise<void> {
   if (isWatched(record)) return;
-  const program = fileURLToPath(packageFile('jobs/run/watcher.js'));
+  const program = fileURLToPath(packageProgram('jobs/run/watcher.js'));
   // Addresses with tokens are no business of a job's.
   const env = Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !/^(NODE_OPTIONS$|FARLIGHT_)/.test(name)),

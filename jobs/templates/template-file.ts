@@ -1,13 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { ValidateFunction } from 'ajv';
-import {
-  type CheckedFile,
-  checkText,
-  compileSchema,
-  type Path,
-  type Problem,
-  schemaIn,
-} from '../../link/files/checked-file.js';
+import { type CheckedFile, checkText, type Path, type Problem } from '../../link/files/checked-file.js';
+import { compileSchema } from '../../link/files/compile-schema.js';
+import { packageSchema } from '../../link/machine/package-files.js';
 import type { JobLimits } from '../../pool/engines/engine.js';
 import { namesIn } from '../render/leaf.js';
 import type { Scope } from '../select/scope.js';
@@ -72,7 +67,7 @@ const KNOWN: Readonly<Record<string, boolean>> = {
   'task.type': false,
 };
 
-const schema = schemaIn<TemplateFile>(new URL('./template.schema.json', import.meta.url));
+const schema = packageSchema<TemplateFile>('jobs/templates/template');
 
 /** Checks the text of a template, and reports every problem; `file` is what they call it. */
 export function parseTemplate(file: string, text: string): { template?: Template; problems: Problem[] } {

@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url';
+import { packageFile } from '../../link/machine/package-files.js';
 import { FarlightError } from '../../proto/errors.js';
 import type { Candidate } from '../select/select.js';
 import { addEntry, asError, catalogueEntries, catalogueFolders, readNamed } from '../store/catalogue.js';
@@ -12,7 +13,7 @@ export interface StoredTemplate extends Candidate {
 }
 
 const CATALOGUE = 'templates';
-const BUILT_IN = fileURLToPath(new URL('./shipped', import.meta.url));
+const BUILT_IN = fileURLToPath(packageFile('jobs/templates/shipped'));
 /** How many digits of its hash a template's file has in its name. */
 const DIGITS = 16;
 

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { relative } from 'node:path';
-import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
+import type { ErrorObject, ValidateFunction } from 'ajv';
 import { isNode, LineCounter, parseDocument } from 'yaml';
 
 /** A problem of a file or a folder. Lines and columns count from 1. */
@@ -22,8 +22,6 @@ export interface CheckedFile<T> {
   /** Reports every problem that another schema finds in the value at a path. */
   check(path: Path, value: unknown, schema: ValidateFunction): Problem[];
 }
-
-const ajv = new Ajv({ allErrors: true, strict: true, allowUnionTypes: true, verbose: true, logger: false });
 
 const MOST_BYTES = 1 << 20;
 /** Aliases of aliases can expand a small file without limit. */
@@ -95,28 +93,13 @@ export function checkText<T>(
   return { checked: { value: value as T, problem, check }, problems };
 }
 
-/** Compiles the schema in a file. The title of a `pattern` says how to write the value. */
-export function schemaIn<T>(file: URL): ValidateFunction<T> {
-  return compileSchema<T>(JSON.parse(readFileSync(file, 'utf8')));
-}
-
-/** Throws where it is no schema. */
-export function compileSchema<T>(schema: object): ValidateFunction<T> {
-  try {
-    return ajv.compile<T>(schema);
-  } finally {
-    // It keeps every schema otherwise, and one may come with each file that is read.
-    ajv.removeSchema(schema);
-  }
-}
-
 /** As compilers say it, so that editors find the place. */
 export function problemText({ file, line, column, message }: Problem): string {
   const place = line === undefined ? '' : `:${line}:${column}`;
   return `${relative('', file) || file}${place}: ${message.replace(/\.$/, '')}`;
 }
 
-/** Turns a validator's error into one sentence, at the place of the problem. */
+/** Turns a validator's error into one sentence, at the place of the problem. The title of a `pattern` says how to write the value. */
 function describe(
   { instancePath, keyword, params, message, propertyName, parentSchema }: ErrorObject,
   problem: CheckedFile<unknown>['problem'],

@@ -15,7 +15,7 @@ let loaded: Bundle | undefined;
  * asynchronous.
  */
 function bundle(): Bundle {
-  loaded ??= packageRequire('../../grpc/grpc.cjs') as Bundle;
+  loaded ??= packageRequire('grpc/grpc.cjs') as Bundle;
   return loaded;
 }
 

@@ -1,7 +1,7 @@
 /** Asks the thread that renews the leases of this program's hosts. There is one for the whole process. */
 import type { Worker } from 'node:worker_threads';
 import { native } from '../../link/machine/globals.js';
-import { packageFile } from '../../link/machine/package-files.js';
+import { packageProgram } from '../../link/machine/package-files.js';
 import { startThread } from '../../link/machine/thread.js';
 import { giveBackAtExit } from './at-exit.js';
 import type { HostOfTerm, KeeperNews, KeeperReply, KeeperRequest } from './keeper-thread.js';
@@ -16,7 +16,7 @@ const watchers = new Map<HostOfTerm, () => void>();
 /** Starts the thread, which takes a moment, before it is needed. */
 export function startKeeper(): Worker {
   if (worker) return worker;
-  const program = packageFile('pool/attach/keeper-thread.js');
+  const program = packageProgram('pool/attach/keeper-thread.js');
   const started = startThread(program, { name: 'farlight pool' });
   worker = started;
   started.on('message', (message: KeeperReply | KeeperNews) => {

@@ -5,7 +5,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stateFolder } from '../../link/machine/folders.js';
-import { packageFile } from '../../link/machine/package-files.js';
+import { packageProgram } from '../../link/machine/package-files.js';
 import { FarlightError, messageOf } from '../../proto/errors.js';
 import { makePrivate } from '../../server/trust/private-folder.js';
 import {
@@ -54,7 +54,7 @@ export class LocalEngine implements Engine {
     const folder = join(this.#folder, id);
     makePrivate(this.#folder);
     new LocalJob(folder).write('job', job);
-    const runner = packageFile('pool/engines/local-runner.js');
+    const runner = packageProgram('pool/engines/local-runner.js');
     // Nothing of this program's environment, which may hold secrets and options for Node.
     const options = { cwd: '/', env: job.environment, detached: true, stdio: 'ignore' } as const;
     const child = spawn(process.execPath, [fileURLToPath(runner), folder], options);

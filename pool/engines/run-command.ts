@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { packageFile } from '../../link/machine/package-files.js';
+import { packageProgram } from '../../link/machine/package-files.js';
 import { codeOf, FarlightError } from '../../proto/errors.js';
 
 export interface CommandResult {
@@ -65,7 +65,7 @@ export interface Cancellation {
 
 /** Has another process cancel a job, and waits for it, for a process that is about to end and can wait for no answer. */
 export function cancelInProcess(cancellation: Cancellation): void {
-  const program = fileURLToPath(packageFile('pool/engines/cancel-now.js'));
+  const program = fileURLToPath(packageProgram('pool/engines/cancel-now.js'));
   spawnSync(process.execPath, [program, JSON.stringify(cancellation)], {
     // Without options for Node that this program was given.
     env: { ...process.env, NODE_OPTIONS: '' },

@@ -2,14 +2,9 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, realpathSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, normalize, resolve } from 'node:path';
 import { isPortalAddress } from '../../link/address/pool-address.js';
-import {
-  type CheckedFile,
-  checkFile,
-  type Path,
-  problemText,
-  schemaIn,
-} from '../../link/files/checked-file.js';
+import { type CheckedFile, checkFile, type Path, problemText } from '../../link/files/checked-file.js';
 import { configFolder } from '../../link/machine/folders.js';
+import { packageSchema } from '../../link/machine/package-files.js';
 import { FarlightError } from '../../proto/errors.js';
 import { redact } from '../../proto/token.js';
 import type { Terms } from '../allocation/allocation.js';
@@ -87,7 +82,7 @@ const PORTALS =
 /** The pool that is there without a file. */
 const BUILT_IN = 'local';
 
-const schema = schemaIn<PoolFile>(new URL('./pool.schema.json', import.meta.url));
+const schema = packageSchema<PoolFile>('pool/file/pool');
 
 /** The folder of the pools that `pool://NAME` names. */
 function poolsFolder(): string {

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { fitsUnixSocket } from '../../link/address/unix-path.js';
-import { packageFile } from '../../link/machine/package-files.js';
+import { packageProgram } from '../../link/machine/package-files.js';
 import type { Engine, JobDescription } from '../engines/engine.js';
 import type { Pool, Side } from '../file/pool-file.js';
 import { hashOf, type Journal } from '../journal/journal.js';
@@ -45,7 +45,9 @@ export function ownVariables(
 /** How farlight is started on the nodes of one side: as the pool's file says, as its image has it, or as here. */
 export function farlightCommand({ command, image }: Pick<Side, 'command' | 'image'>): readonly string[] {
   if (command) return command;
-  return image !== undefined ? ['farlight'] : [process.execPath, fileURLToPath(packageFile('cli/main.js'))];
+  return image !== undefined
+    ? ['farlight']
+    : [process.execPath, fileURLToPath(packageProgram('cli/main.js'))];
 }
 
 /** The job that is the host of a term. It has the hash of the term's token, and nothing that is a secret. */

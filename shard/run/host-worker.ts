@@ -1,7 +1,7 @@
 import type { Worker } from 'node:worker_threads';
 import { clearTimeout, setTimeout } from '../../link/machine/clock.js';
 import { deferred } from '../../link/machine/deferred.js';
-import { packageFile } from '../../link/machine/package-files.js';
+import { packageProgram } from '../../link/machine/package-files.js';
 import { startThread } from '../../link/machine/thread.js';
 import { redact } from '../../proto/token.js';
 import type { Done, Host, Reply, Request, WorkerStart } from './messages.js';
@@ -37,7 +37,7 @@ export class HostWorker implements Host {
     this.#host = redact(host);
     this.#timeout = timeout;
     const workerData: WorkerStart = { host, timeout };
-    this.#worker = startThread(packageFile('shard/run/worker.js'), { name: 'farlight shard', workerData });
+    this.#worker = startThread(packageProgram('shard/run/worker.js'), { name: 'farlight shard', workerData });
     this.#worker.on('message', (reply: Reply) => this.#take(reply));
     this.#worker.on('error', (error) => this.#fail(error.message));
     this.#worker.on('exit', () => this.#fail('its worker has ended'));

@@ -4,13 +4,8 @@ import { inOrder, moduleProblems, runProblems, similar, typeOf } from '../../inf
 import { type Model, readModelFolder } from '../../infer/graph/model-folder.js';
 import { tensorFromJson } from '../../infer/protocol/tensor-coding.js';
 import { ELEMENT_BYTES, elementsOf, type Tensor } from '../../infer/service/tensor.js';
-import {
-  type CheckedFile,
-  checkFile,
-  type Path,
-  type Problem,
-  schemaIn,
-} from '../../link/files/checked-file.js';
+import { type CheckedFile, checkFile, type Path, type Problem } from '../../link/files/checked-file.js';
+import { packageSchema } from '../../link/machine/package-files.js';
 import { messageOf } from '../../proto/errors.js';
 
 /** A `stream.yaml`, as it is written. */
@@ -72,7 +67,7 @@ export interface StreamGraph {
   readonly models: ReadonlyMap<string, Model>;
 }
 
-const schema = schemaIn<StreamFile>(new URL('./stream.schema.json', import.meta.url));
+const schema = packageSchema<StreamFile>('stream/definition/stream');
 const KINDS = ['wav', 'folder', 'http', 'nats', 'generator'] as const;
 const SINK_KINDS = ['file', 'http', 'nats', 'page'] as const;
 /** Settings of sources, and the kind that each belongs to. */

@@ -21,7 +21,7 @@ describe('farlight/cts', () => {
         .requestAdapter()
         .then((adapter) => console.log(adapter instanceof GPUAdapter));
     `;
-    const provider = join(root, 'dist/client/cts.js');
+    const provider = join(root, 'dist/bundle/client/cts.js');
     const { stdout } = await run(process.execPath, ['-e', runner, provider]);
     expect(stdout).toBe('true\n');
   });

@@ -14,7 +14,7 @@ afterEach(() => {
 
 /** A program that computes twice with Farlight's `navigator.gpu`, and prints its statistics at the end. */
 function program(kind: string, env: NodeJS.ProcessEnv): Running {
-  const args = ['--import', `${REPOSITORY}dist/client/register.js`];
+  const args = ['--import', `${REPOSITORY}dist/bundle/client/register.js`];
   const child = spawn(
     process.execPath,
     [...args, 'test/support/programs/recovering-program.mjs', '2', kind],

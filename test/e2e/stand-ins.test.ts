@@ -173,7 +173,7 @@ describe('the miniature of the conformance suite', () => {
     execFileSync('npm', ['ci'], { cwd: suite, stdio: 'ignore' });
     execFileSync('npx', ['grunt', 'node'], { cwd: suite, env, stdio: 'ignore' });
   });
-  const provider = ['--gpu-provider', join(REPOSITORY, 'dist/client/cts.js')];
+  const provider = ['--gpu-provider', join(REPOSITORY, 'dist/bundle/client/cts.js')];
   const run = (cwd: string, ...args: string[]) =>
     runProgram(process.execPath, [join(suite, 'out-node/common/runtime/cmdline.js'), ...args], { cwd });
 

@@ -13,7 +13,7 @@ const PROGRAMS = (process.env.FARLIGHT_PARKS_PROGRAMS ?? 'training,movenet,siler
 /** How often a network that learns is moved between two hosts, in the long form: npm run move. */
 const MOVES = Number(process.env.FARLIGHT_MOVES ?? 0);
 const CHILD = fileURLToPath(new URL('./programs/steps.mjs', import.meta.url));
-const REGISTER = fileURLToPath(new URL('../../dist/client/register.js', import.meta.url));
+const REGISTER = fileURLToPath(new URL('../../dist/bundle/client/register.js', import.meta.url));
 /** The longest time from one attempt to the next, in milliseconds. To come back, a program compiles again. */
 const MOST_MS = 5000;
 /** How long a session may take to be at rest before it is moved, in milliseconds. */

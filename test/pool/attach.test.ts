@@ -1,6 +1,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
 import { LocalEngine } from '#farlight/pool/engines/local.js';
 import { readPool } from '#farlight/pool/file/pool-file.js';
@@ -178,7 +179,11 @@ describe('a program whose host is of a pool', () => {
       const child = spawn(process.execPath, args, { env: { ...env, ...state, ...host } });
       const { stderr, code } = await outputOf(child).done;
       expect(code, stderr).toBe(0);
-      return stderr.split('\n').filter((url) => url.includes('/dist/pool/')).length;
+      // A bundle names the modules that are in it.
+      const files = stderr.split('\n').filter((url) => url.includes('/dist/bundle/'));
+      expect(files).not.toEqual([]);
+      const texts = files.map((url) => readFileSync(fileURLToPath(url), 'utf8'));
+      return texts.flatMap((text) => text.match(/^\/\/ dist\/pool\/.+$/gm) ?? []).length;
     };
     expect(await loaded({ FARLIGHT_ADAPTER: 'null' })).toBe(0);
     expect(await loaded({ FARLIGHT_HOST: pool.address })).toBeGreaterThan(5);

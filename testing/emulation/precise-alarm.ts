@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { native } from '../../link/machine/globals.js';
+import { packageProgram } from '../../link/machine/package-files.js';
 
 /** Milliseconds of the machine's monotonic clock, which all threads share. */
 export function monotonicMs(): number {
@@ -31,7 +32,7 @@ export class PreciseAlarm {
     const memory = new SharedArrayBuffer(ALARM.bytes);
     this.#deadline = new BigInt64Array(memory, 0, 1);
     this.#change = new Int32Array(memory);
-    this.#thread = new Worker(new native.URL('./alarm-thread.js', import.meta.url), {
+    this.#thread = new Worker(packageProgram('testing/emulation/alarm-thread.js'), {
       workerData: memory,
       execArgv: [],
     });

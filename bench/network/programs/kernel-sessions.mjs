@@ -1,7 +1,7 @@
 // URL SESSIONS SECONDS: opens the sessions, waits for a line, and runs a small kernel on each for this long,
 // over and over. Prints how many times each session did.
 import { once } from 'node:events';
-import { create, globals } from '../../../dist/client/index.js';
+import { create, globals } from '../../../dist/bundle/client/index.js';
 
 const [url, sessions, seconds] = process.argv.slice(2);
 const { GPUBufferUsage } = globals;

@@ -1,7 +1,7 @@
 // URL awaited|at-once: when told to, writes 1 GiB in pieces of 64 MiB, again and again until it is ended.
 import { randomFillSync } from 'node:crypto';
 import { once } from 'node:events';
-import { create, globals } from '../../../dist/client/index.js';
+import { create, globals } from '../../../dist/bundle/client/index.js';
 
 const [url, way] = process.argv.slice(2);
 const MIB = 1 << 20;

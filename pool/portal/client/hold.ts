@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import { basename } from 'node:path';
 import type { Worker } from 'node:worker_threads';
 import { deferred } from '../../../link/machine/deferred.js';
-import { packageFile } from '../../../link/machine/package-files.js';
+import { packageProgram } from '../../../link/machine/package-files.js';
 import { startThread } from '../../../link/machine/thread.js';
 import { FarlightError } from '../../../proto/errors.js';
 import { giveBackAtExit } from '../../attach/at-exit.js';
@@ -33,7 +33,7 @@ export class Hold {
     this.#onWait = onWait;
     const program = basename(process.argv[1] ?? 'node');
     const workerData: HoldData = { address, program, process: PROCESS, hosts };
-    const thread = startThread(packageFile('pool/portal/client/hold-thread.js'), {
+    const thread = startThread(packageProgram('pool/portal/client/hold-thread.js'), {
       name: 'farlight portal',
       workerData,
     });

@@ -45,7 +45,7 @@ it('a lane without ONNX Runtime Web says in one sentence what to install', async
 
 it('farlight infer without ONNX Runtime Web says so before it serves', async () => {
   const args = ['--models', '.', '--adapter', 'null', '--listen', '127.0.0.1:0', '--grpc', 'off'];
-  expect(await run('dist/cli/main.js', 'infer', ...args)).toEqual({
+  expect(await run('dist/bundle/cli/main.js', 'infer', ...args)).toEqual({
     code: 1,
     stdout: '',
     stderr: expect.stringMatching(/^farlight: [^\n]+ run npm install [^\n]*onnxruntime-web[^\n]*\n$/),

@@ -19,7 +19,7 @@ import {
 
 const PROGRAM = fileURLToPath(new URL('../programs/pool-program.mjs', import.meta.url));
 /** The module that gives a program its GPU. */
-export const REGISTER = new URL('../../../dist/client/register.js', import.meta.url).href;
+export const REGISTER = new URL('../../../dist/bundle/client/register.js', import.meta.url).href;
 
 /** A pool of a test's own, with the state of its engine and of its journal in a folder that goes with it. */
 export class PoolFolder {
@@ -78,7 +78,8 @@ export class PoolFolder {
   /** Runs a program that may import the package, in the pool's folder. */
   node(program: string, ...args: string[]): Running {
     // The package's own name is known below its folder only.
-    const file = (name: string) => fileURLToPath(new URL(`../../../dist/${name}/index.js`, import.meta.url));
+    const file = (name: string) =>
+      fileURLToPath(new URL(`../../../dist/bundle/${name}/index.js`, import.meta.url));
     const text = program
       .replace("'farlight/pool'", JSON.stringify(file('pool')))
       .replace("'farlight'", JSON.stringify(file('client')));

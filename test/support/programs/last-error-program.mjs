@@ -1,6 +1,6 @@
 // A program that makes a mistake with the last thing it does, and awaits nothing after it; for tests of what is shown.
 import { readFileSync } from 'node:fs';
-import { create, globals } from '#farlight/client/index.js';
+import { create, globals } from 'farlight';
 
 Object.assign(globalThis, globals);
 const gpu = create({ adapter: 'null' });

@@ -3,7 +3,7 @@
 // destroys it; `lost` waits
 // until it is lost and says why; `close` closes the GPU.
 import { createInterface } from 'node:readline';
-import { close, create } from '#farlight/client/index.js';
+import { close, create } from 'farlight';
 import { tripled, tripledAgain } from './tripled.mjs';
 
 const gpu = create();

@@ -31,7 +31,7 @@ export async function runLocally(program: string, ...args: string[]): Promise<Pr
 
 /** `farlight run --host HOST -- node ARGS`, in the folder of the repository. Resolves to what it printed. */
 export function nodeThroughFarlight(host: string, args: string[]): Promise<string> {
-  return nodeWith({}, [`${root}dist/cli/main.js`, 'run', '--host', host, '--', 'node', ...args]);
+  return nodeWith({}, [`${root}dist/bundle/cli/main.js`, 'run', '--host', host, '--', 'node', ...args]);
 }
 
 /** `node ARGS` on local Dawn and the software GPU, likewise. */

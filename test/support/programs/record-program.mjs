@@ -2,8 +2,8 @@
 // node test/support/programs/record-program.mjs PROGRAM FILE [ADAPTER]
 import { writeFileSync } from 'node:fs';
 import { serialize } from 'node:v8';
-import { create, globals } from '#farlight/client/index.js';
-import { testHost } from '#farlight/testing/index.js';
+import { create, globals } from 'farlight';
+import { testHost } from 'farlight/testing';
 import { recording } from '../clients/recording.mjs';
 
 const [program, file, adapter = 'software'] = process.argv.splice(2);

@@ -2,7 +2,7 @@
 // PAUSE milliseconds between them, and prints its ledger as a line of JSON. With `stay` it ends when there is something
 // on stdin, and prints its ledger again when that has changed; with `forever` it takes steps until then.
 // Usage: node step-program.mjs STEPS [PAUSE] [stay|forever]
-import { stats } from '#farlight/client/index.js';
+import { stats } from 'farlight';
 
 const [steps = '5', pause = '0', stay] = process.argv.slice(2);
 const SIZE = 65536;

@@ -7,7 +7,7 @@ import type { Stats } from '#farlight/client/session/stats.js';
 import { CLI } from '../repository.js';
 
 const SOURCE = new URL('./step-program.mjs', import.meta.url);
-const CLIENT = new URL('../../../dist/client/index.js', import.meta.url);
+const CLIENT = new URL('../../../dist/bundle/client/index.js', import.meta.url);
 
 /** `farlight run -- node NAME` for programs that do so many steps each, say what they counted, and stay. */
 export class StepPrograms {
@@ -24,7 +24,7 @@ export class StepPrograms {
   ): Promise<() => Stats> {
     const path = join(this.#folder, name);
     const source = readFileSync(fileURLToPath(SOURCE), 'utf8');
-    writeFileSync(path, source.replace('#farlight/client/index.js', CLIENT.href));
+    writeFileSync(path, source.replace("'farlight'", JSON.stringify(CLIENT.href)));
     const command = ['node', path, String(steps), String(pauseMs), stay];
     const child = spawn(process.execPath, [CLI, 'run', '--host', host, '--', ...command]);
     this.#children.push(child);

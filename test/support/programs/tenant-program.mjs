@@ -9,7 +9,7 @@
 //   uploads  uploads other contents all the time
 //   flight   has the host wait for it: asks for long replies, and is stopped before it takes them
 import { createInterface } from 'node:readline';
-import { create, globals } from '#farlight/client/index.js';
+import { create, globals } from 'farlight';
 
 Object.assign(globalThis, globals);
 const [host, what] = process.argv.slice(2);

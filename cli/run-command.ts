@@ -1,0 +1,70 @@
+import { inspect } from 'node:util';
+import { Command, CommanderError } from 'commander';
+import { packageVersion } from '../link/machine/package-version.js';
+import { FarlightError } from '../proto/errors.js';
+import { harmless, harmlessLines } from '../proto/harmless.js';
+import { redact } from '../proto/token.js';
+import { addExamples } from './examples.js';
+
+/** Does what was typed, with one of these commands. */
+export async function runCommand(commands: readonly Command[]): Promise<void> {
+  // Every user of the machine can read the arguments of a process. Setting the title overwrites them: they may
+  // hold a token.
+  const typed = process.argv.slice(2).join(' ');
+  if (redact(typed) !== typed) process.title = `farlight ${redact(typed)}`;
+  const program = new Command('farlight')
+    .description('WebGPU on a GPU that is somewhere else: programs run unmodified on a machine without one.')
+    .version(packageVersion())
+    .enablePositionalOptions();
+  for (const command of commands) program.addCommand(command);
+  for (const command of [program, ...program.commands.flatMap((each) => [each, ...each.commands])]) {
+    addExamples(command);
+    command.exitOverride();
+    // Keep Commander's wording without its "error:"; the catch below prints it in our style.
+    command.configureOutput({ outputError: () => {} });
+  }
+  try {
+    await program.parseAsync();
+  } catch (error) {
+    process.exitCode = error instanceof CommanderError ? usage(program, error) : complain(error);
+  }
+}
+
+/**
+ * Commander throws for help and --version, too, which end well. Anything else is a mistake in the arguments.
+ */
+function usage(program: Command, error: CommanderError): number {
+  if (error.exitCode === 0 || error.code === 'commander.help') return error.exitCode;
+  const sentence = error.message
+    .replace(/^error: /, '')
+    .replace(/\n/g, ' ')
+    .replace(/\.$/, '');
+  process.stderr.write(`farlight: ${redact(sentence)}; see ${typedCommand(program)} --help\n`);
+  return 2;
+}
+
+/** The command that was typed, such as `farlight pool up`, as far as there is one of that name. */
+function typedCommand(program: Command): string {
+  const names = [program.name()];
+  let at: Command | undefined = program;
+  for (const word of process.argv.slice(2)) {
+    at = at.commands.find((command) => command.name() === word);
+    if (!at) break;
+    names.push(word);
+  }
+  return names.join(' ');
+}
+
+/**
+ * Tells the person on stderr what went wrong, and returns the exit code. A FarlightError is one sentence. Any
+ * other error is a bug of ours: its stack helps to repair it. Neither tokens nor control characters are
+ * shown.
+ */
+function complain(error: unknown): number {
+  const text =
+    error instanceof FarlightError
+      ? harmless(error.message)
+      : harmlessLines(`this is a bug of farlight: ${inspect(error)}`);
+  process.stderr.write(`farlight: ${redact(text)}\n`);
+  return 1;
+}
