@@ -75,7 +75,7 @@ export function bucketsOf(
   ];
 }
 
-/** A server's figures for Prometheus, and those of its process. */
+/** A server's figures for Prometheus, and the figures of its process. */
 export class FigureReader<Facts> {
   readonly #figures: readonly Figure<Facts>[];
   readonly #factsNow: () => Facts;

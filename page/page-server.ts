@@ -14,7 +14,9 @@ export type PageHandler = (
   url: URL,
 ) => void | Promise<void>;
 
-/** Takes over a connection, of which `head` was read already. From then on the handler must answer and end it. */
+/**
+ * Takes over a connection; its first bytes, `head`, were read already. From then on the handler must answer and end it.
+ */
 export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer, url: URL) => void;
 
 export interface UpgradeRoute {

@@ -21,7 +21,7 @@ export interface SiteFile {
 }
 
 /**
- * A page's files, by their paths on the server, with those of every page. It serves no others.
+ * A page's own files and the files that every page has, by their paths on the server. It serves no others.
  *
  * @param folder of its own files, by its path in dist/.
  * @param beside files that it imports from elsewhere, by their paths in dist/, which are also their paths on the server.

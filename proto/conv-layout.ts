@@ -1,6 +1,6 @@
 // ONNX Runtime Web 1.30 computes some convolutions wrongly in its default layout, NHWC: docs/silero.md says which, and why.
 
-/** A layout of tensors in which ONNX Runtime computes convolutions. */
+/** A layout of tensors that ONNX Runtime can compute convolutions in. */
 export type ConvLayout = 'NCHW' | 'NHWC';
 
 /** The layout in which all convolutions with weights of these shapes are right. */

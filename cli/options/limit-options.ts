@@ -67,7 +67,7 @@ const OPTIONS: { readonly [Name in keyof TenantLimits]-?: LimitOption } = {
 };
 const NAMES = Object.keys(OPTIONS) as (keyof TenantLimits)[];
 
-/** The limits that a host knows, and those that an inference server knows as the limits of all tenants. */
+/** The limits of a host's tenants, and the limits of all tenants of an inference server. */
 export const HOST_LIMITS = NAMES.filter((name) => name !== 'waiting');
 export const INFERENCE_LIMITS = ['waiting', 'inFlight'] as const;
 

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 
-/** Options of a server's owner: who may use it, and with which certificate. */
+/** The owner's options for who may use the server, and for its certificate. */
 export interface TrustOptions {
   requireToken?: boolean;
   allowLocalUsers?: boolean;

@@ -1,6 +1,6 @@
 /**
- * Compares two runs of bytes that arrive bit by bit, each at its own pace. Keeps only the bytes by which one
- * is ahead of the other.
+ * Compares two runs of bytes that arrive bit by bit, each at its own pace. Where one run is ahead of the
+ * other, it keeps the bytes that the other still has to bring.
  */
 export class Readback {
   readonly #ahead: Uint8Array[] = [];

@@ -236,7 +236,7 @@ export class Replay {
     }
   }
 
-  /** Compares the events of a device so far; at the `end` also those that only one side has. */
+  /** Compares the events of a device so far; at the `end` also the events that only one side has. */
   #compareEvents(id: number, end: boolean): void {
     const recorded = this.#events.recorded.get(id) ?? [];
     const replayed = this.#events.replayed.get(id) ?? [];

@@ -88,7 +88,7 @@ export function canvasContext(canvas: HTMLCanvasElement | OffscreenCanvas): GPUC
   return context as unknown as GPUCanvasContext;
 }
 
-/** Makes `getContext('webgpu')` of every canvas return such contexts. */
+/** Makes `getContext('webgpu')` of every canvas return a context of Farlight. */
 function patchGetContext(): void {
   for (const { prototype, getContext } of natives) {
     prototype.getContext = function (type, ...more) {

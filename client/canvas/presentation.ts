@@ -21,7 +21,8 @@ interface Shown extends DrawnFrame {
 }
 
 /**
- * The frames of a canvas without a page: keeps the last one on the GPU, and reads those that are asked for.
+ * The frames of a canvas without a page: keeps the last frame on the GPU, and reads a frame when the program asks
+ * for it.
  */
 export class Presentation implements Surface {
   readonly drawing: DrawingBuffer = new DrawingBuffer(this);

@@ -64,7 +64,7 @@ export class Readback {
 
 /**
  * Submits commands that are not the program's: the program's error scopes and handlers do not get their
- * validation errors. Resolves to such an error or null; rejects if the device is lost.
+ * validation errors. Resolves to a validation error or null; rejects if the device is lost.
  */
 export function submit(
   device: GPUDevice,

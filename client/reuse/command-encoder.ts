@@ -139,7 +139,7 @@ export class CommandEncoder {
     }
   }
 
-  /** Takes the frames of the flush. They belong to whoever takes them. */
+  /** Takes the frames of the flush. From then on they belong to the caller. */
   take(): Uint8Array[] {
     this.#endRun();
     this.#commands = 0;

@@ -56,7 +56,7 @@ export class Template extends Place {
     );
   }
 
-  /** Learns the operands of another use. Returns the positions of those that were not expected, if any. */
+  /** Learns the operands of another use. Returns the positions of the operands that were not expected, if any. */
   observe(operands: readonly number[], nextId: number, renames: Map<number, number>): number[] | undefined {
     let unexpected: number[] | undefined;
     const expectations = this.#expectations;

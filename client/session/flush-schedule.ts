@@ -23,7 +23,7 @@ export class FlushSchedule {
       this.#flush();
     } else if (when === 'microtask' && this.#scheduled !== 'microtask') {
       this.#scheduled = 'microtask';
-      // A promise reaction is cheaper than queueMicrotask, for which Node makes an async resource each time.
+      // A promise reaction is cheaper than queueMicrotask: there Node makes an async resource each time.
       void SETTLED.then(this.#flush);
     } else if (when === 'task' && this.#scheduled === undefined) {
       this.#scheduled = 'task';

@@ -18,7 +18,7 @@ const MOST_UNANSWERED = 10;
 
 /** State that the program's thread and its connection thread share: the credit, and signs of life. */
 export class Flow {
-  /** The memory from which the other thread makes its own Flow. */
+  /** The other thread makes its own Flow from this memory. */
   readonly shared: SharedArrayBuffer;
   readonly credit: Credit;
   readonly #state: Int32Array;

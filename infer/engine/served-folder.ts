@@ -96,7 +96,7 @@ export class ServedFolder {
     for (const version of entry.versions.values()) version.state = 'UNAVAILABLE';
   }
 
-  /** Loads all versions of a model, each beside the one that is served until it is ready. */
+  /** Loads all versions of a model. Until a version is ready, it is served as it was loaded before. */
   async #loadModel({ name, versions, maxBatch, labels, shard }: Model): Promise<void> {
     const entry = this.#catalog.add(name, false);
     for (const version of entry.versions.values()) {

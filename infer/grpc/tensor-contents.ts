@@ -155,7 +155,7 @@ class Elements {
       default: {
         const bits = reader.low32();
         const value = this.#datatype.startsWith('U') ? bits >>> 0 : bits;
-        // A field has integers of 32 bits for those of 8 and 16, too.
+        // Integers of 8 and 16 bits come in a field for integers of 32 bits.
         const [least, greatest] = RANGES[this.#datatype] as readonly [number, number];
         if (value < least || value > greatest) {
           throw invalid(`input ${quoted(name)} is ${this.#datatype}, and has the element ${value}`);

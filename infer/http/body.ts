@@ -22,7 +22,7 @@ export class HttpRefusal extends Error {
 /** The bytes of one request and its answer, until both are done. */
 export class ByteAccount {
   readonly #budget: SharedBudget;
-  /** The tenant for which the bytes count; empty until it is known. */
+  /** The bytes count for this tenant; empty until it is known. */
   tenant = '';
   #own = 0;
   #closed = false;

@@ -23,7 +23,7 @@ import { readJson, readJsonWithLongIntegers } from './json.js';
 /** The most bytes of the JSON of a request: as objects it takes many times as much. Longer inputs are sent as binary data. */
 const MOST_JSON = 32 << 20;
 
-/** A request for a result, and in which form the client wants each output. */
+/** A request for a result, and the form of each output that the client wants. */
 export interface InferMessage {
   readonly request: ProtocolRequest;
   isBinary(output: string): boolean;

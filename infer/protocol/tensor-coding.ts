@@ -321,7 +321,7 @@ export function tensorToJson({ name, datatype, data }: Tensor): string {
   return `[${numbers.join()}]`;
 }
 
-/** The elements as numbers, those of FP16 too. */
+/** The elements as numbers, also where they are FP16. */
 export function numbersIn(datatype: Datatype, data: Uint8Array): TypedArray {
   const found = elements(datatype, data);
   return datatype === 'FP16' ? Float32Array.from(found as Uint16Array, numberOfHalf) : found;

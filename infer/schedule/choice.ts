@@ -90,7 +90,7 @@ export function evaluate(model: ModelState, lane: LaneState, situation: Situatio
   };
 }
 
-/** Whether the task's tenant has had so much more time than another one that its runs go behind those of the other. */
+/** Whether the task's tenant has had so much more time than another tenant that the other's runs go first. */
 export function isAhead(
   { request }: Task,
   resource: Resource,

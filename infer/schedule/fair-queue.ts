@@ -46,7 +46,7 @@ export class FairQueue {
   readonly #costs: () => ModelCosts;
   readonly #queues = new Map<TenantShare, TaskQueue>();
 
-  /** @param costs those of its model. */
+  /** @param costs of its model. */
   constructor(costs: () => ModelCosts) {
     this.#costs = costs;
   }
@@ -113,7 +113,7 @@ export class FairQueue {
     return portions;
   }
 
-  /** How many items of a batch are of which tenant: each next one is of the tenant that then has had the least. */
+  /** How many items of a batch each tenant gets. The tenant that has had the least gets the next item. */
   #divide(batch: number): Map<TaskQueue, number> {
     const counts = new Map<TaskQueue, number>();
     if (this.#queues.size === 1) {

@@ -4,7 +4,7 @@ export interface Policy {
   readonly ageing: number;
   /** After this time a request goes before all others, and the scheduler keeps memory for it. */
   readonly patience: number;
-  /** A tenant's runs go behind those of other tenants once it has had so much more of the lanes' time than they. */
+  /** Once a tenant has had so much more of the lanes' time than another tenant, the other's runs go first. */
   readonly tenantLead: number;
   /** A run starts this long before the GPU is expected to be free for it. */
   readonly lead: number;

@@ -30,7 +30,7 @@ export interface RunOfRequest {
   /** Unlike that of any other run of this service. */
   readonly id: number;
   readonly lane: string;
-  /** Items of the whole run, and those of this request. */
+  /** Items of the whole run, and items of this request. */
   readonly batch: number;
   readonly items: number;
 }

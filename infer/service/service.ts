@@ -6,7 +6,7 @@ import type { Tensor, TensorDeclaration } from './tensor.js';
 export interface InferenceService {
   /** Every model that is to be served can answer. */
   readonly ready: boolean;
-  /** All models and graphs of the folder, those that are not loaded among them. */
+  /** All models and graphs of the folder, also the ones that are not loaded. */
   index(): readonly IndexEntry[];
   /** @throws InferenceError not-found, unavailable */
   metadata(model: string, version?: string): ModelMetadata;

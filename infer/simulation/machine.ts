@@ -29,7 +29,7 @@ export interface SimulatedHost {
   readonly gpu?: 'in-order' | 'shared';
 }
 
-/** An event at a fixed time, whatever the dispatcher does. */
+/** An event at a fixed time, which the dispatcher cannot change. */
 export type SimulatedEvent = { readonly at: number } & (
   | { readonly request: ScheduledRequest }
   | { readonly host: string; readonly capacity: Capacity }

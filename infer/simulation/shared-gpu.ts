@@ -9,7 +9,7 @@ interface OnGpu<T> {
  * host. Times are milliseconds.
  */
 export class SharedGpu<T> {
-  /** The runs on the GPU, those that end first at the front. */
+  /** The runs on the GPU; the run that ends first is at the front. */
   readonly #runs: OnGpu<T>[] = [];
   /** How much time a run would have had that was on the GPU from the beginning. */
   #each = 0;

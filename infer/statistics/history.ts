@@ -10,7 +10,7 @@ const RATE_SECONDS = 5;
 export interface SecondView {
   /** Since 1970. */
   readonly second: number;
-  /** Requests that ended, and those of them without a result. */
+  /** Requests that ended, and how many of them ended without a result. */
   requests: number;
   failed: number;
   /** Runs, their items, and the largest batch. */

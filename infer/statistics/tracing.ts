@@ -1,6 +1,6 @@
 export type Attributes = Readonly<Record<string, string | number>>;
 
-/** A span that has ended, with those that it is made of. Times are milliseconds of the process's steady clock. */
+/** A span that has ended, with the spans inside it. Times are milliseconds of the process's steady clock. */
 export interface SpanTree {
   readonly name: string;
   /** By the conventions of OpenTelemetry: it serves a request, or consumes a record. Left out: neither. */

@@ -99,8 +99,8 @@ export class OtlpTracing implements Tracing {
   }
 
   /**
-   * Sends the oldest spans, or waits for those that are being sent. Resolves to false where they could not be sent; some
-   * of these are tried again later.
+   * Sends the oldest spans, or waits for the spans that are being sent. Resolves to false where they could not be
+   * sent; some of these are tried again later.
    */
   #send(): Promise<boolean> {
     this.#sending ??= this.#sendOldest().finally(() => {

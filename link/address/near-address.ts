@@ -44,7 +44,7 @@ export function isPrivate(folder: string): boolean {
   return stats?.isDirectory() === true && stats.uid === process.geteuid?.() && (stats.mode & 0o077) === 0;
 }
 
-/** Whether this system can have such unix sockets: Linux can. */
+/** Whether this system can have near hosts' unix sockets: Linux can. */
 export function hasNear(): boolean {
   return networkName() !== undefined && lstatSync(BASE, { throwIfNoEntry: false })?.isDirectory() === true;
 }

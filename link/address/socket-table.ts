@@ -11,7 +11,7 @@ export interface End {
 export interface SocketEntry {
   /**
    * The user of its process. Undefined if it has no process: it is not accepted yet, or its process has closed it. The
-   * tables show such sockets as root's.
+   * tables show a socket without a process as root's.
    */
   readonly uid: number | undefined;
   /** Its inode, which no other socket ever has. 0 if no process has it. */

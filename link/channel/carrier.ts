@@ -21,7 +21,7 @@ export interface CarrierEvents {
  * is a `SocketCarrier`.
  */
 export interface Carrier {
-  /** Starts to deliver packets, first the ones that have arrived already. Called once. */
+  /** Starts to deliver packets, first the packets that have arrived already. Called once. */
   start(events: CarrierEvents): void;
   /**
    * Takes a packet. Returns false if the sender must wait for `onDrain`; the packet is taken in any case. The carrier reads

@@ -12,7 +12,7 @@ export interface ChannelConnection {
    */
   send(kind: PacketKind, body: Uint8Array): boolean;
   /**
-   * Whether the last frame lies in shared memory, from which the peer takes it. Then its bytes are no longer needed here,
+   * Whether the last frame lies in shared memory, where the peer reads it. Then its bytes are no longer needed here,
    * and no other connection can continue after this one.
    */
   readonly isPlaced?: boolean;

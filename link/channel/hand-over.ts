@@ -14,7 +14,7 @@ const TAKE_MS = 120_000;
 /** Of the key of a sealed file. */
 export const KEY_BYTES = 32;
 
-/** The random bytes of a session's id. It is hard to guess: whoever knows it can resume the session. */
+/** The random bytes of a session's id. It is hard to guess, because a client that knows it can resume the session. */
 const ID_BYTES = 18;
 
 export function newSessionId(): string {

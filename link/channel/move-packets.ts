@@ -15,7 +15,7 @@ export interface MovePacket {
   readonly body: Uint8Array;
 }
 
-/** The packets of a stream between two hosts, one of which hands a session over. It owns the stream. */
+/** The packets of a stream between two hosts, where one hands a session to the other. It owns the stream. */
 export class MovePackets {
   readonly #stream: Duplex;
   readonly #packets: AsyncGenerator<MovePacket>;

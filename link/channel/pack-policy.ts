@@ -40,7 +40,7 @@ interface Experience {
 }
 
 /**
- * Decides which frames are packed: the ones that reach the peer sooner if they are packed. It knows the link's bandwidth,
+ * Decides which frames are packed: a frame is, if it then reaches the peer sooner. It knows the link's bandwidth,
  * and the ratio and speed of earlier frames. Data that does not compress is tried ever more rarely.
  *
  * Bandwidths are in bytes per millisecond, and undefined before one is measured. Times are in milliseconds.

@@ -83,7 +83,7 @@ export function linesService(): LinesService {
   return service;
 }
 
-/** The service by which a host hands sessions to another one. */
+/** The service of a host that takes sessions from other hosts. */
 export function movesService(): MovesService {
   const service = hostDefinitions()['farlight.v1.Moves'] as unknown as MovesService | undefined;
   invariant(service, 'farlight.proto defines farlight.v1.Moves');

@@ -51,7 +51,7 @@ export class DirectSocket extends Socket {
     return (this as unknown as { _handle: { fd?: number } | null })._handle?.fd ?? -1;
   }
 
-  /** Gives all bytes to a reader: the ones that were read already, and all later ones. */
+  /** Gives all bytes to a reader: the bytes that were read already, and all later ones. */
   deliver(reader: Reader): void {
     this.#inlet.reader = reader;
     for (const piece of this.#inlet.early.splice(0)) reader.push(piece);
@@ -72,7 +72,7 @@ export class DirectSocket extends Socket {
   }
 }
 
-/** The two functions by which net asks for memory and reports reads. */
+/** The two functions that net calls: to ask for memory, and to report a read. */
 class Inlet {
   reader: Reader | undefined;
   readonly early: Uint8Array[] = [];

@@ -41,7 +41,7 @@ const FLAGS = constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 export class SharedFile {
   readonly name: string;
   #fd: number | undefined;
-  /** Where the frames of this side begin, and those of the peer. */
+  /** Where the frames of this side begin, and where the peer's begin. */
   readonly #out: number;
   readonly #in: number;
   /** For each slot the number of its frame, or 0 if it is free. */

@@ -7,7 +7,7 @@ export interface Used {
   dictionaries: Set<string>;
 }
 
-/** Adds what `type` refers to, and what that refers to. */
+/** Adds the dictionaries and enums that `type` refers to, and those that they refer to. */
 export function use(dictionaries: Idl['dictionaries'], used: Used, type: Type): void {
   switch (type.kind) {
     case 'enum':

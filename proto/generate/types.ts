@@ -17,7 +17,7 @@ const SHAPES: Readonly<Record<string, readonly [min: number, max: number]>> = {
 /** The unions met so far, by helper name: each gets one set of helper functions. */
 export const unions = new Map<string, Extract<Type, { kind: 'union' }>>();
 
-/** The type of a converted value; `O` stands for whatever an interface's object is on that side. */
+/** The type of a converted value; `O` stands for the type that an interface's object has on that side. */
 export function declare(type: Type): string {
   switch (type.kind) {
     case 'undefined':

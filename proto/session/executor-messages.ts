@@ -48,7 +48,7 @@ export interface SessionDescription {
   replyBytes?: number | undefined;
 }
 
-/** Where an executor stores its session, and with which key. Nobody else but the daemon has the key. */
+/** Where an executor stores its session, and the key that seals it. Nobody else but the daemon has the key. */
 export interface ParkedPlace {
   path: string;
   key: Uint8Array;

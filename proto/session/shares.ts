@@ -25,7 +25,7 @@ export type ShareReport =
   | { type: 'watchMemory'; on: boolean }
   /** The session has work for the GPU, and waits for its turn. */
   | { type: 'wantTurn' }
-  /** The session's turn has ended, in which the GPU worked for it for so many milliseconds. */
+  /** The session's turn has ended. The GPU worked for it for so many milliseconds of that turn. */
   | { type: 'endTurn'; ms: number };
 
 /** The daemon's replies, and its own requests. */

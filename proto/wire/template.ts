@@ -47,9 +47,9 @@ export const PAYLOAD_MODES = 4;
 
 /** The template that both peers expect after a new one, where the new one came instead of an expected one. */
 export const SUCCESSOR = {
-  /** None. */
+  /** No template. */
   none: 0,
-  /** The one after the expected template: the new template replaces it. */
+  /** The template after the expected one: the new template replaces the expected one. */
   same: 1,
   /** The expected template: the new one stands before it. */
   expected: 2,

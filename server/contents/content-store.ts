@@ -45,8 +45,8 @@ interface Pending {
 
 /**
  * The contents that a tenant's programs have uploaded, on disk, by name. The store promises nothing: it may fail to keep
- * a content, and a kept content may be gone. But `read` always gives the content of that name, whatever happened to the
- * disk, because this process hashes it.
+ * a content, and a kept content may be gone. But `read` never gives a content that was changed on disk,
+ * because this process hashes it.
  *
  * Several processes may have stores on one folder. They share the disk alone, without locks: a content appears and
  * disappears as a whole, and two files of one name are equal.
@@ -92,7 +92,7 @@ export class ContentStore {
     return summarize(this.#scanOrNothing());
   }
 
-  /** Whether there seems to be such a content. `read` may still find that it is gone or damaged. */
+  /** Whether there seems to be a content of this name. `read` may still find that it is gone or damaged. */
   has(name: ContentName): boolean {
     return this.#pending.has(contentNameToHex(name)) || existsSync(contentPath(this.#folder, name));
   }

@@ -64,7 +64,7 @@ export async function withSoftwareGpu<T>(open: () => Promise<T>): Promise<T> {
 }
 
 /**
- * Makes sure that Dawn finds a Vulkan loader: the system's, or else the one that comes with the software GPU. That one
+ * Makes sure that Dawn finds a Vulkan loader: the system's, or else the software GPU's own. The latter
  * serves the system's drivers, too: many containers have an NVIDIA driver and no libvulkan1.
  *
  * Dawn asks the dynamic linker for "libvulkan.so.1". The linker reads LD_LIBRARY_PATH only when a process starts, so it

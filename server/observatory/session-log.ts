@@ -15,7 +15,7 @@ export interface SessionFacts {
   tenant: string;
 }
 
-/** Why the host refuses a connection: as the client learns it, or `TLS_FAILED`, of which it learns nothing. */
+/** Why the host refuses a connection. The client learns the same reason; it learns nothing of `TLS_FAILED`. */
 export interface Refusal {
   code: SessionEndCode | 'TLS_FAILED';
   message: string;

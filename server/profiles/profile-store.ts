@@ -42,7 +42,7 @@ const NAME_BYTES = 1024;
 const FILE_BYTES = PROFILE_LIMITS.bytes + (1 << 20);
 
 /**
- * Profiles on disk: a file for each program and each way in which it asks for a device. A file begins with the hash of
+ * Profiles on disk: a file for each program and each way of the program to ask for a device. A file begins with the hash of
  * the rest. A profile only saves time, so a profile that is wrong in any way counts as none.
  */
 export class ProfileStore {
@@ -105,7 +105,7 @@ export class ProfileStore {
   }
 }
 
-/** How a program asked for a device: the key that tells such devices apart, and how to ask again. */
+/** How a program asked for a device: the key of this way to ask, and how to ask again. */
 export interface AskedDevice {
   readonly key: string;
   readonly recipes: DeviceRecipes;

@@ -22,8 +22,8 @@ export function machineNames({ hostname, interfaces }: Machine, listen: string):
 }
 
 /**
- * The one name to print for clients: the host part of --listen. Where that is a wildcard, the machine's first address
- * that others can reach, or its host name.
+ * The one name to print for clients: the host part of --listen. Where that is a wildcard, it is the machine's first
+ * address that others can reach, or its host name.
  */
 export function namedForClients({ hostname, interfaces }: Machine, listen: string): string {
   if (!isWildcard(listen)) return listen;

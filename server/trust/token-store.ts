@@ -103,7 +103,7 @@ export class TokenStore {
   }
 
   /**
-   * Admits a token that somebody else has made, of which this host knows only the hash.
+   * Admits a token that somebody else has made: this host knows only its hash.
    *
    * @param sha256 of the token, in hexadecimal digits.
    * @throws FarlightError BAD_OPTION where it is no hash; TRUST_UNUSABLE.

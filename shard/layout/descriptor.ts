@@ -7,7 +7,7 @@ import { divide, type Region, wholeOf } from './region.js';
  */
 export type Placement = number | 'B' | 'P';
 
-/** The number of the client, from which the inputs of a run come and to which its outputs go. */
+/** The number of the client: a run's inputs come from there, and its outputs go there. */
 export const CLIENT = -1;
 
 /**

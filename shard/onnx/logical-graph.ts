@@ -84,7 +84,7 @@ function isConstant(
   return inputs.every((name) => constant.has(name));
 }
 
-/** About how many multiplications and additions a node takes: those of its products, or one for each element. */
+/** About how many multiplications and additions a node takes: two for each product, or one for each element. */
 function operationsOf({ operator, inputs, outputs, attributes }: OperatorView): number {
   const size = (shape: readonly number[] | undefined) =>
     (shape ?? []).reduce((product, length) => product * length, 1);

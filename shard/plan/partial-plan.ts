@@ -52,7 +52,7 @@ export interface Choice {
   readonly outputs: readonly Wanted[];
 }
 
-/** The descriptor of the client, from which inputs come and to which outputs go. */
+/** The descriptor of the client: inputs come from there, and outputs go there. */
 export const AT_CLIENT: Descriptor = { mesh: meshOf([CLIENT]), placements: ['B'] };
 
 /** The partial plan before the first node: the inputs lie where they are given. */

@@ -22,7 +22,7 @@ export interface Explained {
   /** For each input, in order: the cost, by the objective, to lay it as the candidate needs it. */
   readonly inputs: readonly number[];
   readonly cost: number;
-  /** Whether the hosts have room for its weights beside those of the nodes before. */
+  /** Whether the hosts have room for its weights beside the weights of the nodes before. */
   readonly fits: boolean;
 }
 

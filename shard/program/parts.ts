@@ -8,7 +8,7 @@ import type { LocalTensor } from './local-model.js';
 /** The parts of a model's tensors that lie on the hosts, and their names there. */
 export class Parts {
   readonly #planned: PlannedModel;
-  /** By tensor, the keys of the descriptors in which it lies. */
+  /** By tensor, the keys of the descriptors that say how it lies. */
   readonly #ways = new Map<string, string[]>();
 
   constructor(planned: PlannedModel) {

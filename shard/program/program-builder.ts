@@ -27,7 +27,7 @@ class ProgramBuilder {
   readonly #planned: PlannedModel;
   readonly #constants: ReadonlyMap<string, Constant>;
   readonly #drafts = new Map<string, Draft>();
-  /** By the key of the value that a step makes: the step, and the stage in which its hosts have it. */
+  /** By the key of the value that a step makes: the step, and the stage when its hosts have the value. */
   readonly #steps = new Map<string, { readonly step: Step; readonly stage: number }>();
   readonly #pieces: Piece[] = [];
   readonly #reads: { host: number; value: string; slot: number }[] = [];
@@ -159,7 +159,7 @@ class ProgramBuilder {
     return name;
   }
 
-  /** A host's part of a tensor in a new layout: the regions that it keeps, and those that others send. */
+  /** A host's part of a tensor in a new layout: the regions that it keeps, and the regions that others send. */
   #assemble(draft: Draft, step: Step): string {
     const { host, model } = draft;
     const { tensor, from, to } = step;

@@ -1,5 +1,5 @@
 /**
- * A tensor that lies on the hosts, each of which has its part. It is an output that the model's state names, and goes
+ * A tensor that lies on the hosts: each has its part. It is an output that the model's state names, and goes
  * into a later run as an input. Like ONNX Runtime's tensors on a GPU it stays until it is disposed.
  */
 export class HostTensor {

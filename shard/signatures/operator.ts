@@ -17,7 +17,7 @@ export interface OperatorView {
   readonly opset: number;
 }
 
-/** Returns a node's signatures along one axis of a mesh, without the one that every node has: 'B' everywhere. */
+/** Returns a node's signatures along one axis of a mesh, without the signature that every node has: 'B' everywhere. */
 export type Rule = (node: OperatorView) => Signature[];
 
 /** The axis that a number names. A negative number counts from the end. */

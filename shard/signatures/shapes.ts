@@ -102,7 +102,7 @@ const resize: Rule = (node) => {
   return unchanged(node, (axis) => axis > 1 || from[axis] !== to[axis], false);
 };
 
-/** Looks rows up in a table. Splits the indices, or the axes of the table other than the one that is looked up. */
+/** Looks rows up in a table. Splits the indices, or the axes of the table other than the axis that is looked up. */
 const gather: Rule = (node) => {
   const [table, indices] = node.inputs;
   if (!table || !indices) return [];

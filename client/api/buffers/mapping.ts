@@ -92,7 +92,7 @@ export class ReadParts {
     try {
       this.#data ??= this.#memory ? new Uint8Array(this.#memory) : uncleared(this.#length);
     } catch (error) {
-      // There is no memory. `whole` throws this to whoever awaits the mapping.
+      // There is no memory. `whole` throws this, and the caller who awaits the mapping gets it.
       this.#failure = error;
     }
     this.#data?.set(bytes, this.#filled - bytes.length);

@@ -2,7 +2,7 @@ import { native } from '../../../link/machine/globals.js';
 
 export type FrameCallback = (time: number) => void;
 
-/** A browser's own frames, or those of a clock. */
+/** A browser's own frames, or the frames of a clock. */
 export interface Frames {
   request(callback: FrameCallback): number;
   cancel(id: number): void;

@@ -1,6 +1,6 @@
 /**
- * How far two clocks may drift apart, as a fraction of the time that passes: twice the 50 parts in a million
- * to which computers' crystals are made.
+ * How far two clocks may drift apart, as a fraction of the time that passes. The crystal of a computer is at
+ * most 50 parts in a million wrong, and there are two computers.
  */
 const DRIFT = 100e-6;
 

@@ -74,7 +74,7 @@ export class Unit {
     return this.#outputs;
   }
 
-  /** Whether the entries of the first dimension are items, which run together with those of others. */
+  /** Whether the entries of the first dimension are items, which run together with the items of other requests. */
   get batches(): boolean {
     return this.#batches;
   }

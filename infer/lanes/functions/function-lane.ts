@@ -111,7 +111,7 @@ class FunctionLane implements Lane {
     if (worker === this.#worker) this.#there.add(id);
   }
 
-  /** Does something with the worker, within a limit of time. Settles whatever the worker does. */
+  /** Does something with the worker, within a limit of time. Settles even where the worker never answers. */
   async #withWorker<T>(act: (worker: LaneWorker) => Promise<T>): Promise<T> {
     if (this.#closed) throw new LaneLostError(CLOSED);
     const worker = this.#worker ?? this.#start();

@@ -98,7 +98,7 @@ function raised(model: Uint8Array): Uint8Array | undefined {
   );
 }
 
-/** The node with its attributes as inputs, for which `constants` gets nodes. */
+/** The node with its attributes as inputs. `constants` gets a node for each of these inputs. */
 function withInputs(
   node: readonly Field[],
   names: readonly string[],

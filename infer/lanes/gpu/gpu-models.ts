@@ -136,8 +136,8 @@ export class GpuModels {
   }
 
   /**
-   * Copies the outputs that stay, and asks for those that come back. ONNX Runtime's own buffers are given back at once: it
-   * would keep them until the next run ends, or until the model is unloaded.
+   * Copies the outputs that stay on the GPU, and asks for the outputs that come back. ONNX Runtime's own buffers are given
+   * back at once: it would keep them until the next run ends, or until the model is unloaded.
    */
   #take(
     results: Ort.InferenceSession.ReturnType,

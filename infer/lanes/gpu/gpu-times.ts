@@ -37,7 +37,7 @@ const GAP_MS = 0.05;
  * So a run's time is known when the reports of all other lanes reach to the end of the run.
  */
 export class GpuTimes {
-  /** In the order in which they began. A run with a known time stays while others may have run beside it. */
+  /** The run that began first is first. A run with a known time stays while others may have run beside it. */
   #runs: WatchedRun[] = [];
 
   /** A lane of the host. */

@@ -66,7 +66,7 @@ const requests = new WeakMap<GPUAdapter, AdapterRequest>();
 /** Adapters that gave a free device. Dawn does not know of it. */
 const handedOn = new WeakSet<GPUAdapter>();
 
-/** Unknown values are those that the specification has for them: empty strings, and its smallest and largest sizes. */
+/** For an unknown value it has the specification's: an empty string, or the smallest and the largest size. */
 function describeInfo(info: GPUAdapterInfo): FarlightAdapterInfo<never> {
   return {
     vendor: info.vendor ?? '',

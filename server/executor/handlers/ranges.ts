@@ -108,7 +108,7 @@ export function receive(
   context.pauseUntil(received.catch((error: Error) => raise(context, owner, 'receiveRange', error)));
 }
 
-/** Whether no such range can go over a line. Then it is an error of the device, and the line is closed. */
+/** Whether this range can go over no line. Then it is an error of the device, and the line is closed. */
 function isWrong(
   context: Context,
   self: Entry,

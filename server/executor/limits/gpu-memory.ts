@@ -24,7 +24,7 @@ interface Allocation {
   isFree: boolean;
 }
 
-/** The interfaces whose objects keep alive what they were given, until they are finished and submitted. */
+/** The interfaces whose objects keep the objects that they were given alive, until they are finished and submitted. */
 const ENCODERS: ReadonlySet<string> = new Set([
   'GPUCommandEncoder',
   'GPUComputePassEncoder',

@@ -45,8 +45,8 @@ export class Lines {
   }
 
   /**
-   * Makes a line that another host's session may join. Resolves to the ticket with which it does, and rejects with the
-   * reason where there is none.
+   * Makes a line that another host's session may join. Resolves to the ticket that it joins with, and rejects with the
+   * reason where the line cannot be made.
    */
   accept(number: number): Promise<string> {
     const line = this.#make(number);

@@ -5,9 +5,9 @@ import { timed, timedLater } from './compile-times.js';
 import type { OpenDevice } from './open-device.js';
 
 /**
- * Makes on a new device what the program made on its last such device, before the program asks. Pipelines matter most,
- * because they take long to compile. A step that fails is left out, and its error does not reach the program. The
- * device's `compiling` settles when all steps are done.
+ * Makes objects on a new device before the program asks: the objects that the program made on the last device that it
+ * asked for in the same way. Pipelines matter most, because they take long to compile. A step that fails is left out,
+ * and its error does not reach the program. The device's `compiling` settles when all steps are done.
  */
 export function compileAhead(opened: OpenDevice, steps: readonly ProfileStep[]): void {
   opened.compiling = makeSteps(opened, steps).then(() => {
@@ -49,7 +49,7 @@ async function makeSteps(opened: OpenDevice, steps: readonly ProfileStep[]): Pro
   await Promise.all(pipelines);
 }
 
-/** Makes an object that a program makes without waiting: an equal one under way is of no use to such a program. */
+/** Makes an object that the program makes without waiting: an equal one that is still under way is of no use to it. */
 async function make(
   { device, shared }: OpenDevice,
   { operation, args, recipe, sharing }: DecodedCommand,

@@ -29,7 +29,7 @@ export class OpenDevice {
   readonly asides: Asides;
   /** The device was lost or destroyed. */
   isLost = false;
-  /** Settles when all is compiled that the program compiled on its last such device. Undefined from then on. */
+  /** Settles when the work of `compileAhead` is done. Undefined from then on. */
   compiling: Promise<void> | undefined;
   /** How many errors the implementation has reported that no scope caught. */
   #uncaptured = 0;

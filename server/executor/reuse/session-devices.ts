@@ -23,7 +23,7 @@ export interface SessionDevicesOptions {
 }
 
 /**
- * The devices of one session: those that the program uses, and free ones that it gets when it asks for a device in the
+ * The devices of one session: devices that the program uses, and free ones that it gets when it asks for a device in the
  * same way again. A device that the client releases is free when the GPU is done with it.
  */
 export class SessionDevices {
@@ -69,7 +69,7 @@ export class SessionDevices {
     return at < 0 ? undefined : this.#free.splice(at, 1)[0];
   }
 
-  /** Wraps a new device, and compiles on it what the program compiled on its last such device. */
+  /** Wraps a new device, and compiles on it what the program compiled on the last device that it asked for so. */
   open(device: GPUDevice, request: DeviceRequest): OpenDevice {
     const opened = new OpenDevice(device, request);
     const steps = this.#profiles?.read(request) ?? [];
@@ -119,7 +119,7 @@ export class SessionDevices {
     for (const { device } of [...this.#used.values(), ...this.#freeing.keys()]) device.destroy();
   }
 
-  /** Ends the session's use of its devices. Resolves with those that another session may have. */
+  /** Ends the session's use of its devices. Resolves with the devices that another session may have. */
   async free(): Promise<OpenDevice[]> {
     await Promise.all(this.#freeing.values());
     const used = [...this.#used.values()];

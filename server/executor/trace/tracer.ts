@@ -3,7 +3,7 @@ import { type Clock, PROCESS_CLOCK } from '../../../link/machine/timer.js';
 import { ALL_SPANS, SPAN, type Span, type SpanKind } from '../../../proto/session/spans.js';
 import type { WatchedQueue } from '../limits/gpu-watchdog.js';
 
-/** Takes spans in the order in which they ended. The list belongs to the listener. */
+/** Takes spans, the first to end first. The list belongs to the listener. */
 export type SpanListener = (spans: Span[]) => void;
 
 export interface TracerOptions {

@@ -15,7 +15,7 @@ import {
   successorOf,
 } from '../../../proto/wire/template.js';
 
-/** A payload of which only the content's name came. */
+/** A payload that did not come: only its content's name did. */
 export class NamedContent {
   readonly name: ContentName;
   readonly length: number;

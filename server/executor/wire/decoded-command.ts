@@ -164,7 +164,7 @@ export class DecodedCommand {
     return { shape: this.shape.slice(), payloads: this.#filled.map((payload) => payload.slice()) };
   }
 
-  /** `again`, where the command makes its object of content and of other such objects alone. */
+  /** `again`, where the command makes its object from content, and from other objects that are made so. */
   get recipe(): Recipe | undefined {
     const { interface: name, creates } = this.operation;
     return name === 'GPUDevice' && creates !== 'GPUBindGroup' ? this.again : undefined;

@@ -14,7 +14,7 @@ import { Writer } from '../../../proto/wire/writer.js';
 
 /** The reply of an awaited command that is under way. */
 export interface PendingReply {
-  /** The implementation's own promise, so that replies keep the order in which it resolves. */
+  /** The implementation's own promise, so that replies go out in the order of its results. */
   promise: Promise<unknown>;
   /** Makes the reply, at the moment when `promise` resolves. Absent: the reply is the promise's value. */
   reply?: (value: never) => unknown;
@@ -57,7 +57,7 @@ export class ReplyWriter {
 
   /**
    * `send` returns false if the next frames must wait for `drained`. With `onlySpans` the frame carries spans alone: a
-   * span about such a frame would lead to another one, without end.
+   * span about that frame would need a frame again, without end.
    */
   constructor(send: (frame: Uint8Array, onlySpans: boolean) => unknown) {
     this.#send = send;

@@ -50,7 +50,7 @@ export interface SessionChannelOptions {
 /** How soon a client is noticed that vanished without a word, in milliseconds. */
 const SILENCE = { pingMs: 20_000, deadMs: 60_000 };
 /**
- * How long a session waits for a client that has not shown that it knows of the session, in milliseconds. Such a client
+ * How long a session waits for a client that has not shown that it knows of the session, in milliseconds. The client
  * may have gone before it was welcomed, and then it never comes back.
  */
 const UNHEARD_MS = 5000;

@@ -22,7 +22,7 @@ export class WaitingRoom<Connection> {
   readonly #options: WaitingRoomOptions;
   /** The oldest first. */
   readonly #local = new Set<Connection>();
-  /** By network, the one that has been here longest first; within each, the oldest connection first. */
+  /** By network: the network that has been here longest is first, and within a network the oldest connection. */
   readonly #networks = new Map<string, Set<Connection>>();
   readonly #remote = new Map<Connection, string>();
 
