@@ -43,7 +43,7 @@ export interface WorkerStatus {
   readonly partitions: readonly number[];
   /** Records on their way. */
   readonly passing: number;
-  /** Milliseconds since it said last that it lives. */
+  /** Milliseconds since it said last that it lives, as far as it could be heard. */
   readonly silent: number;
   /** Why it cannot run the application, and so gets no partitions. */
   readonly problem?: string;

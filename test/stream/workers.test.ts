@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { RecordObserver } from '#farlight/stream/statistics/record-observer.js';
 import { Tally } from '#farlight/stream/statistics/tally.js';
 import type { Coordinator } from '#farlight/stream/workers/coordinator/coordinator.js';
+import { Roster } from '#farlight/stream/workers/coordinator/roster.js';
 import type { Worker } from '#farlight/stream/workers/worker.js';
 import { edited, randomDefinition } from './support/definitions.js';
 import { COUNT, COUNTED, Machines } from './support/machines.js';
@@ -84,6 +85,38 @@ describe('a worker whose host cannot be reached', () => {
     while (!isOwned() || mine()?.partitions.length === 0) await world.step();
     expect(mine()).not.toHaveProperty('problem');
     expect(isReady).toBe(true);
+  });
+});
+
+describe('a coordinator that stood still', () => {
+  it('takes a worker for dead after 5 s in which it could have heard it, and not for its own silence', async () => {
+    const world = new World(SEED);
+    const process = world.process('coordinator');
+    const broker = new Machines(world, PARTITIONS).broker.for(process);
+    const told: string[] = [];
+    const roster = new Roster({
+      broker,
+      clock: world.clock(process),
+      term: 1,
+      partitions: PARTITIONS,
+      isOver: () => false,
+      log: (message) => told.push(message),
+    });
+    const look = async (ms: number) => {
+      world.time += ms;
+      let isDone = false;
+      void roster.assign(true).then(() => {
+        isDone = true;
+      });
+      while (!isDone) await world.step();
+    };
+    roster.heard({ id: 'a', beat: 1, isReady: true, holds: [], partitions: [], runs: new Map() });
+    await look(0);
+    await look(60_000);
+    expect(told).toEqual([]);
+    for (let seconds = 0; seconds < 5; seconds += 1) await look(1000);
+    expect(told).toEqual(['worker a is silent: its partitions go to others']);
+    expect(roster.known).toEqual([]);
   });
 });
 

@@ -17,12 +17,20 @@ export interface RosterOptions {
 
 /** A worker that says nothing for so long is taken for dead, in milliseconds. */
 const SILENT_MS = 5000;
+/** No more than so much of the time between two looks counts as silence, in milliseconds. */
+const MOST_BETWEEN_MS = 1000;
 
 /** The workers that live, and the partitions that each shall have. */
 export class Roster {
   readonly #options: RosterOptions;
   readonly #workers = new Map<string, { readonly record: WorkerRecord; readonly at: number }>();
   #assigned: readonly string[] = [];
+  /**
+   * Milliseconds in which workers could be heard. Where the broker is away, or this process stands still on a busy machine,
+   * reports wait to be read: nobody is dead for that.
+   */
+  #listened = 0;
+  #lookedAt: number | undefined;
   readonly reports = new Reports();
 
   constructor(options: RosterOptions) {
@@ -30,8 +38,7 @@ export class Roster {
   }
 
   get known(): KnownWorker[] {
-    const now = this.#options.clock.now();
-    return [...this.#workers.values()].map(({ record, at }) => ({ record, silent: now - at }));
+    return [...this.#workers.values()].map(({ record, at }) => ({ record, silent: this.#listened - at }));
   }
 
   /** Whether each partition runs at the worker that shall have it. */
@@ -46,13 +53,19 @@ export class Roster {
     const { id, problem } = record;
     if (problem !== undefined && problem !== this.#workers.get(id)?.record.problem)
       this.#options.log(`worker ${id} gets no partitions: ${problem}`);
-    this.#workers.set(id, { record, at: this.#options.clock.now() });
+    this.#workers.set(id, { record, at: this.#listened });
     return this.reports.take(record);
   }
 
   /** Assigns partitions anew, if that is due. @throws FencedError (rejects) */
   async assign(mayMove: boolean): Promise<void> {
-    const { broker, partitions, term: coordinator, isOver } = this.#options;
+    const { broker, clock, partitions, term: coordinator, isOver } = this.#options;
+    const cell = new Cell<AssignmentRecord>(broker, ASSIGNMENT, isOver);
+    // It waits for a broker that is away.
+    await cell.read();
+    const now = clock.now();
+    this.#listened += Math.min(now - (this.#lookedAt ?? now), MOST_BETWEEN_MS);
+    this.#lookedAt = now;
     const living = this.#living();
     const held = new Set([...this.#workers.values()].flatMap(({ record }) => record.holds));
     const placed = Array.from({ length: partitions }, (_, at) => ({
@@ -61,7 +74,6 @@ export class Roster {
     }));
     const workers = assign(placed, living, mayMove);
     if (this.#assigned.length > 0 && workers.every((worker, at) => worker === this.#assigned[at])) return;
-    const cell = new Cell<AssignmentRecord>(broker, ASSIGNMENT, isOver);
     const record = await cell.change((value) => {
       if (value && value.coordinator > coordinator)
         throw new FencedError('another coordinator has taken over');
