@@ -99,7 +99,7 @@ export class Application {
   readonly #sources = new Map<string, Source>();
   /** By source and key, how far the source had read at the record that was admitted last. */
   readonly #positions = new Map<string, Map<string, unknown>>();
-  /** By source, the records that the process before may have passed through, as outputs of them may be written. */
+  /** By source, the offset behind the last record of which the process before may have written outputs. */
   readonly #replays = new Map<string, number>();
   /** Where each sink stood at the checkpoint from which this process went on. */
   #firstMarks: ReadonlyMap<string, unknown> = new Map();
@@ -278,10 +278,13 @@ export class Application {
     for (const [source, read] of positions) this.#positions.set(source, new Map(read));
     for (const source of Object.keys(sources)) {
       const from = cut.get(source) ?? 0;
-      const { log } = await this.#openReader(source, from);
-      if (log.end > from) this.#replays.set(source, log.end);
+      await this.#openReader(source, from);
     }
     await this.#openSinks(this.#definition, marks);
+    for (const [source, { log }] of this.#readers) {
+      const until = this.#hadUntil(source, log.end);
+      if (until > (cut.get(source) ?? 0)) this.#replays.set(source, until);
+    }
     // After a kill, these marks tell the outputs of this application from older contents of the sinks.
     if (isFirst) await this.#options.checkpoints.store({ ...checkpoint, marks: this.#marks() });
     for (const reader of this.#readers.values()) reader.wake();
@@ -342,9 +345,15 @@ export class Application {
     await runner.release(before);
   }
 
+  /** The offset behind the last record of a source of which sinks may have outputs of the process before. */
+  #hadUntil(source: string, end: number): number {
+    const sinks = [...this.#sinks.values()].map(({ sink }) => sink.hadUntil);
+    return Math.max(0, ...sinks.map((until) => (until ? Math.min(end, until.get(source) ?? 0) : end)));
+  }
+
   /**
-   * Waits until the records that the process before may have passed through are admitted: an upgrade must not cut before
-   * them, since outputs of the old version may be written.
+   * Waits until the records of which the process before may have written outputs are admitted: an upgrade must not cut before
+   * them, since these outputs are of the old version.
    */
   async #replayed(signal: AbortSignal | undefined): Promise<void> {
     if (this.#replays.size > 0)

@@ -1,7 +1,7 @@
 import { type FileHandle, mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { idIn, outputText } from './output-text.js';
-import { identityOf, type Output, type Sink } from './sink.js';
+import { endsOf, identityOf, type Output, type Sink } from './sink.js';
 
 const READ_BYTES = 1 << 20;
 const NEWLINE = 10;
@@ -15,6 +15,7 @@ export class FileSink implements Sink {
   readonly #durable: boolean;
   /** The outputs that came after the mark, in the life of the process before. */
   readonly #had: Set<string>;
+  readonly hadUntil: ReadonlyMap<string, number>;
   #length: number;
   #writing: Promise<void> = Promise.resolve();
 
@@ -41,6 +42,7 @@ export class FileSink implements Sink {
     this.#file = file;
     this.#durable = durable;
     this.#had = had;
+    this.hadUntil = endsOf(had);
     this.#length = length;
   }
 

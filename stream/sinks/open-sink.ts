@@ -27,7 +27,12 @@ export interface SinkHelp {
 }
 
 /** The observer hears of each output, and the dashboard shows the last ones: nothing else is to be done. */
-const PAGE: Sink = { write: async () => {}, mark: () => undefined, close: async () => {} };
+const PAGE: Sink = {
+  write: async () => {},
+  mark: () => undefined,
+  hadUntil: new Map(),
+  close: async () => {},
+};
 
 /** The target of a sink; of the sink of errors where there is no definition. */
 export function targetOf(sink: SinkDefinition | undefined): Target {

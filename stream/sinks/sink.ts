@@ -24,7 +24,22 @@ export interface Sink {
   write(outputs: readonly Output[]): Promise<void>;
   /** Where it stands: a later `open` is told this, to find outputs that it had since. */
   mark(): unknown;
+  /**
+   * By source, the offset behind the last record of which it had outputs when it was opened. Left out where it cannot know: then
+   * it may have had outputs of any record of the log.
+   */
+  readonly hadUntil?: ReadonlyMap<string, number>;
   close(): Promise<void>;
+}
+
+/** By source, the offset behind the last record of these outputs. @param identities as `identityOf` makes them */
+export function endsOf(identities: Iterable<string>): Map<string, number> {
+  const ends = new Map<string, number>();
+  for (const identity of identities) {
+    const [source = '', offset = ''] = identity.split('/');
+    ends.set(source, Math.max(ends.get(source) ?? 0, Number(offset) + 1));
+  }
+  return ends;
 }
 
 /** Tells an output from all others that its sink gets. */

@@ -3,7 +3,7 @@ import { type Appender, contentIn } from '../broker/appender.js';
 import { type Broker, messagesFrom } from '../broker/broker.js';
 import type { SinkDefinition } from '../definition/definition.js';
 import { type Target, targetOf } from '../sinks/open-sink.js';
-import { identityOf, type Output, type Sink } from '../sinks/sink.js';
+import { endsOf, identityOf, type Output, type Sink } from '../sinks/sink.js';
 import { OUTPUTS } from './records.js';
 
 /** Outputs, as a partition hands them on. */
@@ -25,6 +25,7 @@ export class PartitionOutputs {
   readonly #appender: Appender;
   /** The outputs that owners before have written since the last checkpoint. */
   readonly #had = new Set<string>();
+  #hadUntil: ReadonlyMap<string, number> = new Map();
 
   /** @param from the sequence up to which no output can come again. */
   static async open(
@@ -49,6 +50,7 @@ export class PartitionOutputs {
     return {
       write: (outputs) => this.#write(name, target, outputs),
       mark: () => this.#appender.sequence,
+      hadUntil: this.#hadUntil,
       close: async () => {},
     };
   }
@@ -72,10 +74,17 @@ export class PartitionOutputs {
 
   async #readAll(partition: number, from: number, isOver: () => boolean): Promise<void> {
     const { sequence } = this.#appender;
+    const identities = new Set<string>();
     for await (const message of messagesFrom(this.#broker, OUTPUTS, partition, from + 1, isOver)) {
       // The fence itself: the last one before anything of this owner.
-      if (message.sequence >= sequence) return;
-      for (const output of deliveryIn(contentIn(message))?.outputs ?? []) this.#had.add(idOf(output));
+      if (message.sequence >= sequence) {
+        this.#hadUntil = endsOf(identities);
+        return;
+      }
+      for (const output of deliveryIn(contentIn(message))?.outputs ?? []) {
+        this.#had.add(idOf(output));
+        identities.add(identityOf(output));
+      }
     }
     throw new Error('the partition was released');
   }

@@ -5,7 +5,7 @@ import {
   type ApplicationOptions,
   type StoredCheckpoint,
 } from '#farlight/stream/run/application.js';
-import { identityOf, type Output, type Sink } from '#farlight/stream/sinks/sink.js';
+import { endsOf, identityOf, type Output, type Sink } from '#farlight/stream/sinks/sink.js';
 import type { Committed, SourceRecord } from './arithmetic.js';
 import { arithmeticRunner, lineFor } from './arithmetic-runner.js';
 import type { Chaos } from './chaos.js';
@@ -107,7 +107,7 @@ export class Site {
     return log;
   }
 
-  /** Takes outputs as a file does: after a restart it looks at what came after the mark. */
+  /** Takes outputs as a file does: after a restart it looks at what came after the mark. Not each sink can say how far that is. */
   #openSink(name: string, mark: unknown, later: Later): Sink {
     const all = this.#had.get(name) ?? [];
     this.#had.set(name, all);
@@ -122,6 +122,7 @@ export class Site {
           }
         }),
       mark: () => all.length,
+      ...(this.#chaos.random.is(75) && { hadUntil: endsOf(had) }),
       close: async () => {},
     };
   }
