@@ -16,7 +16,7 @@
 //   npm run bench -- --only schedule
 //   npm run bench -- --only infer [--infer 1,2,3,4]
 //   npm run bench -- --only protocol
-//   npm run bench -- --only stream
+//   npm run bench -- --only stream [--stream silero,single,batches,function,upgrades]
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import { parseArgs } from 'node:util';
@@ -28,7 +28,7 @@ import { measureNetwork, SCENARIOS } from './network/main.mjs';
 import { figure, printTable } from './print.mjs';
 import { runWorkload, startHost } from './processes.mjs';
 import { measureReuse, printReuse } from './reuse.mjs';
-import { measureStream } from './stream/main.mjs';
+import { measureStream, PARTS } from './stream/main.mjs';
 import { beginModel, takeTurns } from './turns.mjs';
 import { median } from './workloads/report.mjs';
 
@@ -68,6 +68,7 @@ const { values: flags } = parseArgs({
     rtt: { type: 'string', default: '1,10,30,100' },
     mbit: { type: 'string', default: '100' },
     infer: { type: 'string', default: '1,2,3,4' },
+    stream: { type: 'string', default: PARTS.join(',') },
     json: { type: 'string' },
   },
 });
@@ -84,6 +85,7 @@ expectKnown('workload', wanted, [
   'stream',
 ]);
 expectKnown('place of the inference server', flags.infer.split(','), ['1', '2', '3', '4']);
+expectKnown('part of streams', flags.stream.split(','), PARTS);
 const scenarios = flags.network.split(',');
 expectKnown('scenario of the network', scenarios, SCENARIOS);
 const rtts = flags.rtt.split(',').map(Number);
@@ -136,7 +138,7 @@ if (wanted.includes('network'))
 if (wanted.includes('schedule')) results.schedule = measureSchedule();
 if (wanted.includes('infer')) results.infer = await measureServer(flags.infer.split(',').map(Number));
 if (wanted.includes('protocol')) results.protocol = await measureProtocol();
-if (wanted.includes('stream')) results.stream = await measureStream();
+if (wanted.includes('stream')) results.stream = await measureStream(flags.stream.split(','));
 if (flags.json) writeFileSync(flags.json, `${JSON.stringify(results, null, 2)}\n`);
 
 /**

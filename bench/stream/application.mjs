@@ -11,6 +11,8 @@ import { recordOf, streamText, writeApplication } from './graphs.mjs';
 
 /** How many records may wait before a sender waits, as sources do. */
 const MOST_WAITING = 256;
+/** A sender over a WebSocket need not wait for each answer, which comes when the disk has the record. */
+const UNANSWERED = 8;
 
 /** Opens a graph as an application, in a folder of its own. */
 export async function openStream(graph, hosts, { keys, versions }) {
@@ -40,16 +42,19 @@ export async function openStream(graph, hosts, { keys, versions }) {
     outputs: observer,
     /** Gives it one record, of the next key. Resolves when the record is logged. */
     give: () => application.ingest('sound', records[next++ % keys]),
-    /** Gives it so many records, each key the next one when its last one is logged. Resolves when the sink has all outputs. */
+    /** Gives it so many records, of each key up to UNANSWERED that are not logged yet. Resolves when the sink has all outputs. */
     async pass(count) {
       const done = observer.after(count);
       let given = 0;
       const sender = async (record) => {
+        const unanswered = [];
         while (given < count) {
           given += 1;
-          await application.ingest('sound', record);
+          unanswered.push(application.ingest('sound', record));
+          if (unanswered.length >= UNANSWERED) await unanswered.shift();
           while (application.backlog('sound') >= MOST_WAITING) await observer.next();
         }
+        await Promise.all(unanswered);
       };
       await Promise.all(records.map(sender));
       await done;

@@ -16,10 +16,11 @@ export const high = decided(0.7);
 const WIDTH = 576;
 const STATES = { silero: [2, 1, 128], small: [1, 128] };
 
-/** `model` is left out for a function alone. */
+/** `model` is left out for a function alone. Silero has its items in the second dimension of its state, so it runs without batches. */
 export const GRAPHS = [
   { name: 'silero', title: 'Silero and a function', model: 'silero' },
-  { name: 'small', title: 'a small model and a function', model: 'small' },
+  { name: 'single', title: 'a small model without batches, and a function', model: 'small', maxBatch: 1 },
+  { name: 'batches', title: 'a small model in batches, and a function', model: 'small' },
   { name: 'function', title: 'a function alone' },
 ];
 
@@ -67,20 +68,21 @@ types: { ${model ? '' : `framed: "FP32[1,${WIDTH}]", `}count: "INT32[1]", event:
 /** Writes functions and models of an application. Version 2 of a model computes the same, and is another file. */
 export function writeApplication(folder, graph, versions = [1]) {
   writeFileSync(join(folder, 'f.mjs'), FUNCTIONS);
-  for (const version of graph.model ? versions : []) writeModel(join(folder, 'models'), graph.model, version);
+  for (const version of graph.model ? versions : []) writeModel(join(folder, 'models'), graph, version);
 }
 
 /** Writes the folder of an inference server, whose graph is called `graph`. */
 export function writeServed(folder, graph) {
-  if (graph.model) writeModel(folder, graph.model, 1);
+  if (graph.model) writeModel(folder, graph, 1);
   mkdirSync(join(folder, 'graph'), { recursive: true });
   writeFileSync(join(folder, 'graph/graph.yaml'), graphText(graph));
   writeFileSync(join(folder, 'graph/f.mjs'), FUNCTIONS);
 }
 
-function writeModel(folder, model, version) {
+function writeModel(folder, { model, maxBatch }, version) {
   const file = join(folder, model, `${version}`, 'model.onnx');
   mkdirSync(join(file, '..'), { recursive: true });
+  if (maxBatch) writeFileSync(join(folder, model, 'config.yaml'), `maxBatch: ${maxBatch}\n`);
   if (model === 'small') writeFileSync(file, smallModel(version));
   else {
     const packaged = import.meta.resolve('@ricky0123/vad-web/package.json');

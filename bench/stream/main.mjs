@@ -16,20 +16,24 @@ import { openRequests } from './requests.mjs';
 
 const KEYS = 50;
 /** How often both have their turn, and how many records a turn has. */
-const PAIRS = { silero: 5, small: 12, function: 12 };
-const RECORDS = { silero: 100, small: 2000, function: 4000 };
+const PAIRS = { silero: 4, single: 12, batches: 12, function: 12 };
+const RECORDS = { silero: 100, single: 200, batches: 2000, function: 4000 };
 const UPGRADES = 10;
 /** A round is so many seconds without upgrades, and so many with them. */
-const SECONDS = 20;
+const SECONDS = 12;
 const ROUNDS = 3;
+/** How long records come before a round is measured. */
+const BEFORE_MS = 2000;
 /** What changes back and forth. */
 const CHANGES = [
   { title: 'another threshold', changes: [{ rule: 'high' }, { rule: 'low' }] },
   { title: 'another version of the model', changes: [{ version: 2 }, { version: 1 }] },
 ];
 
-/** @returns {Promise<object>} the figures */
-export async function measureStream(adapter = 'software') {
+export const PARTS = [...GRAPHS.map(({ name }) => name), 'upgrades'];
+
+/** Measures some of PARTS. @returns {Promise<object>} the figures */
+export async function measureStream(parts, adapter = 'software') {
   // V8 would optimise ONNX Runtime's module on all cores.
   setFlagsFromString('--liftoff-only');
   const host = await startHost(adapter);
@@ -38,13 +42,15 @@ export async function measureStream(adapter = 'software') {
       const gpu = await gpuHost({ host: host.url, name: 'host', lanes: 2 });
       return { hosts: [gpu, ...functionHosts()], adapter: gpu.adapter };
     };
-    const throughput = {};
-    for (const graph of GRAPHS) throughput[graph.name] = await measureThroughput(graph, hosts);
-    printThroughput(throughput);
-    const every = 2000 / throughput.silero.stream.perSecond;
-    const upgrades = await measureUpgrades(hosts, every);
-    printUpgrades(upgrades, every);
-    return { throughput, upgrades };
+    const figures = {};
+    for (const graph of GRAPHS)
+      if (parts.includes(graph.name)) figures[graph.name] = await measureThroughput(graph, hosts);
+    if (Object.keys(figures).length > 0) printThroughput(figures);
+    if (parts.includes('upgrades')) {
+      figures.upgrades = await measureUpgrades(hosts);
+      printUpgrades(figures.upgrades);
+    }
+    return figures;
   } finally {
     await host.stop();
   }
@@ -97,10 +103,11 @@ function summary(turns) {
 }
 
 /** In one application, so that all rounds have the same sessions and the same learned costs. */
-async function measureUpgrades(hosts, every) {
+async function measureUpgrades(hosts) {
   const [graph] = GRAPHS;
   const stream = await openStream(graph, hosts, { keys: KEYS, versions: [1, 2] });
   let isOver = false;
+  let every;
   const play = async () => {
     const start = performance.now();
     for (let n = 0; !isOver; n += 1) {
@@ -115,8 +122,9 @@ async function measureUpgrades(hosts, every) {
       await stream.application.upgrade(await stream.define({ version }));
       await stream.pass(KEYS / 5);
     }
+    every = 2000 / (await turn(stream, 2 * KEYS)).perSecond;
     const playing = play();
-    await sleep(3000);
+    await sleep(BEFORE_MS);
     const measured = [];
     for (const { title, changes } of CHANGES) {
       process.stderr.write(`stream: upgrades to ${title} ...\n`);
@@ -141,7 +149,7 @@ async function measureUpgrades(hosts, every) {
     }
     isOver = true;
     await playing;
-    return { measured, ...judged(stream.lines()) };
+    return { every, measured, ...judged(stream.lines()) };
   } finally {
     isOver = true;
     await stream.close();
@@ -189,7 +197,7 @@ function printThroughput(throughput) {
   ]);
 }
 
-function printUpgrades({ measured, outputs, lost, twice, disordered }, every) {
+function printUpgrades({ every, measured, outputs, lost, twice, disordered }) {
   console.log(`\nA record each ${every.toFixed(0)} ms; longest time without an output, in ms:`);
   printTable([
     [`${UPGRADES} upgrades to`, 'without', 'with', 'more', 'worst', 'an upgrade takes', 'at most'],
