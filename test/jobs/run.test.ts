@@ -119,10 +119,11 @@ describe('the jobs of the examples', () => {
   );
 });
 
-describe('a job', () => {
+// They wait most of the time.
+describe.concurrent('a job', () => {
   it(
     'is sent to its engine exactly as it is rendered before',
-    async () => {
+    async ({ expect }) => {
       const request = site.script(
         'exact',
         'echo "$0" "$@"',
@@ -144,7 +145,7 @@ describe('a job', () => {
 
   it(
     'keeps its template and runs on with it, whatever the catalogue has later',
-    async () => {
+    async ({ expect }) => {
       const { record } = await site.run(site.script('kept', 'exit 3'));
       expect(new JobRecord(record.id).parts.template.text).toBe(SCRIPT_TEMPLATE);
     },
@@ -153,7 +154,7 @@ describe('a job', () => {
 
   it(
     'that ends with an error is not run again by itself, and is where a person asks for it',
-    async () => {
+    async ({ expect }) => {
       const request = site.script('fails', 'test -e "$1/go" || exit 7');
       const { record, report } = await site.run(request);
       expect(report.tasks).toMatchObject([
@@ -173,7 +174,7 @@ describe('a job', () => {
 
   it(
     'is run again where the site ended it, as often as its template says, each time in a folder of its own',
-    async () => {
+    async ({ expect }) => {
       const record = await site.submit(site.script('lost', 'pwd; echo "$FARLIGHT_TASK"; exec sleep 600'));
       for (const attempt of [1, 2, 3]) {
         const jobOf = () => record.read({ type: 'main', index: 0, attempt }, 'job')?.id ?? '';
@@ -204,7 +205,7 @@ describe('a job', () => {
 
   it(
     'is looked after by any process: two at once submit each attempt once, and a killed one is followed',
-    async () => {
+    async ({ expect }) => {
       const record = await site.submit(
         site.script('watched', 'until test -e "$1/go"; do sleep 0.05; done', 'tasks: { main: 3 }\n'),
       );
@@ -226,7 +227,7 @@ describe('a job', () => {
 
   it(
     'that was submitted by a process which died before it could tell is found in its engine',
-    async () => {
+    async ({ expect }) => {
       const plan = planFile(site.script('orphan', 'exec sleep 600'));
       const record = new JobRecord(nextId('orphan'));
       expect(record.take()).toBe(true);
@@ -245,29 +246,8 @@ describe('a job', () => {
   );
 
   it(
-    'has no secret in what its engine is told, in its record or in what it prints',
-    async () => {
-      site.pool('tls', 'line: tls\ngpu: { adapter: "null" }');
-      process.env.FARLIGHT_TOKEN_OF_TEST = 'flt_secret_of_this_process';
-      const { record, report } = await site.run(inPool('webgpu', 'tls'));
-      delete process.env.FARLIGHT_TOKEN_OF_TEST;
-      expect(report.phase).toBe('succeeded');
-      const texts = (folder: string): string[] =>
-        readdirSync(folder, { recursive: true, withFileTypes: true })
-          .filter((entry) => entry.isFile())
-          .map(({ parentPath, name }) => readFileSync(join(parentPath, name), 'latin1'));
-      // The token is in the journal of the pool alone, which only this user can read.
-      expect(texts(join(site.state, 'pools')).join('')).toMatch(/flt_/);
-      const told = [...texts(record.folder), ...texts(join(site.state, 'jobs'))].join('');
-      expect(told).toContain(`farlight-job.${record.id}.main.0`);
-      expect(told).not.toMatch(/flt_/);
-    },
-    MINUTES,
-  );
-
-  it(
     'that is cancelled before its first attempt is never submitted',
-    async () => {
+    async ({ expect }) => {
       const plan = planFile(site.script('early', 'echo began'));
       const record = new JobRecord(nextId('early'));
       record.take();
@@ -282,7 +262,7 @@ describe('a job', () => {
 
   it(
     'a batch goes on after a failure with the files that have no result',
-    async () => {
+    async ({ expect }) => {
       const data = join(site.folder, 'data');
       mkdirSync(data);
       for (const name of ['a', 'b', 'c']) writeFileSync(join(data, name), name);
@@ -309,10 +289,33 @@ describe('a job', () => {
   );
 });
 
+describe('a job', () => {
+  it(
+    'has no secret in what its engine is told, in its record or in what it prints',
+    async () => {
+      site.pool('tls', 'line: tls\ngpu: { adapter: "null" }');
+      process.env.FARLIGHT_TOKEN_OF_TEST = 'flt_secret_of_this_process';
+      const { record, report } = await site.run(inPool('webgpu', 'tls'));
+      delete process.env.FARLIGHT_TOKEN_OF_TEST;
+      expect(report.phase).toBe('succeeded');
+      const texts = (folder: string): string[] =>
+        readdirSync(folder, { recursive: true, withFileTypes: true })
+          .filter((entry) => entry.isFile())
+          .map(({ parentPath, name }) => readFileSync(join(parentPath, name), 'latin1'));
+      // The token is in the journal of the pool alone, which only this user can read.
+      expect(texts(join(site.state, 'pools')).join('')).toMatch(/flt_/);
+      const told = [...texts(record.folder), ...texts(join(site.state, 'jobs'))].join('');
+      expect(told).toContain(`farlight-job.${record.id}.main.0`);
+      expect(told).not.toMatch(/flt_/);
+    },
+    MINUTES,
+  );
+});
+
 describe.skipIf(whyNoSlurm !== undefined)(`on a Slurm${whyNoSlurm ? ` (${whyNoSlurm})` : ''}`, () => {
   let slurm: SlurmSite;
   beforeAll(async () => {
-    slurm = await SlurmSite.start();
+    slurm = await SlurmSite.start({ staysUp: true });
     const folders = `XDG_CONFIG_HOME: ${process.env.XDG_CONFIG_HOME}, XDG_STATE_HOME: ${process.env.XDG_STATE_HOME}`;
     site.pool(
       'slurm',

@@ -107,15 +107,22 @@ describe('Slurm’s commands', () => {
   });
 });
 
+/** One for both ways to ask it. */
+let started: Promise<SlurmSite> | undefined;
+function slurmSite(): Promise<SlurmSite> {
+  started ??= SlurmSite.start({ staysUp: true });
+  return started;
+}
+afterAll(async () => (await started)?.close());
+
 describe.skipIf(whyNoSlurm !== undefined)(
   `the engine slurm${whyNoSlurm ? ` (${whyNoSlurm})` : ''}`,
   () => {
     const engine = new SlurmEngine();
     let site: SlurmSite;
     beforeAll(async () => {
-      site = await SlurmSite.start();
+      site = await slurmSite();
     });
-    afterAll(() => site?.close());
     conformance(() => engine);
 
     it.skipIf(whyNoRest !== undefined)(
@@ -163,18 +170,17 @@ describe.skipIf(whyNoRest !== undefined)(
     let site: SlurmSite;
     let rest: Awaited<ReturnType<SlurmSite['rest']>>;
     let engine: SlurmEngine;
-    const before = process.env.SLURM_CONF;
+    let before: string | undefined;
     beforeAll(async () => {
-      site = await SlurmSite.start();
+      site = await slurmSite();
+      before = process.env.SLURM_CONF;
       rest = await site.rest();
       engine = new SlurmEngine({ rest: rest.socket, version: rest.version });
       // Slurm's commands find no site.
       delete process.env.SLURM_CONF;
     });
-    afterAll(async () => {
-      if (before === undefined) delete process.env.SLURM_CONF;
-      else process.env.SLURM_CONF = before;
-      await site?.close();
+    afterAll(() => {
+      process.env.SLURM_CONF = before;
     });
     conformance(() => engine);
 

@@ -244,7 +244,7 @@ describe.skipIf(whyNoSlurm !== undefined)(
   () => {
     let site: SlurmSite;
     beforeAll(async () => {
-      site = await SlurmSite.start();
+      site = await SlurmSite.start({ staysUp: isShort });
     });
     afterAll(() => site?.close());
 

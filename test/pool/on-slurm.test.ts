@@ -20,7 +20,7 @@ describe.skipIf(whyNoSlurm !== undefined)(
     let pool: PoolFolder;
     beforeAll(async () => {
       files = whyNoMooseFs ? undefined : await MooseFsSite.start();
-      site = await SlurmSite.start(files?.mounts);
+      site = await SlurmSite.start({ mounts: files?.mounts });
     }, 120_000);
     afterEach(() => pool?.close(), 60_000);
     afterAll(async () => {

@@ -44,6 +44,11 @@ export const whyNoRest: string | undefined =
 const NODES = [1, 2] as const;
 const CONTROLLER = '127.78.0.1';
 
+interface SlurmSiteOptions {
+  readonly mounts?: readonly [string, string] | undefined;
+  readonly staysUp?: boolean;
+}
+
 /**
  * A site with a real Slurm: a controller, and nodes with GPUs that it powers up for jobs and down again. All of it is in
  * namespaces of one process, and goes with that. Until it is closed, this process has it as its Slurm (SLURM_CONF), and so
@@ -66,15 +71,16 @@ export class SlurmSite {
    * Resolves when it takes jobs.
    *
    * @param mounts of two clients of a file system. The second node sees the second one where all others see the first.
+   * @param staysUp whether nodes are powered down only after the test: to power one up again takes seconds.
    */
-  static async start(mounts?: readonly [string, string]): Promise<SlurmSite> {
+  static async start({ mounts, staysUp = false }: SlurmSiteOptions = {}): Promise<SlurmSite> {
     const folder = mkdtempSync(join(tmpdir(), 'site-'));
     for (const name of ['log', 'state', 'spool', 'gpu']) mkdirSync(join(folder, name), { mode: 0o755 });
     const conf = join(folder, 'slurm.conf');
     // Slurm's daemons choose a port each: the controller's, and the nodes' beside it.
     writeFileSync(
       conf,
-      configuration(folder, await freePort(), await Promise.all(NODES.map(() => freePort()))),
+      configuration(folder, staysUp, await freePort(), await Promise.all(NODES.map(() => freePort()))),
     );
     writeFileSync(
       join(folder, 'gres.conf'),
@@ -241,7 +247,7 @@ RunTimeRun="${runc} run %n.%u.%j.%s.%t -b %b"
 `;
 }
 
-function configuration(folder: string, port: number, ports: readonly number[]): string {
+function configuration(folder: string, staysUp: boolean, port: number, ports: readonly number[]): string {
   return `
 ClusterName=site
 SlurmctldHost=control(${CONTROLLER})
@@ -279,7 +285,7 @@ SlurmctldParameters=cloud_dns,idle_on_node_suspend,power_save_interval=1,power_s
 ResumeProgram=${folder}/power-up.sh
 SuspendProgram=${folder}/power-down.sh
 PrologSlurmctld=${folder}/before-job.sh
-SuspendTime=1
+SuspendTime=${staysUp ? 3600 : 1}
 SuspendTimeout=1
 ResumeTimeout=60
 ResumeRate=0
