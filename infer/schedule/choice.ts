@@ -2,8 +2,8 @@ import { at, largestWithin, type Resource, runTime } from './costs.js';
 import type { GpuRun } from './gpu-load.js';
 import type { HostState, LaneState } from './hosts.js';
 import type { ModelFile, ModelState } from './models.js';
-import type { Progress, Task } from './progress.js';
-import type { RequestCosts } from './request-costs.js';
+import type { Progress, Task } from './requests/progress.js';
+import type { RequestCosts } from './requests/request-costs.js';
 import type { Situation } from './situation.js';
 import { parallelism, sizeOf } from './sizing.js';
 

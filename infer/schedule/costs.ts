@@ -5,7 +5,8 @@ export interface Affine {
 }
 
 /** The kind of worker that a model or a function runs on. `shards` runs models that lie over several hosts. */
-export type Resource = 'gpu' | 'cpu' | 'network' | 'shards';
+export const RESOURCES = ['gpu', 'cpu', 'network', 'shards'] as const;
+export type Resource = (typeof RESOURCES)[number];
 
 /** The costs of a model for a lane and its host, in bytes and milliseconds. A graph's function is a model without memory. */
 export interface ModelCosts {

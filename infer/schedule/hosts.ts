@@ -1,7 +1,7 @@
 import type { Resource } from './costs.js';
 import { GpuLoad, type GpuRun } from './gpu-load.js';
 import type { ModelFile, ModelState } from './models.js';
-import type { Portion, Progress } from './progress.js';
+import type { Portion, Progress } from './requests/progress.js';
 import type { Capacity, Run } from './types.js';
 
 /** A run that is under way. */

@@ -1,6 +1,6 @@
 import type { ModelCosts } from './costs.js';
-import { FairQueue } from './fair-queue.js';
-import type { Portion } from './progress.js';
+import { FairQueue } from './requests/fair-queue.js';
+import type { Portion } from './requests/progress.js';
 
 /**
  * Items of a failed run, or of a run whose lane was lost. They run again together, without other items. So do the items of a

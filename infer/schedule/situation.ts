@@ -2,7 +2,7 @@ import type { GpuRun } from './gpu-load.js';
 import type { HostState } from './hosts.js';
 import type { ModelState } from './models.js';
 import type { Policy } from './policy.js';
-import type { RequestCosts } from './request-costs.js';
+import type { RequestCosts } from './requests/request-costs.js';
 
 /** The circumstances of a choice, beside the model and the lane. */
 export interface Situation {

@@ -1,4 +1,4 @@
-import { at, type ModelCosts, type Resource, runTime } from './costs.js';
+import { at, type ModelCosts, type Resource, runTime } from '../costs.js';
 import type { Portion, Progress, Task, TenantShare } from './progress.js';
 import { TaskQueue } from './task-queue.js';
 

@@ -1,5 +1,5 @@
-import type { Resource } from './costs.js';
-import type { ScheduledGraph, ScheduledRequest, ScheduledStep } from './types.js';
+import type { Resource } from '../costs.js';
+import type { ScheduledGraph, ScheduledRequest, ScheduledStep } from '../types.js';
 
 /** The work of a request at one step. A request that begins again gets new tasks. */
 export interface Task {

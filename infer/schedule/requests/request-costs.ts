@@ -1,6 +1,6 @@
-import { type Affine, at, type ModelCosts, runTime } from './costs.js';
+import { type Affine, at, type ModelCosts, runTime } from '../costs.js';
+import type { ScheduledGraph } from '../types.js';
 import type { Progress, Task } from './progress.js';
-import type { ScheduledGraph } from './types.js';
 
 interface GraphCosts {
   /** For each step, the time of all following steps. */
