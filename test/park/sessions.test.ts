@@ -128,6 +128,33 @@ describe('a parked session', () => {
     expect(errors).toEqual([]);
   });
 
+  it('has the same messages of the compiler for shaders, with errors and without', async () => {
+    const { device, park } = await start({ adapter: 'null' });
+    device.pushErrorScope('validation');
+    const hidden = device.createShaderModule({ code: 'fn f() -> u32 { return 1.5; }' });
+    expect(await device.popErrorScope()).not.toBeNull();
+    const errors: string[] = [];
+    device.onuncapturederror = (event) => {
+      event.preventDefault();
+      errors.push(event.error.message);
+    };
+    const wrong = device.createShaderModule({ code: 'fn f() { let a = b; }' });
+    const right = device.createShaderModule({ code: 'fn f() { while true { return; discard; } }' });
+    const messages = () =>
+      Promise.all(
+        [hidden, wrong, right].map(async (module) =>
+          (await module.getCompilationInfo()).messages.map(
+            ({ type, message, lineNum, linePos }) => `${type} ${lineNum}:${linePos} ${message}`,
+          ),
+        ),
+      );
+    const before = await messages();
+    expect(before.map(({ length }) => length > 0)).toEqual([true, true, true]);
+    await park();
+    expect(await messages()).toEqual(before);
+    expect(errors).toHaveLength(1);
+  });
+
   it('keeps a buffer mapped that the program reads', async () => {
     const { device, park, errors } = await start();
     const source = device.createBuffer({ size: 16, usage: COPY_SRC | COPY_DST });

@@ -175,7 +175,8 @@ export class Rebuilding {
   #object(entry: Entry, made: Again, self: Entry, owner: Entry): void {
     const { context } = this.#parts;
     const { command, isValid } = made;
-    if (isValid === false) {
+    // The program may ask an invalid shader for the compiler's messages.
+    if (isValid === false && entry.kind !== 'GPUShaderModule') {
       entry.object = context.invalidObject(owner, [entry.kind]);
       return;
     }
@@ -224,6 +225,8 @@ export class Rebuilding {
     const check = error.then((found) => {
       if (isValid && (found || !result))
         throw new Error(`a ${entry.kind} cannot be made here: ${found?.message}`);
+      if (isValid === false && result && !found)
+        throw new Error(`a ${entry.kind} is valid here, and was not`);
       if (isValid) keep(object);
     });
     // `run` awaits all checks, once everything is made.
