@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Daemon } from '../../dist/server/daemon.js';
 import { openSuite, provider, readResults, runSuite, scratch } from './suite.mjs';
@@ -154,6 +155,8 @@ async function run(cases, flags, { isParked, limit }) {
     writeFileSync(plan, JSON.stringify({ cases: left, isParked, seed }));
     const ended = await runSuite(suite, ['--verbose', ...provider('parked.cjs', flags), 'webgpu:*'], {
       env: { FARLIGHT_CTS_PLAN: plan },
+      // Before the suite takes its timers.
+      preload: ['--require', fileURLToPath(new URL('parked.cjs', import.meta.url))],
       seconds: limit,
       onMessage: ({ ask }, answer) => {
         if (ask) void act(ask).then(answer);

@@ -25,8 +25,14 @@ const GROWTH = 3;
 /** How many of the requests are to move, and not to park. */
 const MOVES = 0.3;
 
+/** A session that comes back takes time, so that what the suite gives up after a second or more waits longer. */
+const PATIENCE = 60;
+
 const { cases, isParked, seed } = JSON.parse(readFileSync(process.env.FARLIGHT_CTS_PLAN, 'utf8'));
 const suite = (file) => require(join(process.cwd(), 'out-node/common/internal', file));
+
+// The suite takes its timers from here, if this is there before it is loaded.
+globalThis.step_timeout = (then, ms) => setTimeout(then, isParked && ms >= 1000 ? ms * PATIENCE : ms);
 
 let moments;
 

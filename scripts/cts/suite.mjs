@@ -34,15 +34,16 @@ export function provider(file, flags = []) {
 /**
  * Runs the suite's runner in a process of its own, until it ends or is silent for so many seconds.
  *
+ * @param preload Arguments of Node that come before the runner.
  * @param onMessage Gets the messages of the process, and a function that answers. Without it the process sends none, and
  *   `seconds` is how long it may run.
  */
-export async function runSuite({ checkout, runner }, args, { env = {}, seconds, onMessage }) {
+export async function runSuite({ checkout, runner }, args, { env = {}, preload = [], seconds, onMessage }) {
   // Output goes to a file: a process that exits loses what is still in a pipe.
   const path = scratch('output');
   const output = openSync(path, 'w');
   // The suite reads its resources relative to the folder that it runs in.
-  const child = spawn(process.execPath, ['--no-warnings', runner, ...args], {
+  const child = spawn(process.execPath, ['--no-warnings', ...preload, runner, ...args], {
     cwd: checkout,
     env: { ...process.env, ...env },
     stdio: ['ignore', output, output, ...(onMessage ? ['ipc'] : [])],
