@@ -175,9 +175,11 @@ export class Rebuilding {
   #object(entry: Entry, made: Again, self: Entry, owner: Entry): void {
     const { context } = this.#parts;
     const { command, isValid } = made;
+    const label = labelOf(made);
+    const invalid = () => context.devices.of(owner).invalid.make(entry.kind, label);
     // The program may ask an invalid shader for the compiler's messages.
     if (isValid === false && entry.kind !== 'GPUShaderModule') {
-      entry.object = context.invalidObject(owner, [entry.kind]);
+      entry.object = invalid();
       return;
     }
     const { shared } = context.devices.of(owner);
@@ -210,7 +212,7 @@ export class Rebuilding {
         },
         (error: Error) => {
           if (isValid) throw new Error(`a ${entry.kind} cannot be made here: ${error.message}`);
-          entry.object = context.invalidObject(owner, [entry.kind]);
+          entry.object = invalid();
         },
       );
       this.#coming.set(made.id, came);
@@ -218,7 +220,7 @@ export class Rebuilding {
       came.catch(() => {});
       return;
     }
-    entry.object ??= context.invalidObject(owner, [entry.kind]);
+    entry.object ??= invalid();
     context.memory.keepParts(self, command.objects, entry);
     if (this.#lost.has(owner.id)) return;
     const object = entry.object;
@@ -329,6 +331,12 @@ export class Rebuilding {
 async function settle({ promise, reply }: PendingReply): Promise<void> {
   const value = await promise;
   reply?.(value as never);
+}
+
+/** The label that an object has. */
+function labelOf({ label, command }: Again): string {
+  const [descriptor] = command.args as [{ label?: string }?];
+  return label ?? descriptor?.label ?? '';
 }
 
 function setLabel(object: object, { label }: Again): void {
