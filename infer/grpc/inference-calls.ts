@@ -221,7 +221,7 @@ function streamInfer(call: ServerDuplexStream<ReadRequest, StreamAnswer>, option
   };
   const write = (message: StreamAnswer) => {
     if (call.cancelled || call.destroyed) return;
-    if (call.write(message)) return;
+    if (call.write(message) || full) return;
     full = true;
     call.once('drain', () => {
       full = false;
