@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * The command `farlight`. The jobs of pools are a program of their own, since another program waits for them: in the
- * package each of the two is one file, with what it loads later beside it.
+ * The command `farlight`. The jobs of pools are a program of their own: another program waits for them, so they must load
+ * fast. In the package each of the two is one file, and the files that it loads later are beside it.
  */
 const [, , first, second = ''] = process.argv;
 const isJob = first === 'pool' && ['host', 'command'].includes(second);

@@ -126,7 +126,7 @@ function writeLicences(root, folder, bundles) {
   writeFileSync(join(folder, 'LICENSES.txt'), notices.join(`\n${'-'.repeat(80)}\n\n`));
 }
 
-/** What programs import from the package, and what is in threads beside those. Classes are in one file for all of them. */
+/** What programs import from the package, and its threads beside these programs. A class is in one file for all of them. */
 const LIBRARY = [
   'client/canvas/index',
   'client/cts',
@@ -146,7 +146,7 @@ const LIBRARY = [
   'testing/index',
 ];
 
-/** Processes and threads of Farlight's own, each for itself: what two of them have is in a file that each loads faster. */
+/** Processes and threads of Farlight's own. Each is bundled for itself, so that it loads fast: shared code is in each. */
 const PROGRAMS = [
   'cli/commands',
   'cli/pool/job-commands',
@@ -165,7 +165,7 @@ const PROGRAMS = [
  */
 export async function bundleModules(root) {
   await bundleTogether(root, LIBRARY, (path) => `import(packageFile('bundle/${path}').href)`);
-  // One program needs what another part of the package has within its own files: else classes would be there twice.
+  // A program imports other parts of the package as files of their own: else their classes would be there twice.
   for (const program of PROGRAMS) await bundleTogether(root, [program], (path) => `import('../../${path}')`);
   cpSync(join(root, 'dist/cli/main.js'), join(root, 'dist/bundle/cli/main.js'));
 }
@@ -216,7 +216,7 @@ function importsOf(importOf) {
   };
 }
 
-/** Those of files that people write, each beside the module that reads the file. */
+/** The schemas of files that people write. Each is beside the module that reads the file. */
 const SCHEMAS = [
   'infer/graph/graph',
   'infer/graph/model',

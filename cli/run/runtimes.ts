@@ -14,10 +14,9 @@ export interface Launch {
 /** Commands that run a program of a package, or download one for it. */
 const PACKAGE_RUNNERS = ['npx', 'pnpx', 'bunx'];
 const PACKAGE_MANAGERS = ['npm', 'pnpm', 'yarn'];
-/**
- * The commands of package managers that run a package's program, and those that run a script of package.json.
- */
+/** The commands of package managers that run a package's program. */
 const EXEC = ['exec', 'x', 'dlx'];
+/** The commands of package managers that run a script of package.json. */
 const SCRIPTS = ['run', 'run-script', 'start', 'test'];
 /** Deno's commands that run a program. They first load the module that `--preload` names (since Deno 2.4). */
 const DENO_RUNS = ['run', 'test', 'bench', 'serve', 'eval', 'repl'];
@@ -30,7 +29,7 @@ const DENO_OTHERS =
  * into scripts of package.json. BUN_OPTIONS tells Bun what to load first; Deno must be told in its command.
  *
  * @param register the module to load first, as a URL.
- * @param readScript reads a script of the package in which the command runs.
+ * @param readScript reads a script of the package that the command runs in.
  */
 export function launchOf(command: readonly string[], register: string, readScript = scriptHere): Launch {
   const at = runtimeAt(command);

@@ -106,7 +106,7 @@ export class ReadAhead {
   readonly #buffers = new Map<number, WeakRef<BufferFacts>>();
   /** Commands since the last lead. */
   #commands = 0;
-  /** The latest lead. It ends at the first command of which the client can prove nothing. */
+  /** The latest lead. It ends at the first command that the client can prove nothing of. */
   #lead: Lead | undefined;
   /** The promises that answers will settle, in the program's order. */
   #early: Settling[] = [];

@@ -156,8 +156,8 @@ function regularMethod(operation: AnyOperation): (...args: unknown[]) => unknown
 }
 
 /**
- * Runs the body of an operation that returns a promise. As WebIDL says, whatever the body throws becomes a
- * rejection, also from the brand check and the conversions.
+ * Runs the body of an operation that returns a promise. As WebIDL says, an exception of the body
+ * becomes a rejection, also one of the brand check or the conversions.
  */
 export function promising<T>(body: () => Promise<T>): Promise<T> {
   try {

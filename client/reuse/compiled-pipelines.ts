@@ -18,7 +18,7 @@ const NAMED: ReadonlySet<string | undefined> = new Set([
 
 /**
  * The pipelines that the host has already compiled, by name. The host tells them when a session begins, and
- * when it has compiled ahead. Such a pipeline can be given out at once, because it is known to be valid. Each
+ * when it has compiled ahead. A named pipeline can be given out at once, because it is known to be valid. Each
  * name counts as often as it was told: a pipeline with an automatic layout has one owner.
  */
 export class CompiledPipelines {

@@ -73,7 +73,7 @@ export class Requests {
     });
   }
 
-  /** Adds a command of Farlight's own, for which no promise waits. `answered` gets undefined if the host refuses. */
+  /** Adds a command of Farlight's own. No promise waits for it. `answered` gets undefined if the host refuses. */
   addOwn(operation: AnyOperation, answered: (reply: unknown) => void): void {
     const refuse = () => answered(undefined);
     this.#pending.set(this.#next++, { ...UNHEARD, operation, resolve: answered, refuse });

@@ -138,7 +138,7 @@ export class Session {
     return this.#welcome;
   }
 
-  /** The counts until now, with those of the link. */
+  /** The counts until now, with the link's own. */
   countedStats(): Stats {
     const { bytesSavedUp, bytesSavedDown } = this.stats;
     const { up = 0, down = 0 } = this.#connection.link?.saved ?? {};

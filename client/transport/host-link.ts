@@ -65,7 +65,7 @@ export interface Dialer {
   /** The form of frames that the host's Welcome allows. Absent if they always travel unchanged. */
   form?(welcome: Welcome): FrameForm | undefined;
   /**
-   * Makes connections to the host to which this one has moved the session. Absent if the link stays at its host.
+   * Makes connections to the host that this one has moved the session to. Absent if the link stays at its host.
    *
    * @throws FarlightError if the address is not one, or is less protected than this host's.
    */
@@ -108,7 +108,7 @@ export class HostLink implements Link, TurnedLink {
    *   by `close` where there is a connection, to *closed* by `close` where there is none, and by `#fail`.
    * - *open*: leaves to *away* when the connection is lost, to *closing* by `close`, to *closed* by `#fail`.
    * - *away*: as *connecting*, until the host's Resumed, which leads to *open*. It fails when the host's time is over.
-   * - *closing*: until the host has closed the connection, or is cut off: to *closed* by `#fail`, whatever happens.
+   * - *closing*: until the host has closed the connection, or is cut off. In both cases to *closed* by `#fail`.
    * - *closed*: `onClose` was called, and nothing follows.
    */
   #state: 'connecting' | 'open' | 'away' | 'closing' | 'closed' = 'connecting';

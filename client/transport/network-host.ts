@@ -49,7 +49,7 @@ function networkDialer(
 }
 
 /**
- * Makes connections to the host to which the one at `from` has moved a session.
+ * Makes connections to the host that the host at `from` has moved a session to.
  *
  * @param isUnreferenced as of `networkDialer`.
  * @throws FarlightError BAD_URL where the address is not one; UNTRUSTED_HOST where it is plaintext and `from` is not.

@@ -1,6 +1,6 @@
 import { Ajv, type Options, type ValidateFunction } from 'ajv';
 
-/** Those of all schemas. The build compiles the package's own ones with them, too (`scripts/bundle.mjs`). */
+/** The options of all schemas: also of the package's own, which the build compiles (`scripts/bundle.mjs`). */
 export const SCHEMA_OPTIONS = {
   allErrors: true,
   strict: true,

@@ -55,7 +55,7 @@ function findFolder(): URL {
   );
 }
 
-/** Folders where the package may be: that of this module, and the ones from which the program can import. */
+/** Folders where the package may be: the folder of this module, and the folders that the program can import from. */
 function* candidates(): Generator<string> {
   // A bundler removes the URL, or writes the place where this module was into the bundle.
   const url: string | undefined = import.meta.url;

@@ -40,7 +40,7 @@ interface Mapped {
  * (`lost` has resolved). alive -> destroying -> lost, or alive -> lost.
  */
 export class DeviceResource extends ClientResource {
-  /** The features that the device was requested with, and those that they imply. */
+  /** The features that the device was requested with, and the features that these imply. */
   features: ReadonlySet<string> = new Set();
   readonly mapped = new IterableWeakSet<ClientResource & Mapped>();
   /** Tells the wrapper, which has the listeners. */

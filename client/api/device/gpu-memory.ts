@@ -8,7 +8,7 @@ import type { Session } from '../../session/session.js';
 
 const { read, resetPeak, reserve, release } = OPERATIONS.FarlightMemory;
 
-/** GPU memory that is kept for one session, whatever others do. */
+/** GPU memory that is kept for one session: others cannot take it. */
 export interface Reservation {
   readonly bytes: number;
   /**

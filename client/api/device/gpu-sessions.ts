@@ -13,7 +13,7 @@ export type MakeSession = (stats: Stats) => Session;
 export class Sessions {
   readonly #make: MakeSession;
   readonly #onWelcome: (welcome: Welcome) => void;
-  /** The counts of all sessions, without those of the current link. */
+  /** The counts of all sessions, without the counts of the current link. */
   readonly #stats = emptyStats();
   #current: Session;
   #closed = false;

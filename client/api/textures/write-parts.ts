@@ -29,7 +29,7 @@ export interface TexturePart {
 /**
  * Cuts a write to a texture into parts of at most `partBytes` bytes. Returns undefined if the write is short,
  * or if its rows cannot be cut. It also returns undefined if anything but the texture itself may be wrong
- * with it: the host must refuse such a write as a whole. Formats with depth or stencil are never cut.
+ * with the write: the host must refuse a wrong write as a whole. Formats with depth or stencil are never cut.
  */
 export function textureParts(
   texture: WrittenTexture,

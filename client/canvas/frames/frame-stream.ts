@@ -37,7 +37,7 @@ export class FrameStream<T> implements AsyncIterableIterator<T> {
   offer(read: () => Promise<T>): Promise<void> {
     if (this.#ended || this.#held.length >= MOST_HELD) return native.Promise.resolve();
     const frame = read();
-    // The error reaches whoever takes the frame.
+    // The error reaches the caller who takes the frame.
     frame.catch(() => {});
     const asking = this.#asking.shift();
     if (asking) {
@@ -58,7 +58,7 @@ export class FrameStream<T> implements AsyncIterableIterator<T> {
     });
   }
 
-  /** Takes no more frames, and drops those that wait. */
+  /** Takes no more frames, and drops the frames that wait. */
   return(): Promise<IteratorResult<T, undefined>> {
     this.#finish();
     for (const { taken } of this.#held) taken();

@@ -42,7 +42,7 @@ export class Progress {
     const parts: string[] = [];
     if (lasts(this.#compiling, now)) {
       const { done } = this.#compiling;
-      // The pipeline that is compiling now comes after those that are done.
+      // The pipeline that is compiling now comes after the finished ones.
       parts.push(`compiling pipeline ${Math.min(compiled - done + 1, asked - done)} of ${asked - done}`);
     }
     if (lasts(this.#uploading, now)) {
