@@ -82,8 +82,8 @@ export async function bundleGrpc(root) {
   writeLicences(root, folder, [bundled]);
 }
 
-/** Packages that only hosts and commands need. Each is a file of Farlight's package, for the same reasons as gRPC. */
-const PACKAGES = ['commander', 'pino', 'prom-client', 'ws'];
+/** Packages of hosts and commands, and those that read files of people. Each is a file here, for the same reasons as gRPC. */
+const PACKAGES = ['ajv', 'commander', 'pino', 'prom-client', 'ws', 'yaml'];
 
 /** Writes dist/packages/, which bundles import as `#packages/NAME.js`. */
 export async function bundlePackages(root) {

@@ -3,7 +3,6 @@ import { Command } from 'commander';
 import type { Problem } from '../../link/files/checked-file.js';
 import { FarlightError } from '../../proto/errors.js';
 import { harmless, harmlessJson } from '../../proto/harmless.js';
-import { loadWith } from './load-with.js';
 
 export function checkCommand(): Command {
   return new Command('check')
@@ -15,7 +14,7 @@ export function checkCommand(): Command {
 }
 
 async function check(folder: string, { json }: { json?: boolean }): Promise<void> {
-  const { readModelFolder } = await loadWith('yaml ajv', () => import('../../infer/graph/model-folder.js'));
+  const { readModelFolder } = await import('../../infer/graph/model-folder.js');
   const { models, graphs, problems } = readModelFolder(folder);
   if (json) {
     const served = [...models.values()].map(({ name, versions }) => ({

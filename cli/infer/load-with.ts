@@ -1,5 +1,5 @@
 import { setFlagsFromString } from 'node:v8';
-import { loadInstalled } from '../../link/files/load-reader.js';
+import { loadInstalled } from '../../link/files/load-installed.js';
 
 /**
  * Loads a module that needs packages which a small client is installed without.

@@ -194,7 +194,7 @@ const ENDED = new FarlightError('SHUTTING_DOWN', 'the server was ended while it 
 
 /** Loads the engine for this command alone: other commands need not wait for it. */
 async function loadEngine() {
-  return loadWith('yaml ajv onnxruntime-web onnx-buf @bufbuild/protobuf', async () => {
+  return loadWith('onnxruntime-web onnx-buf @bufbuild/protobuf', async () => {
     // Only lanes load it. Without it each model would wait for a lane first, and fail then.
     import.meta.resolve('onnxruntime-web/webgpu');
     const { Engine } = await import('../../infer/engine/engine.js');

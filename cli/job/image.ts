@@ -1,5 +1,4 @@
 import { Command } from 'commander';
-import { loadReader } from '../../link/files/load-reader.js';
 import { harmlessJson } from '../../proto/harmless.js';
 import { styleOf, table } from '../style.js';
 
@@ -66,13 +65,11 @@ async function build(
   process.stdout.write(isNew ? `added ${name}: ${image}\n` : `${name} is there already: ${image}\n`);
 }
 
-function loadImages() {
-  return loadReader(async () => {
-    const [images, build, scope] = await Promise.all([
-      import('../../jobs/images/images.js'),
-      import('../../jobs/images/build.js'),
-      import('../../jobs/select/scope.js'),
-    ]);
-    return { ...images, ...build, ...scope };
-  }, 'images of jobs');
+async function loadImages() {
+  const [images, build, scope] = await Promise.all([
+    import('../../jobs/images/images.js'),
+    import('../../jobs/images/build.js'),
+    import('../../jobs/select/scope.js'),
+  ]);
+  return { ...images, ...build, ...scope };
 }

@@ -1,7 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { JobReport } from '../../jobs/run/jobs.js';
 import type { JobPlan } from '../../jobs/run/plan.js';
-import { loadReader } from '../../link/files/load-reader.js';
 import { FarlightError } from '../../proto/errors.js';
 import { harmless, harmlessJson, harmlessLines } from '../../proto/harmless.js';
 import { styleOf, table } from '../style.js';
@@ -210,12 +209,10 @@ function warn({ warnings }: JobPlan): void {
 }
 
 async function loadJobs() {
-  return loadReader(async () => {
-    const [jobs, plans, { JobRecord }] = await Promise.all([
-      import('../../jobs/run/jobs.js'),
-      import('../../jobs/run/plan.js'),
-      import('../../jobs/record/record.js'),
-    ]);
-    return { ...jobs, ...plans, JobRecord };
-  }, 'requests for jobs');
+  const [jobs, plans, { JobRecord }] = await Promise.all([
+    import('../../jobs/run/jobs.js'),
+    import('../../jobs/run/plan.js'),
+    import('../../jobs/record/record.js'),
+  ]);
+  return { ...jobs, ...plans, JobRecord };
 }

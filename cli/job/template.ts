@@ -1,5 +1,4 @@
 import { Command } from 'commander';
-import { loadReader } from '../../link/files/load-reader.js';
 import { harmless, harmlessJson, harmlessLines } from '../../proto/harmless.js';
 import { styleOf, table } from '../style.js';
 
@@ -72,13 +71,11 @@ async function add(file: string): Promise<void> {
   process.stdout.write(isNew ? `added ${title}\n` : `${title} is there already\n`);
 }
 
-function loadTemplates() {
-  return loadReader(async () => {
-    const [store, file, scope] = await Promise.all([
-      import('../../jobs/templates/template-store.js'),
-      import('../../jobs/templates/template-file.js'),
-      import('../../jobs/select/scope.js'),
-    ]);
-    return { ...store, ...file, ...scope };
-  }, 'templates of jobs');
+async function loadTemplates() {
+  const [store, file, scope] = await Promise.all([
+    import('../../jobs/templates/template-store.js'),
+    import('../../jobs/templates/template-file.js'),
+    import('../../jobs/select/scope.js'),
+  ]);
+  return { ...store, ...file, ...scope };
 }

@@ -1,7 +1,6 @@
 import { constants } from 'node:os';
 import { Command } from 'commander';
 import { poolAddress } from '../../link/address/pool-address.js';
-import { loadReader } from '../../link/files/load-reader.js';
 import { bytes } from '../../page/site/format.js';
 import { FarlightError } from '../../proto/errors.js';
 import { harmless } from '../../proto/harmless.js';
@@ -135,14 +134,12 @@ function shown(pool: string): (state: string) => void {
   };
 }
 
-function load() {
-  return loadReader(async () => {
-    const [{ Workspace }, { runOnCpuSide }, { offload }, { readPool }] = await Promise.all([
-      import('../../pool/environment/workspace.js'),
-      import('../../pool/environment/run.js'),
-      import('../../pool/environment/offload.js'),
-      import('../../pool/file/pool-file.js'),
-    ]);
-    return { Workspace, runOnCpuSide, offload, readPool };
-  }, 'files of pools');
+async function load() {
+  const [{ Workspace }, { runOnCpuSide }, { offload }, { readPool }] = await Promise.all([
+    import('../../pool/environment/workspace.js'),
+    import('../../pool/environment/run.js'),
+    import('../../pool/environment/offload.js'),
+    import('../../pool/file/pool-file.js'),
+  ]);
+  return { Workspace, runOnCpuSide, offload, readPool };
 }

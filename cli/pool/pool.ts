@@ -1,6 +1,5 @@
 import { Command } from 'commander';
 import { poolAddress } from '../../link/address/pool-address.js';
-import { loadReader } from '../../link/files/load-reader.js';
 import { FarlightError } from '../../proto/errors.js';
 import { harmless, harmlessJson } from '../../proto/harmless.js';
 import { styleOf, table } from '../style.js';
@@ -89,5 +88,5 @@ function loadByPortal(): Promise<typeof import('./by-portal.js')> {
 }
 
 function loadTeardown(): Promise<typeof import('../../pool/teardown/teardown.js')> {
-  return loadReader(() => import('../../pool/teardown/teardown.js'), 'files of pools');
+  return import('../../pool/teardown/teardown.js');
 }

@@ -2,7 +2,6 @@ import { inspect } from 'node:util';
 import { Command } from 'commander';
 import { isLoopback } from '../../link/address/loopback.js';
 import { poolAddress } from '../../link/address/pool-address.js';
-import { loadReader } from '../../link/files/load-reader.js';
 import { quietGrpc } from '../../link/grpc/grpc.js';
 import { packageVersion } from '../../link/machine/package-version.js';
 import { FarlightError } from '../../proto/errors.js';
@@ -62,8 +61,8 @@ async function serve(names: string[], options: ServeOptions): Promise<void> {
 }
 
 async function start(names: readonly string[], options: ServeOptions, log: Log) {
-  const { readPool, poolNames } = await loadPortal(() => import('../../pool/file/pool-file.js'));
-  const { Portal } = await loadPortal(() => import('../../pool/portal/portal.js'));
+  const { readPool, poolNames } = await import('../../pool/file/pool-file.js');
+  const { Portal } = await import('../../pool/portal/portal.js');
   const { portalTrust } = await import('../../pool/portal/http/portal-trust.js');
   const { portalRoutes } = await import('../../pool/portal/http/portal-routes.js');
   const { PortalServer } = await import('../../pool/portal/http/portal-server.js');
@@ -122,8 +121,4 @@ async function start(names: readonly string[], options: ServeOptions, log: Log) 
 function programAddress(url: string, pool: string, withToken: boolean): string {
   const [base = '', search = ''] = url.split(/(?=\?)/);
   return `pool+${withToken ? base.replace('://', '://TOKEN@') : base}/${pool}${search}`;
-}
-
-function loadPortal<T>(load: () => Promise<T>): Promise<T> {
-  return loadReader(load, 'files of pools');
 }

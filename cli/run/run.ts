@@ -5,7 +5,6 @@ import { Command, Option } from 'commander';
 import { type RunToken, takeToken } from '../../client/run-tokens.js';
 import { HostClient } from '../../client/transport/host/host-client.js';
 import { hostsAsked, isPoolAddress, isPortalAddress, poolAddress } from '../../link/address/pool-address.js';
-import { loadReader } from '../../link/files/load-reader.js';
 import { packageProgram } from '../../link/machine/package-files.js';
 import { packageVersion } from '../../link/machine/package-version.js';
 import { FarlightError } from '../../proto/errors.js';
@@ -159,10 +158,7 @@ async function checkPool(address: string, emulate: LinkChoice | undefined): Prom
   const { parsePortalAddress } = await import('../../pool/portal/client/portal-address.js');
   const { pool: named } = hostsAsked(address);
   if (isPortalAddress(named)) return void parsePortalAddress(named);
-  const { readPoolOrPortal } = await loadReader(
-    () => import('../../pool/file/pool-file.js'),
-    'files of pools',
-  );
+  const { readPoolOrPortal } = await import('../../pool/file/pool-file.js');
   const pool = readPoolOrPortal(named);
   if ('portal' in pool) parsePortalAddress(pool.portal);
 }

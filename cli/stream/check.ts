@@ -2,7 +2,6 @@ import { FarlightError } from '../../proto/errors.js';
 import { harmlessJson } from '../../proto/harmless.js';
 import type { StreamGraph } from '../../stream/definition/stream-file.js';
 import { count, printProblems } from '../infer/check.js';
-import { loadWith } from '../infer/load-with.js';
 
 export async function checkStream(file: string, { json }: { json?: boolean }): Promise<void> {
   const { graph, problems } = await readStreamFile(file);
@@ -24,10 +23,6 @@ export async function wholeStream(file: string): Promise<StreamGraph> {
 }
 
 async function readStreamFile(file: string) {
-  const { readStream } = await loadWith(
-    'yaml ajv',
-    () => import('../../stream/definition/stream-file.js'),
-    'stream',
-  );
+  const { readStream } = await import('../../stream/definition/stream-file.js');
   return readStream(file);
 }

@@ -12,7 +12,7 @@ import type { Front } from '../../stream/front/front.js';
 import { openDashboard } from '../../stream/page/dashboard.js';
 import type { Application } from '../../stream/run/application.js';
 import type { Tally } from '../../stream/statistics/tally.js';
-import { leaveOnnxRuntimeUnoptimised, loadWith } from '../infer/load-with.js';
+import { leaveOnnxRuntimeUnoptimised } from '../infer/load-with.js';
 import { commandTracing } from '../options/command-tracing.js';
 import { type LogOptions, openLog } from '../options/log-option.js';
 import { openPage } from '../options/open-page.js';
@@ -205,19 +205,16 @@ function readyLines(
 }
 
 async function loadApplication() {
-  const load = async () => {
-    const { openApplication, copiesIn, errorsIn } = await import('../../stream/site.js');
-    const { readStream } = await import('../../stream/definition/stream-file.js');
-    const { resolveStream } = await import('../../stream/definition/resolve.js');
-    const { Front } = await import('../../stream/front/front.js');
-    const statistics = {
-      ...(await import('../../stream/statistics/tally.js')),
-      ...(await import('../../stream/statistics/observatory.js')),
-      ...(await import('../../stream/statistics/record-observer.js')),
-      ...(await import('../../stream/statistics/cluster-observer.js')),
-      ...(await import('../../stream/statistics/figures.js')),
-    };
-    return { openApplication, copiesIn, errorsIn, readStream, resolveStream, Front, statistics };
+  const { openApplication, copiesIn, errorsIn } = await import('../../stream/site.js');
+  const { readStream } = await import('../../stream/definition/stream-file.js');
+  const { resolveStream } = await import('../../stream/definition/resolve.js');
+  const { Front } = await import('../../stream/front/front.js');
+  const statistics = {
+    ...(await import('../../stream/statistics/tally.js')),
+    ...(await import('../../stream/statistics/observatory.js')),
+    ...(await import('../../stream/statistics/record-observer.js')),
+    ...(await import('../../stream/statistics/cluster-observer.js')),
+    ...(await import('../../stream/statistics/figures.js')),
   };
-  return loadWith('yaml ajv', load, 'stream');
+  return { openApplication, copiesIn, errorsIn, readStream, resolveStream, Front, statistics };
 }

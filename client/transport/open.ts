@@ -4,7 +4,6 @@ import { clientCertificate } from '../../link/dial/client-certificate.js';
 import { HostAddress, parseHostAddress } from '../../link/dial/host-address.js';
 import { noHost } from '../../link/dial/socket-errors.js';
 import { openUnixSocket } from '../../link/dial/verify-peer.js';
-import { loadReader } from '../../link/files/load-reader.js';
 import { native } from '../../link/machine/globals.js';
 import { packageFile } from '../../link/machine/package-files.js';
 import { type RuntimeName, runtimeName } from '../../link/machine/runtime.js';
@@ -103,7 +102,7 @@ type Attach = (address: string, options: OpenOptions & { signal: AbortSignal }) 
  * would take along the packages that read a pool's file.
  */
 function loadPools(): Promise<AllocatesHosts & { attach: Attach }> {
-  return loadReader(() => import(packageFile('pool/attach/attach.js').href), 'files of pools');
+  return import(packageFile('pool/attach/attach.js').href);
 }
 
 /** The same for pools of portals, which need no file. */

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { JetStreamClient, JetStreamManager } from '@nats-io/jetstream';
 import type { ConnectionOptions, NatsConnection, TlsOptions } from '@nats-io/transport-node';
-import { loadInstalled } from '../../link/files/load-reader.js';
+import { loadInstalled } from '../../link/files/load-installed.js';
 import { FarlightError, messageOf } from '../../proto/errors.js';
 import { redact } from '../../proto/token.js';
 

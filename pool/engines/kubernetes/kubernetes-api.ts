@@ -1,5 +1,5 @@
 import type { CoordinationV1Api, CoreV1Api } from '@kubernetes/client-node';
-import { loadInstalled } from '../../../link/files/load-reader.js';
+import { loadInstalled } from '../../../link/files/load-installed.js';
 import { clearTimeout, setTimeout } from '../../../link/machine/clock.js';
 import { FarlightError, messageOf } from '../../../proto/errors.js';
 import type { KubernetesSettings } from './kubernetes-text.js';

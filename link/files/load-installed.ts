@@ -14,8 +14,3 @@ export async function loadInstalled<T>(load: () => Promise<T>, sentence: string)
     throw new FarlightError('NOT_INSTALLED', sentence, { cause: error });
   }
 }
-
-/** Loads a module that reads files which people write. @throws FarlightError NOT_INSTALLED (rejects) */
-export function loadReader<T>(load: () => Promise<T>, what: string): Promise<T> {
-  return loadInstalled(load, `${what} are read with two packages: run npm install yaml ajv`);
-}
