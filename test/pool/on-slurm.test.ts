@@ -48,7 +48,9 @@ describe.skipIf(whyNoSlurm !== undefined)(
       await poweredDown();
       expect(await program.tell('again')).toBe('9 18 27 36');
       expect(await pool.hosts()).toMatchObject([{ term: 2 }]);
-      expect((await pool.farlight('pool', 'down', '--all')).stdout).toBe('ended 1 host\n');
+      // Its host may have been given back meanwhile.
+      expect((await pool.farlight('pool', 'down', '--all')).stdout).toMatch(/^ended [01] hosts?\n$/);
+      expect(await pool.hosts()).toEqual([]);
     });
 
     it('a program leaves a host that ends by itself where it is killed', async () => {
@@ -97,9 +99,9 @@ describe.skipIf(whyNoSlurm !== undefined)(
           ['ready', 'gpu1'],
           ['ready', 'gpu2'],
         ]);
-        // The address of its node is that by which a program reaches it.
+        // The address of its node is that by which a program reaches it. Newer Slurms know it from the node's registration.
         const [address = ''] = given.addresses;
-        expect(address).toMatch(/^grpcs:\/\/flt_.*@127\.78\.0\.1[12]:\d+\?ca=/);
+        expect(address).toMatch(/^grpcs:\/\/flt_.*@127\.(78\.0\.1[12]|0\.0\.1):\d+\?ca=/);
         expect(await pool.program(address).tell('compute')).toBe(ZEROS);
         await program.tell('drop');
         await other.ask('DELETE', `/v1/bookings/${given.id}`);

@@ -312,14 +312,14 @@ echo ready
 wait
 `,
     // -b: the node has just booted. Slurm waits for a boot of each node that it has powered up. It may want a node again
-    // before that is powered down: two daemons of one node would have the same port.
+    // before that is powered down: two daemons of one node would have the same port. It ends with the daemon's start: newer
+    // ones kill what this has started, unless that has a session of its own by then.
     'power-up.sh': `
+runs() { kill -0 "$(cat ${folder}/slurmd.$1.pid 2>/dev/null)" 2>/dev/null; }
 for node in $(scontrol show hostnames "$1"); do
-  for try in $(seq 200); do
-    kill -0 "$(cat ${folder}/slurmd.$node.pid 2>/dev/null)" 2>/dev/null || break
-    sleep 0.05
-  done
+  for try in $(seq 200); do runs $node || break; sleep 0.05; done
   setsid unshare --uts --mount sh -c "hostname $node; ${mount}exec slurmd -b -D -f ${conf}" </dev/null >/dev/null 2>&1 &
+  for try in $(seq 200); do runs $node && break; sleep 0.05; done
 done
 `,
     'power-down.sh': `
