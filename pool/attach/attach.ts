@@ -10,7 +10,7 @@ import { type AttachedHost, IdleLink, type IdleLinkOptions } from './idle-link.j
 import { leaveHost, releaseHosts } from './keeper.js';
 import type { HostOfTerm } from './keeper-thread.js';
 import { KeptSession } from './kept-session.js';
-import { whenEnded } from './lost-host.js';
+import { reasonOfPool, whenEnded } from './lost-host.js';
 import { PoolView } from './pool-view.js';
 import { seekHosts } from './seek.js';
 
@@ -75,7 +75,7 @@ function transportOf(host: HostOfTerm, pool: Pool, target: string, options: Atta
         isOver = true;
         stop();
         void leaveHost(host, reason === undefined);
-        events.onClose(reason);
+        events.onClose(reasonOfPool(pool.name, reason));
       };
       const link = way.open(hello, { ...events, onClose: over }, brought);
       // The link would wait for a host that does not come back.
@@ -101,7 +101,8 @@ function idleOptions(
     return {
       url: host.url,
       open: (events, brought) => {
-        const link = remoteHost(host.url, options).open(hello, events, brought);
+        const over = (reason: FarlightError | undefined) => events.onClose(reasonOfPool(pool.name, reason));
+        const link = remoteHost(host.url, options).open(hello, { ...events, onClose: over }, brought);
         stop = whenEnded(host, pool.engine, (why) => {
           events.onClose(
             new FarlightError('DISCONNECTED', `the host of the pool ${pool.name} has ended (${why})`),

@@ -2,6 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { noHost } from '#farlight/link/dial/socket-errors.js';
+import { reasonOfPool } from '#farlight/pool/attach/lost-host.js';
 import { PoolView } from '#farlight/pool/attach/pool-view.js';
 import type { JobDescription, ListedJob } from '#farlight/pool/engines/engine.js';
 import { LocalEngine } from '#farlight/pool/engines/local.js';
@@ -89,6 +91,17 @@ describe('an engine that refuses to say where a job is', () => {
     view.journal.write(1, 1, 'job', { id: 'one' });
     await expect(view.look()).rejects.toThrow('the token has expired');
     expect(view.silence).toBe('the token has expired');
+  });
+});
+
+describe('a pool’s host that is gone before a session begins', () => {
+  it('is told to the program as such, and not how to start a host by hand', () => {
+    const url = 'grpcs://10.0.0.7:41375';
+    expect(reasonOfPool('lab', noHost({ url }, 'ECONNREFUSED'))?.message).toBe(
+      `the host of the pool lab has gone: no farlight host at ${url} (ECONNREFUSED); ask for another adapter`,
+    );
+    const other = new FarlightError('UNAUTHORIZED', 'the token is not good');
+    expect(reasonOfPool('lab', other)).toBe(other);
   });
 });
 

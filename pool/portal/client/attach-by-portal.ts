@@ -3,6 +3,7 @@ import type { Transport } from '../../../client/transport/transport.js';
 import { native } from '../../../link/machine/globals.js';
 import { FarlightError } from '../../../proto/errors.js';
 import { type Allocated, type AllocatedOfEach, allocateOfEach, oneHostOf } from '../../attach/allocate.js';
+import { reasonOfPool } from '../../attach/lost-host.js';
 import { giveUpAtSignal, stayAlive } from '../../attach/while-waiting.js';
 import { type HeldHosts, Hold } from './hold.js';
 import { parsePortalAddress } from './portal-address.js';
@@ -104,7 +105,7 @@ function transportOf(
         if (isOver) return;
         isOver = true;
         void hold.release();
-        events.onClose(reason);
+        events.onClose(reasonOfPool(target, reason));
       };
       const link = way.open(hello, { ...events, onClose: over });
       // The link would wait for a host that does not come back.
