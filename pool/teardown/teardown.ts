@@ -32,7 +32,8 @@ interface Everywhere {
 export async function jobsEverywhere(): Promise<Everywhere> {
   const jobs = new Map<string, FoundJob>();
   const engines: Engine[] = [];
-  const silent: string[] = [];
+  // Two pools may have one site, and the same is wrong for both.
+  const silent = new Set<string>();
   for (const { make, wasUsed } of enginesEverywhere()) {
     try {
       const engine = make();
@@ -43,10 +44,10 @@ export async function jobsEverywhere(): Promise<Everywhere> {
     } catch (error) {
       if (!(error instanceof FarlightError)) throw error;
       // A site without that engine has no jobs in it. Where a pool was used, only the engine knows what is left.
-      if (wasUsed || error.code !== 'BAD_OPTION') silent.push(error.message);
+      if (wasUsed || error.code !== 'BAD_OPTION') silent.add(error.message);
     }
   }
-  return { jobs: [...jobs.values()], engines, silent };
+  return { jobs: [...jobs.values()], engines, silent: [...silent] };
 }
 
 /**

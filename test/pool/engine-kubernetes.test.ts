@@ -27,8 +27,10 @@ describe('a refusal of Kubernetes', () => {
     asked(() => Promise.reject(Object.assign(new Error(), { code, body: JSON.stringify({ message }) })));
 
   it('says what to do about a token that has expired, and about a namespace that is not there', async () => {
-    await expect(refused(401, 'Unauthorized')).rejects.toThrow(
-      'Kubernetes does not admit this user (Unauthorized); log in to the cluster again, or renew the token',
+    // The client drops the body of this answer.
+    const unknown = Object.assign(new Error('HTTP-Code: 401\nMessage: Unauthorized'), { code: 401 });
+    await expect(asked(() => Promise.reject(unknown))).rejects.toThrow(
+      /^Kubernetes does not admit this user; log in to the cluster again, or renew the token/,
     );
     await expect(refused(404, 'namespaces "gpuu" not found')).rejects.toThrow(
       'Kubernetes refuses: namespaces "gpuu" not found; correct the namespace in the pool\'s file',

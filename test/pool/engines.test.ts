@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { DockerEngine } from '#farlight/pool/engines/docker/docker.js';
 import { checkImage, checkLimits } from '#farlight/pool/engines/engine.js';
+import { KubernetesEngine } from '#farlight/pool/engines/kubernetes/kubernetes.js';
 import { LocalEngine } from '#farlight/pool/engines/local.js';
 import { SlurmEngine } from '#farlight/pool/engines/slurm/slurm.js';
 import { DockerSite, whyNoDocker } from '../support/engines/docker-site.js';
@@ -29,6 +30,30 @@ describe('the image of a job', () => {
     checkImage(bundle, '/bundles/node');
     checkImage(bundle, undefined);
     expect(() => checkImage(bundle, digest)).toThrow(/slurm needs the path of an OCI bundle/);
+  });
+});
+
+describe('the mounts of a job', () => {
+  const job = anyJob('true', {
+    image: `sha256:${'5'.repeat(64)}`,
+    mounts: ['/data', '/shared', '/data'],
+  });
+
+  it('are there once each, and a claim takes the place of the node’s own folder', () => {
+    const identity = { owner: 'ada', fresh: () => '1' };
+    const { spec } = JSON.parse(new KubernetesEngine({ claims: { files: '/shared' } }, identity).render(job));
+    expect(spec.volumes).toMatchObject([
+      { hostPath: { path: '/data' } },
+      { persistentVolumeClaim: { claimName: 'files' } },
+    ]);
+    expect(spec.containers[0].volumeMounts.map(({ mountPath }: { mountPath: string }) => mountPath)).toEqual([
+      '/data',
+      '/shared',
+    ]);
+    expect(new DockerEngine().render(job).match(/"Source": "[^"]*"/g)).toEqual([
+      '"Source": "/data"',
+      '"Source": "/shared"',
+    ]);
   });
 });
 

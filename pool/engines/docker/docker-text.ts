@@ -42,7 +42,7 @@ export function containerOf(job: JobDescription, place: { user: string; network:
       RestartPolicy: { Name: 'no' },
       // A first process that passes signals on.
       Init: true,
-      Mounts: mounts.map((path) => ({ Type: 'bind', Source: path, Target: path })),
+      Mounts: [...new Set(mounts)].map((path) => ({ Type: 'bind', Source: path, Target: path })),
       ...(cpus !== undefined && { NanoCpus: cpus * 1e9 }),
       ...(memory !== undefined && { Memory: memory * MIB, MemorySwap: memory * MIB }),
       ...(gpus !== undefined && { DeviceRequests: [deviceRequest(gpus)] }),

@@ -53,12 +53,12 @@ export async function asked<T>(ask: () => Promise<T>): Promise<T> {
   try {
     return await Promise.race([ask(), late]);
   } catch (error) {
-    const { code, body } = error as { code?: unknown; body?: unknown };
+    const { code } = error as { code?: unknown };
     if (typeof code !== 'number' || code >= 500 || code === TOO_MANY) {
       const why = `Kubernetes does not answer (${messageOf(error).split('\n')[0]}); see that its API server can be reached`;
       throw new FarlightError('UNREACHABLE', why, { cause: error });
     }
-    throw new Refused(code, refusal(code, messageIn(body)));
+    throw new Refused(code, refusal(code, saidIn(error)));
   } finally {
     clearTimeout(timer);
   }
@@ -86,17 +86,18 @@ class Refused extends FarlightError {
 /** A refusal for a person, with what to do where the API server's own words do not say it. */
 function refusal(code: number, said: string): string {
   if (code === UNKNOWN_USER)
-    return `Kubernetes does not admit this user (${said}); log in to the cluster again, or renew the token in the kubeconfig`;
+    return 'Kubernetes does not admit this user; log in to the cluster again, or renew the token in the kubeconfig';
   const todo = /^namespaces "[^"]*" not found/.test(said) ? "; correct the namespace in the pool's file" : '';
   return `Kubernetes refuses: ${said}${todo}`;
 }
 
 /** The sentence in the answer of an API server. */
-function messageIn(body: unknown): string {
+function saidIn(error: unknown): string {
+  const { body } = error as { body?: unknown };
   try {
-    const { message } = typeof body === 'string' ? JSON.parse(body) : (body as { message?: string });
-    return String(message);
+    const { message } = (typeof body === 'string' ? JSON.parse(body) : body) as { message: string };
+    return message;
   } catch {
-    return String(body);
+    return String(body ?? messageOf(error).split('\n')[0]);
   }
 }

@@ -52,8 +52,11 @@ export function podOf(
 ): V1Pod {
   const { limits, folder, image, mounts = [] } = job;
   const { serviceAccount, nodeSelector, tolerations, hostNetwork, claims = {} } = settings;
+  // The files that both sides see may be a claim's volume, and may stand among the mounts, too.
+  const claimed = Object.values(claims);
+  const folders = [...new Set(mounts)].filter((path) => !claimed.includes(path));
   const volumes = [
-    ...mounts.map((path) => ({ path, volume: { hostPath: { path } } })),
+    ...folders.map((path) => ({ path, volume: { hostPath: { path } } })),
     ...Object.entries(claims).map(([claimName, path]) => ({
       path,
       volume: { persistentVolumeClaim: { claimName } },
