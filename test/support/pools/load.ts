@@ -3,8 +3,8 @@ import { HostClient } from '#farlight/client/transport/host/host-client.js';
 import { codeOf } from '#farlight/proto/errors.js';
 import type { PoolFolder, PoolProgram } from './pool-folder.js';
 
-/** How long a program may take to go on or to say why it cannot, in milliseconds, unless its engine needs longer. */
-const ANSWER_MS = 120_000;
+/** How long a program may take to go on or to say why it cannot, in milliseconds: longer than a host may take to start, twice. */
+const ANSWER_MS = 300_000;
 const LOOK_MS = 100;
 
 /** The answers that programs got of a pool while its parts failed. */
@@ -38,17 +38,15 @@ export class Load {
   readonly counts = new Counts();
   readonly #pool: PoolFolder;
   readonly #address: string;
-  readonly #answerMs: number;
   readonly #running = new Map<Promise<void>, PoolProgram>();
   readonly #watching: Promise<void>;
   readonly #errors: unknown[] = [];
   #isOver = false;
 
   /** `address`: the pool's own if left out. */
-  constructor(pool: PoolFolder, programs: number, { address = pool.address, answerMs = ANSWER_MS } = {}) {
+  constructor(pool: PoolFolder, programs: number, { address = pool.address } = {}) {
     this.#pool = pool;
     this.#address = address;
-    this.#answerMs = answerMs;
     for (let count = 0; count < programs; count += 1) this.#start();
     this.#watching = this.#watch();
     // `end` gets its error.
@@ -106,11 +104,11 @@ export class Load {
   }
 
   async #answered(program: PoolProgram): Promise<string> {
-    const late = pause(this.#answerMs, 'late', { ref: false });
+    const late = pause(ANSWER_MS, 'late', { ref: false });
     const answer = await Promise.race([program.tell('compute'), late]);
     if (answer !== 'late') return answer;
     const { stdout, stderr } = await this.#pool.farlight('pool', 'describe', this.#pool.file);
-    throw new Error(`a program got no answer within ${this.#answerMs / 1000} seconds:\n${stdout}${stderr}`);
+    throw new Error(`a program got no answer within ${ANSWER_MS / 1000} seconds:\n${stdout}${stderr}`);
   }
 
   #hosts(): ReturnType<PoolFolder['readyHosts']> {
