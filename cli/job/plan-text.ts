@@ -31,8 +31,11 @@ export function planText(
     rows.push([`parameter ${name}`, JSON.stringify(request.parameters[name] ?? usual)]);
   for (const [type, count] of countsOf(parts)) {
     const image = images.get(type)?.chosen.file;
-    const place = image ? `in the image ${image.name} (${image.image})` : 'without a container';
-    rows.push([`task ${type}`, `${count}, ${place}; GPU: ${GPUS[file.tasks[type]?.gpu ?? 'asked']}`]);
+    const { gpu = 'asked' } = file.tasks[type] ?? {};
+    const ofSide = request.image === 'none' ? undefined : pool[gpu === 'here' ? 'gpu' : 'cpu'].image;
+    const own = ofSide === undefined ? 'without a container' : `in the pool's image (${ofSide})`;
+    const place = image ? `in the image ${image.name} (${image.image})` : own;
+    rows.push([`task ${type}`, `${count}, ${place}; GPU: ${GPUS[gpu]}`]);
   }
   const lines = columns(rows.map(([head, text]) => [style('bold', head), harmless(text)]));
   if (explain) {

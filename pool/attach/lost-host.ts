@@ -1,6 +1,6 @@
 /** Finds out what became of a host that does not answer any more. */
 import { clearTimeout, setTimeout } from '../../link/machine/clock.js';
-import { FarlightError } from '../../proto/errors.js';
+import { FarlightError, type FarlightErrorCode } from '../../proto/errors.js';
 import type { Engine } from '../engines/engine.js';
 import { readReports } from '../host/report.js';
 import { Journal } from '../journal/journal.js';
@@ -46,12 +46,15 @@ export function whenEnded(host: HostOfTerm, engine: Engine, ended: (why: string)
   return stop;
 }
 
+/** How a host is gone that its pool has ended. */
+const GONE: readonly FarlightErrorCode[] = ['UNREACHABLE', 'SHUTTING_DOWN'];
+
 /** The reason for which a session with a pool's host is over, for its program: nobody starts such a host by hand. */
 export function reasonOfPool(pool: string, reason: FarlightError | undefined): FarlightError | undefined {
-  if (reason?.code !== 'UNREACHABLE') return reason;
+  if (!reason || !GONE.includes(reason.code)) return reason;
   const why = reason.message.replace(/; start .*$/, '');
   const message = `the host of the pool ${pool} has gone: ${why}; ask for another adapter`;
-  return new FarlightError('UNREACHABLE', message, { cause: reason });
+  return new FarlightError(reason.code, message, { cause: reason });
 }
 
 /** Why a host has ended; undefined where it may still serve. */

@@ -59,6 +59,8 @@ export async function runOnCpuSide(
       onState('ready');
       const code = await followCommand({ engine, id, exchange, onOutput, signal });
       signal.throwIfAborted();
+      // Its name is its own, so no later job clears it away. A silent engine keeps it until the pool is ended.
+      await engine.clear(name).catch(onlySilent);
       return code;
     } catch (error) {
       // The error is dropped: where the engine is silent, the job ends when its lease lapses.

@@ -2,6 +2,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, w
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { planText } from '#farlight/cli/job/plan-text.js';
 import { buildImage } from '#farlight/jobs/images/build.js';
 import {
   addImage,
@@ -303,6 +304,8 @@ describe('the plan for a request', () => {
     const sides = `cpu: { image: "${pinned('c1')}" }\ngpu: { image: "${pinned('c2')}" }\n`;
     const pool = file(`engine: kubernetes\n${sides}`, 'cluster.yaml');
     const plan = planFile(file(`kind: inference\nboot: file.yaml\npool: ${pool}\narguments: ["it's: {}"]\n`));
+    const told = planText(plan, 'pod-1', { explain: false, style: (_, text) => text });
+    expect(told).toContain(`task main  1, in the pool's image (${pinned('c1')})`);
     const [job] = renderPlan(plan, 'pod-1', '/jobs/pod-1');
     const { kind, spec } = JSON.parse(job ? plan.pool.engine.render(job) : '');
     expect(kind).toBe('Pod');

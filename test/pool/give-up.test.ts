@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -100,6 +100,13 @@ describe('a pool’s host that is gone before a session begins', () => {
     expect(reasonOfPool('lab', noHost({ url }, 'ECONNREFUSED'))?.message).toBe(
       `the host of the pool lab has gone: no farlight host at ${url} (ECONNREFUSED); ask for another adapter`,
     );
+    const stopping = new FarlightError(
+      'SHUTTING_DOWN',
+      'the host at it is stopping; start the program again',
+    );
+    expect(reasonOfPool('lab', stopping)?.message).toBe(
+      'the host of the pool lab has gone: the host at it is stopping; ask for another adapter',
+    );
     const other = new FarlightError('UNAUTHORIZED', 'the token is not good');
     expect(reasonOfPool('lab', other)).toBe(other);
   });
@@ -121,6 +128,8 @@ describe('a command on the CPU side', () => {
     const workspace = new Workspace({ ...readPool('pool://local'), engine });
     expect(await runOnCpuSide(workspace, ['sh', '-c', 'exit 3'], ways)).toBe(3);
     expect(states[0]).toBe('the engine does not answer');
+    // The engine keeps nothing of it.
+    expect(readdirSync(join(state, 'jobs'))).toEqual([]);
   }, 30_000);
 });
 
