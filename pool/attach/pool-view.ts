@@ -90,6 +90,15 @@ export class PoolView {
     this.journal.retire(slot, term, { why, failed: false });
   }
 
+  /** Ends a term that an earlier life of this program has claimed and whose job nobody knows: nobody submits it any more. */
+  async abandon({ slot, term }: { slot: number; term: number }): Promise<void> {
+    const latest = this.journal.latest(slot);
+    if (latest.term !== term || latest.job || latest.end) return;
+    const why = 'the program that claimed it was started again before it submitted the job';
+    this.journal.write(slot, term, 'fence', { why });
+    if (await this.#withdraw(slot, term)) this.journal.write(slot, term, 'end', { why, failed: false });
+  }
+
   /** How many hosts each tenant has asked for that are not over. */
   get held(): Map<string, number> {
     const held = new Map<string, number>();

@@ -53,6 +53,8 @@ export class ServedPool {
   readonly #options: ServedPoolOptions;
   readonly #recent: RecentUse;
   readonly #bookings = new Map<string, Booking>();
+  /** The hosts of an earlier life of the portal, until they were looked at. */
+  readonly #inherited: OwnHost[];
   #mark: string;
   #accounted = monotonicNow();
   #looked = Number.NEGATIVE_INFINITY;
@@ -77,6 +79,7 @@ export class ServedPool {
     for (const saved of mark === undefined || mark === this.#mark ? bookings : [])
       this.#bookings.set(saved.id, new Booking(saved, { now: saved.asked, steady, saved }));
     this.hosts = new OwnHosts(this.view, terms, () => this.wake());
+    this.#inherited = this.hosts.all;
     this.#recent = new RecentUse(steady, recent);
     this.costs = new Costs(gpusIn(pool.gpu.limits.gpus), costs);
   }
@@ -176,6 +179,8 @@ export class ServedPool {
 
   async #turn(): Promise<void> {
     this.#obeyDown();
+    // All others wait a minute for the job of a claim. This portal knows that nobody submits it any more.
+    for (const host of this.#inherited.splice(0)) await this.view.abandon(host);
     await this.#look();
     // A look may take long. From here on nothing waits.
     this.#obeyDown();

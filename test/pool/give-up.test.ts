@@ -10,6 +10,7 @@ import { LocalEngine } from '#farlight/pool/engines/local.js';
 import { runOnCpuSide } from '#farlight/pool/environment/run.js';
 import { Workspace } from '#farlight/pool/environment/workspace.js';
 import { readPool } from '#farlight/pool/file/pool-file.js';
+import { jobName } from '#farlight/pool/host/job.js';
 import { FarlightError } from '#farlight/proto/errors.js';
 
 /** Notes which jobs it is told to cancel. */
@@ -79,6 +80,25 @@ describe('a job whose submission got no answer', () => {
     engine.isSilent = false;
     await other.look();
     expect([engine.cancelled, other.allocation(1).phase]).toEqual([['job-1'], 'failed']);
+  });
+});
+
+describe('a term that a portal has claimed before it was killed', () => {
+  it('is over when the portal is started again, and its job is cancelled, unless that is known', async () => {
+    const engine = new LosingEngine(join(state, 'jobs'));
+    engine.isSilent = false;
+    const pool = { ...readPool('pool://local'), max: 2, engine };
+    const before = new PoolView(pool);
+    const job = { name: jobName(pool.key, 1), term: 1 };
+    engine.taken.push({ ...job, id: 'lost', status: { phase: 'queued', why: '' } });
+    for (const slot of [1, 2]) before.claim(slot, 1);
+    before.journal.write(2, 1, 'job', { id: 'known' });
+    const after = new PoolView(pool);
+    for (const slot of [1, 2]) await after.abandon({ slot, term: 1 });
+    expect(engine.cancelled).toEqual(['lost']);
+    expect(after.journal.latest(1)).toMatchObject({ end: { failed: false } });
+    expect(after.journal.latest(2)).not.toHaveProperty('fence');
+    expect(after.claim(1, 2)).toBe(true);
   });
 });
 
