@@ -156,7 +156,7 @@ async function run(cases, flags, { isParked, limit }) {
     const ended = await runSuite(suite, ['--verbose', ...provider('parked.cjs', flags), 'webgpu:*'], {
       env: { FARLIGHT_CTS_PLAN: plan },
       // Before the suite takes its timers.
-      preload: ['--require', fileURLToPath(new URL('parked.cjs', import.meta.url))],
+      preload: ['--expose-gc', '--require', fileURLToPath(new URL('parked.cjs', import.meta.url))],
       seconds: limit,
       onMessage: ({ ask }, answer) => {
         if (ask) void act(ask).then(answer);

@@ -113,6 +113,8 @@ suite('file_loader.js').TestFileLoader.prototype.loadCases = async function () {
 
 function* planned(leaves) {
   for (const name of cases) {
+    // Encoders that an earlier case has left open would keep the session where it is.
+    gc();
     moments = new Moments(name);
     process.send({ begins: name });
     yield leaves.get(name);

@@ -8,6 +8,7 @@ import type { SessionEnd, SessionEnded } from '../../../proto/session/session-en
 import type { SessionLog } from '../../observatory/session-log.js';
 import { reassure, redirect, refuse, type SessionRequest } from '../door/front-door.js';
 import { ParkedConnection } from '../door/parked-connection.js';
+import { IdleWatch } from './idle-watch.js';
 import type { ParkedStore } from './parked-store.js';
 import { ENDED } from './session-ends.js';
 
@@ -62,8 +63,6 @@ const AGAIN_MS = { atWork: 50, otherwise: 250 };
 const PATIENCE_MS = 500;
 /** How often executors may die while they bring a session back. */
 const MOST_TRIES = 2;
-/** How often the time to the next attempt doubles at most. */
-const MOST_DOUBLINGS = 6;
 
 const GONE: SessionEnd = {
   code: 'DISCONNECTED',
@@ -76,8 +75,7 @@ const UNKNOWN_REPLIES: SessionEnd = {
 };
 
 /**
- * Parks one session when it is idle, and brings it back at its client's next frame. Where its contents were read in vain,
- * it waits twice as long until the next attempt.
+ * Parks one session when it is idle, and brings it back at its client's next frame.
  *
  * States: *awake* (it has an executor) -> *storing* (the executor writes the file) -> *parked* (it has a file, and no
  * executor) -> *waking* (it waits for a place and an executor, or that one makes the objects again) -> awake.
@@ -103,12 +101,10 @@ export class SessionParking {
   #isArriving = false;
   #askedAt = 0;
   #tries = 0;
-  #workedAt = monotonicNow();
-  /** How often its contents were read in vain since it was parked last. */
-  #failures = 0;
   /** The reason that was logged last. */
   #why: string | undefined;
-  /** For the next look, or the client's return. */
+  readonly #idle: IdleWatch;
+  /** For the next attempt, or the client's return. */
   #timer: NodeJS.Timeout | undefined;
   #expiry: NodeJS.Timeout | undefined;
   #isExpired = false;
@@ -116,6 +112,7 @@ export class SessionParking {
   constructor(options: ParkingOptions, session: ParkingSession) {
     this.#options = options;
     this.#session = session;
+    this.#idle = new IdleWatch(options.idleMs, () => this.park());
   }
 
   /** Whether the session has no executor. */
@@ -132,19 +129,19 @@ export class SessionParking {
   begun(child: ExecutorChild): void {
     this.#child = child;
     if (this.#state !== 'awake') return;
-    this.#workedAt = monotonicNow();
-    this.#watch();
+    this.#idle.start();
     this.#depart();
   }
 
   /** The session had a command. */
   worked(): void {
-    this.#workedAt = monotonicNow();
+    this.#idle.worked();
   }
 
   /** Parks the session as soon as it is at rest. */
   park(): void {
     if (this.#state !== 'awake' || !this.#child) return;
+    this.#idle.stop();
     clearTimeout(this.#timer);
     const place = this.#options.store.begin();
     if (!place) {
@@ -197,7 +194,7 @@ export class SessionParking {
     this.#child = undefined;
     this.#why = undefined;
     this.#tries = 0;
-    this.#failures = 0;
+    this.#idle.succeeded();
     const near = child.takeNear();
     this.#session.left(child);
     this.#session.log.parked(bytes);
@@ -212,7 +209,7 @@ export class SessionParking {
     if (this.#state !== 'storing') return;
     this.#discard();
     this.#state = 'awake';
-    if (wasRead) this.#failures = Math.min(this.#failures + 1, MOST_DOUBLINGS);
+    if (wasRead) this.#idle.failed();
     if (this.#departure) {
       this.#stays(this.#departure, reason, isAtWork);
       return;
@@ -221,8 +218,7 @@ export class SessionParking {
       this.#why = reason;
       this.#session.log.notParked(reason);
     }
-    this.#workedAt = monotonicNow();
-    this.#watch();
+    this.#idle.start();
   }
 
   /** Its client resumes a parked session, on a connection that belongs to this object now. */
@@ -292,8 +288,7 @@ export class SessionParking {
     if (this.#isArriving) this.#session.log.arrived(adapter, ms);
     else this.#session.log.unparked(adapter, ms);
     this.#isArriving = false;
-    this.#workedAt = monotonicNow();
-    this.#watch();
+    this.#idle.start();
     this.#depart();
   }
 
@@ -314,6 +309,7 @@ export class SessionParking {
   over(end: SessionEnd): void {
     if (this.#state === 'over') return;
     this.#state = 'over';
+    this.#idle.stop();
     clearTimeout(this.#timer);
     clearTimeout(this.#expiry);
     this.#connection?.end(end);
@@ -344,8 +340,7 @@ export class SessionParking {
     if (monotonicNow() >= departure.until) {
       this.#departure = undefined;
       departure.reject(new Error(reason));
-      this.#workedAt = monotonicNow();
-      this.#watch();
+      this.#idle.start();
       return;
     }
     this.#timer = setTimeout(() => this.park(), isAtWork ? AGAIN_MS.atWork : AGAIN_MS.otherwise).unref();
@@ -398,16 +393,6 @@ export class SessionParking {
     this.#departure = undefined;
     this.over(ENDED);
     this.#session.moved(moved, isTold);
-  }
-
-  /** Looks whether the session is idle, when it may be. */
-  #watch(): void {
-    const { idleMs } = this.#options;
-    clearTimeout(this.#timer);
-    if (idleMs === 0 || this.#state !== 'awake') return;
-    const left = this.#workedAt + idleMs * 2 ** this.#failures - monotonicNow();
-    if (left <= 0) this.park();
-    else this.#timer = setTimeout(() => this.#watch(), left).unref();
   }
 
   /** A near client may compute for any time, and does not notice. It is there as long as its end is open. */
