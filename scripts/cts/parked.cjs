@@ -114,7 +114,7 @@ suite('file_loader.js').TestFileLoader.prototype.loadCases = async function () {
 function* planned(leaves) {
   for (const name of cases) {
     // Encoders that an earlier case has left open would keep the session where it is.
-    gc();
+    globalThis.gc?.();
     moments = new Moments(name);
     process.send({ begins: name });
     yield leaves.get(name);
