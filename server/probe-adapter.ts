@@ -19,7 +19,8 @@ export function probeAdapter(adapter: string): Promise<ExecutorReady> {
         },
         onExit: (reason) => {
           if (found) resolve(found);
-          else reject(reason ?? new FarlightError('EXECUTOR_LOST', 'the GPU executor ended early'));
+          else
+            reject(reason ?? new FarlightError('EXECUTOR_LOST', 'the GPU executor ended early; try again'));
         },
       },
     );

@@ -92,7 +92,8 @@ function readModelFile(file: string): Uint8Array {
   try {
     return readFileSync(file);
   } catch (error) {
-    throw new FarlightError('BAD_OPTION', `the model ${file} cannot be read: ${(error as Error).message}`);
+    const { message } = error as Error;
+    throw new FarlightError('BAD_OPTION', `the model ${file} cannot be read: ${message}; name an ONNX file`);
   }
 }
 

@@ -138,7 +138,11 @@ async function serve(
   try {
     const upgrade = async (asked: UpgradeRequest, signal: AbortSignal): Promise<UpgradeAnswer> => {
       const definition = asked.file === undefined ? await application.previous : await define(asked.file);
-      if (!definition) throw new FarlightError('BAD_OPTION', 'there is no version before the one that runs');
+      if (!definition)
+        throw new FarlightError(
+          'BAD_OPTION',
+          'the application was never upgraded: there is no version to go back to',
+        );
       const plan = asked.isPlanOnly
         ? await application.plan(definition, asked)
         : await application.upgrade(definition, asked, signal);

@@ -43,7 +43,11 @@ async function ask(named: string, file: string | undefined, options: UpgradeOpti
       ? harmlessJson(JSON.stringify({ ...plan, epoch }, null, 2))
       : harmlessLines(planText(plan));
     process.stdout.write(`${text}\n`);
-    if (plan.refusals.length > 0) throw new FarlightError('BAD_OPTION', 'the upgrade is not possible');
+    if (plan.refusals.length > 0)
+      throw new FarlightError(
+        'BAD_OPTION',
+        'the upgrade is not possible: its plan says why; change the file',
+      );
     if (!isPlanOnly && !json)
       process.stdout.write(plan.isEmpty ? '' : `the new version runs, since epoch ${epoch}\n`);
   } finally {
