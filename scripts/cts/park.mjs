@@ -117,9 +117,13 @@ function report(results) {
 async function listCases() {
   const all = [];
   for (const query of queries) {
-    const { output } = await runSuite(suite, ['--list', ...provider('../../dist/client/cts.js'), query], {
-      seconds: 600,
-    });
+    const { output } = await runSuite(
+      suite,
+      ['--list', ...provider('../../dist/bundle/client/cts.js'), query],
+      {
+        seconds: 600,
+      },
+    );
     const names = output
       .split('\n')
       .filter((line) => line.startsWith('webgpu:') && !line.startsWith(LEFT_OUT));
