@@ -186,7 +186,6 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   ],
 };
 
-/** Adds the examples of a command to its help. */
 export function addExamples(command: Command): void {
   const path: string[] = [];
   for (let at: Command | null = command; at?.parent; at = at.parent) path.unshift(at.name());

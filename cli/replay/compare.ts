@@ -4,7 +4,6 @@ import type { DeviceEvent, Outcome } from './reply-reader.js';
 
 /** The first difference between a recording and its replay. */
 export interface Difference {
-  /** One sentence. */
   sentence: string;
   /**
    * The number of the awaited command in the recording; undefined if a device reported something by itself.

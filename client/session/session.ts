@@ -242,7 +242,6 @@ export class Session {
     this.#flush();
   }
 
-  /** A device is lost. */
   lost(device: Handle): void {
     this.devices.delete(device.id);
     this.#ahead?.lost(device.id);

@@ -134,7 +134,6 @@ export class Hosts {
     return planned === undefined ? 0 : host.memory.capacity.bytes - planned;
   }
 
-  /** All hosts. */
   get all(): readonly EngineHost[] {
     return this.#hosts.map(({ host }) => host);
   }

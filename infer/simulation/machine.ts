@@ -41,7 +41,6 @@ export type SimulatedEvent = { readonly at: number } & (
 export interface Simulation {
   readonly dispatcher: Dispatcher;
   readonly hosts: readonly SimulatedHost[];
-  /** The costs of each model. */
   readonly models: Readonly<Record<string, ModelCosts>>;
   readonly events: readonly SimulatedEvent[];
   /** The number of elements in a slice's output, for steps that run once for each. */

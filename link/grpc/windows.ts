@@ -31,7 +31,6 @@ export function isWidened(call: ServerInterceptingCallInterface): boolean {
   return session !== undefined && widened.has(session);
 }
 
-/** The HTTP/2 stream of a call. */
 export function streamOf(call: ServerInterceptingCallInterface): ServerHttp2Stream {
   const { stream } = call as Private;
   invariant(stream, 'a call of grpc-js has its stream');

@@ -16,7 +16,6 @@ export function elementsOf({ start, end }: Region): number {
   return count;
 }
 
-/** The lengths of a region. */
 export function lengthsOf({ start, end }: Region): number[] {
   return end.map((to, axis) => to - (start[axis] as number));
 }
