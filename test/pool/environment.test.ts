@@ -81,7 +81,7 @@ describe('a command in a pool', () => {
   }, 60_000);
 
   it('ends with its node where the program that started it is killed', async () => {
-    const { workspace } = shared('lease: 3');
+    const { workspace } = shared('lease: 2');
     const running = run(`${offload('echo on a node; sleep 600')}`);
     await printed(running, 'on a node');
     running.child.kill('SIGKILL');

@@ -48,7 +48,7 @@ describe.skipIf(whyNoDocker !== undefined)(
     });
 
     it('a program leaves a container that ends by itself where it is killed', async () => {
-      pool = new PoolFolder(site.pool('lease: 3\nidle: 600\ngpu: { adapter: "null", GPU }'));
+      pool = new PoolFolder(site.pool('lease: 2\nidle: 600\ngpu: { adapter: "null", GPU }'));
       const program = pool.program();
       await program.tell('compute');
       program.child.kill('SIGKILL');

@@ -54,7 +54,7 @@ describe.skipIf(whyNoSlurm !== undefined)(
     });
 
     it('a program leaves a host that ends by itself where it is killed', async () => {
-      pool = new PoolFolder('engine: slurm\nlease: 3\nidle: 600\ngpu: { adapter: "null" }');
+      pool = new PoolFolder('engine: slurm\nlease: 2\nidle: 600\ngpu: { adapter: "null" }');
       const program = pool.program();
       await program.tell('compute');
       program.child.kill('SIGKILL');
