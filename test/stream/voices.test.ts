@@ -123,6 +123,12 @@ describe('the example of voices on three workers, each with a GPU host of its ow
         if (IS_LONG) await pause(LOOK_MS / 4);
         console.log(`upgrade ${at + 1} in ${took.toFixed(0)} ms: ${seen.gaps}`);
       }
+      const nowhere = await cluster.workInVain('--host', 'grpc://127.0.0.1:9');
+      expect(nowhere.printed.stdout).toMatch(/^farlight stream worker waits, .* no farlight host at \S+:9 /);
+      const { stdout } = await runFarlight(['stream', 'status', cluster.file]);
+      expect(stdout).toMatch(/^worker \S+ gets no partitions: no farlight host at \S+:9 /m);
+      nowhere.child.kill('SIGTERM');
+      expect(await nowhere.done, nowhere.printed.stderr).toMatchObject({ code: 0 });
       for (const { child } of workers) child.kill('SIGTERM');
       for (const { done, printed } of workers) expect(await done, printed.stderr).toMatchObject({ code: 0 });
       coordinator.child.kill('SIGTERM');

@@ -59,8 +59,12 @@ export class Cluster {
 
   /** Starts a worker, which has a folder of its own. */
   work(...args: readonly string[]): Promise<Running> {
-    this.#workers += 1;
-    return this.#start(['worker', 'app', '--state', join(this.folder, `worker-${this.#workers}`), ...args]);
+    return this.#start(this.#worker(args));
+  }
+
+  /** Starts a worker that cannot work, and waits until it says so. */
+  workInVain(...args: readonly string[]): Promise<Running> {
+    return this.#start(this.#worker(args), 'waits');
   }
 
   /** The whole lines of a sink's file. */
@@ -73,15 +77,20 @@ export class Cluster {
       .map((line) => JSON.parse(line));
   }
 
-  async #start(args: readonly string[]): Promise<Running> {
+  #worker(args: readonly string[]): string[] {
+    this.#workers += 1;
+    return ['worker', 'app', '--state', join(this.folder, `worker-${this.#workers}`), ...args];
+  }
+
+  async #start(args: readonly string[], word = 'ready'): Promise<Running> {
     const running = startFarlight(
       ['stream', ...args, '--nats', this.server.url, ...this.#more],
       {},
       this.folder,
     );
     this.#cleanups.push(() => killed(running.child));
-    await until(() => running.printed.stdout.includes('ready') || running.child.exitCode !== null);
-    expect(running.printed.stdout, running.printed.stderr).toContain('ready');
+    await until(() => running.printed.stdout.includes(word) || running.child.exitCode !== null);
+    expect(running.printed.stdout, running.printed.stderr).toContain(word);
     return running;
   }
 }
