@@ -130,7 +130,10 @@ export class Daemon {
         : undefined;
     const { parking, moveTo = [], moveFrom } = options;
     if (!parking && (moveTo.length > 0 || moveFrom !== undefined))
-      throw new FarlightError('BAD_OPTION', 'only a host that can park sessions moves them');
+      throw new FarlightError(
+        'BAD_OPTION',
+        'a host that moves sessions parks them first; give it a folder for them (parking)',
+      );
     this.#parked = parking && new ParkedStore(parking.root, parking.maxBytes);
     const hosts = parseMoveHosts(moveTo, this.#trust.tls !== undefined);
     const arrivals =

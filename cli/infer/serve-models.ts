@@ -45,14 +45,19 @@ export async function serveModels(options: InferOptions): Promise<void> {
   quietGrpc();
   const log = await openLog(options);
   const running = new Running();
-  let stopping: Promise<void> | undefined;
-  const stop = () => {
-    // A second signal: the person does not want to wait.
-    if (stopping) process.exit(1);
-    stopping = running.close(options.drain * 1000);
-  };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
+  let stopping = false;
+  const stopped = new Promise<void>((resolve, reject) => {
+    const stop = () => {
+      // A second signal: the person does not want to wait.
+      if (stopping) process.exit(1);
+      stopping = true;
+      running.close(options.drain * 1000).then(resolve, reject);
+    };
+    process.on('SIGTERM', stop);
+    process.on('SIGINT', stop);
+  });
+  // It may fail before the start ends, and is awaited after it.
+  stopped.catch(() => {});
   try {
     await running.start(folder, options, log);
     if (!stopping) process.stdout.write(readyLines(running));
@@ -62,9 +67,8 @@ export async function serveModels(options: InferOptions): Promise<void> {
       await running.close(0);
       throw error;
     }
-  } finally {
-    if (stopping) await stopping;
   }
+  await stopped;
 }
 
 /** The folder, if the options that can be checked at once are right. @throws FarlightError BAD_OPTION */
