@@ -26,7 +26,94 @@ async function start(yaml: string, ...args: string[]): Promise<void> {
 
 const tokenOf = (tenant: string) => pool.addToken(tenant);
 
-const phases = async () => (await portal.view()).pools[0]?.hosts.map(({ phase }) => phase);
+/** A pool and a portal for one test of several that run side by side. */
+async function site(onTestFinished: (end: () => Promise<void>) => void, yaml: string) {
+  const pool = new PoolFolder(yaml);
+  const own = { pool, portal: await PortalProcess.start(pool) };
+  onTestFinished(async () => {
+    await own.portal.kill();
+    await own.pool.close();
+  });
+  return own;
+}
+
+// These wait for leases, and for a person who stops a portal.
+describe.concurrent('where time passes,', { timeout: 240_000 }, () => {
+  it('a program gives its host back when it is killed, and the next program gets one', async ({
+    expect,
+    onTestFinished,
+  }) => {
+    const { pool, portal } = await site(onTestFinished, ONE_HOST);
+    const program = pool.program(portal.address());
+    await program.tell('compute');
+    const client = portal.client();
+    const heard: string[] = [];
+    const next = past(client, await book(client, 'test'), 'waiting', (why) => heard.push(why));
+    await expect.poll(() => heard).toContain('all 1 hosts are in use, 1 of them by its own tenant');
+    program.child.kill('SIGKILL');
+    expect(await next).toMatchObject({ phase: 'ready', places: [{ slot: 1 }] });
+    client.close();
+  });
+
+  it('a program keeps its host while the portal is killed and started again', async ({
+    expect,
+    onTestFinished,
+  }) => {
+    const own = await site(onTestFinished, ONE_HOST.replace('lease: 4', 'lease: 6'));
+    const { pool } = own;
+    const program = pool.program(own.portal.address());
+    await program.tell('compute');
+    const client = own.portal.client();
+    const waiting = await book(client, 'test', HOUR);
+    await expect.poll(async () => (await own.portal.view()).pools[0]?.waiting).toBe(1);
+    client.close();
+    const { port } = new URL(own.portal.url);
+    await own.portal.kill();
+    const killed = performance.now();
+    own.portal = await PortalProcess.start(pool, '--listen', `127.0.0.1:${port}`);
+    const phases = async () => (await own.portal.view()).pools[0]?.hosts.map(({ phase }) => phase);
+    await expect.poll(phases).toEqual(['ready']);
+    // Longer than a lease since it was killed: the portal renews the host's, and the program its booking.
+    await new Promise((resolve) => setTimeout(resolve, killed + 6500 - performance.now()));
+    expect(await program.tell('compute')).toBe(ZEROS);
+    const [state] = (await own.portal.view()).pools;
+    expect(state?.hosts).toMatchObject([{ term: 1, phase: 'ready' }]);
+    expect(state?.bookings.map(({ id, phase }) => [id === waiting.id, phase])).toEqual([
+      [false, 'ready'],
+      [true, 'waiting'],
+    ]);
+  });
+
+  it('a portal is shown by the command line, and ended with all that waits by farlight pool down --all, also when stopped', async ({
+    expect,
+    onTestFinished,
+  }) => {
+    // A lease so long that no host ends because it lapses.
+    const { pool, portal } = await site(onTestFinished, TWO_HOSTS.replace('lease: 4', 'lease: 600'));
+    const client = portal.client();
+    for (let at = 0; at < 4; at += 1) await book(client, 'test', { program: `p${at}`, ...HOUR });
+    const ready = async () =>
+      (await portal.view()).pools[0]?.bookings.filter(({ phase }) => phase === 'ready').length;
+    await expect.poll(ready).toBe(2);
+    const { stdout: list } = await pool.farlight('pool', 'ls', '--portal', portal.url);
+    expect(list).toMatch(/^test +local +2 of 2 +2$/m);
+    expect(list).toMatch(/ p3 +waiting +all 2 hosts are in use, 2 of them by its own tenant$/m);
+    const { stdout: told } = await pool.farlight('pool', 'describe', 'test', '--portal', portal.url);
+    expect(told).toMatch(/^default +0\.0 +\d+\.\d +2 +4$/m);
+    portal.child.kill('SIGSTOP');
+    expect((await pool.farlight('pool', 'down', '--all')).stdout).toBe('ended 2 hosts\n');
+    portal.child.kill('SIGCONT');
+    await expect.poll(async () => (await portal.view()).pools[0]?.bookings).toEqual([]);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    expect(await pool.hosts()).toEqual([]);
+    await book(client, 'test', HOUR);
+    await expect.poll(ready).toBe(1);
+    const { stdout } = await pool.farlight('pool', 'down', '--all', '--portal', portal.url);
+    expect(stdout).toBe('ended 1 host and 1 booking\n');
+    await expect.poll(() => pool.hosts(), { timeout: 60_000 }).toEqual([]);
+    client.close();
+  });
+});
 
 describe('a program whose host is a portal’s', { timeout: 240_000 }, () => {
   it('gets one with its first request over TLS, gives it back, gets another, and costs what it used', async () => {
@@ -68,19 +155,6 @@ describe('a program whose host is a portal’s', { timeout: 240_000 }, () => {
     await byFile.close();
   });
 
-  it('gives its host back when it is killed, and the next program gets one', async () => {
-    await start(ONE_HOST);
-    const program = pool.program(portal.address());
-    await program.tell('compute');
-    const client = portal.client();
-    const heard: string[] = [];
-    const next = past(client, await book(client, 'test'), 'waiting', (why) => heard.push(why));
-    await expect.poll(() => heard).toContain('all 1 hosts are in use, 1 of them by its own tenant');
-    program.child.kill('SIGKILL');
-    expect(await next).toMatchObject({ phase: 'ready', places: [{ slot: 1 }] });
-    client.close();
-  });
-
   it('leaves the queue when it is ended while it waits', async () => {
     await start(ONE_HOST);
     const first = pool.program(portal.address());
@@ -93,30 +167,6 @@ describe('a program whose host is a portal’s', { timeout: 240_000 }, () => {
     await second.done;
     expect(second.child.signalCode).toBe('SIGINT');
     expect(await waiting()).toBe(0);
-  });
-
-  it('keeps its host while the portal is killed and started again', async () => {
-    await start(ONE_HOST.replace('lease: 4', 'lease: 6'));
-    const program = pool.program(portal.address());
-    await program.tell('compute');
-    const client = portal.client();
-    const waiting = await book(client, 'test', HOUR);
-    await expect.poll(async () => (await portal.view()).pools[0]?.waiting).toBe(1);
-    client.close();
-    const { port } = new URL(portal.url);
-    await portal.kill();
-    const killed = performance.now();
-    portal = await PortalProcess.start(pool, '--listen', `127.0.0.1:${port}`);
-    await expect.poll(phases).toEqual(['ready']);
-    // Longer than a lease since it was killed: the portal renews the host's, and the program its booking.
-    await new Promise((resolve) => setTimeout(resolve, killed + 6500 - performance.now()));
-    expect(await program.tell('compute')).toBe(ZEROS);
-    const [state] = (await portal.view()).pools;
-    expect(state?.hosts).toMatchObject([{ term: 1, phase: 'ready' }]);
-    expect(state?.bookings.map(({ id, phase }) => [id === waiting.id, phase])).toEqual([
-      [false, 'ready'],
-      [true, 'waiting'],
-    ]);
   });
 
   it('gets several at once, or none', async () => {
@@ -201,33 +251,6 @@ describe('a portal', { timeout: 240_000 }, () => {
     await expect(other.ask('DELETE', `/v1/bookings/${third.id}`)).rejects.toThrow(/no such booking/);
     one.close();
     other.close();
-  });
-
-  it('is shown by the command line, and ended with all that waits by farlight pool down --all, also when stopped', async () => {
-    // A lease so long that no host ends because it lapses.
-    await start(TWO_HOSTS.replace('lease: 4', 'lease: 600'));
-    const client = portal.client();
-    for (let at = 0; at < 4; at += 1) await book(client, 'test', { program: `p${at}`, ...HOUR });
-    const ready = async () =>
-      (await portal.view()).pools[0]?.bookings.filter(({ phase }) => phase === 'ready').length;
-    await expect.poll(ready).toBe(2);
-    const { stdout: list } = await pool.farlight('pool', 'ls', '--portal', portal.url);
-    expect(list).toMatch(/^test +local +2 of 2 +2$/m);
-    expect(list).toMatch(/ p3 +waiting +all 2 hosts are in use, 2 of them by its own tenant$/m);
-    const { stdout: told } = await pool.farlight('pool', 'describe', 'test', '--portal', portal.url);
-    expect(told).toMatch(/^default +0\.0 +\d+\.\d +2 +4$/m);
-    portal.child.kill('SIGSTOP');
-    expect((await pool.farlight('pool', 'down', '--all')).stdout).toBe('ended 2 hosts\n');
-    portal.child.kill('SIGCONT');
-    await expect.poll(async () => (await portal.view()).pools[0]?.bookings).toEqual([]);
-    await new Promise((resolve) => setTimeout(resolve, 500));
-    expect(await pool.hosts()).toEqual([]);
-    await book(client, 'test', HOUR);
-    await expect.poll(ready).toBe(1);
-    const { stdout } = await pool.farlight('pool', 'down', '--all', '--portal', portal.url);
-    expect(stdout).toBe('ended 1 host and 1 booking\n');
-    await pool.gone();
-    client.close();
   });
 
   it('shows its tokens to nobody: not in jobs, logs, state that others read, arguments or environments', async () => {
