@@ -73,14 +73,27 @@ function randomNumbers(text) {
 /** Resolves when all moments before this one are over, and this one too. So promises are settled in the same order. */
 let gate = Promise.resolve();
 function pass() {
-  gate = gate.then(() => {
+  gate = gate.then(async () => {
     const what = moments?.next();
     if (what === undefined) return undefined;
+    await release();
     const answered = new Promise((resolve) => process.once('message', resolve));
     process.send({ ask: what });
     return answered;
   });
   return gate;
+}
+
+const { onSubmittedWorkDone } = GPUQueue.prototype;
+/** A device of the case. */
+let device;
+
+/** Has the host forget what nobody reaches any more: command buffers that were not submitted keep a session where it is. */
+async function release() {
+  globalThis.gc?.();
+  // The collector tells of objects in a turn of its own, and their releases travel with the next flush.
+  await new Promise((resolve) => setImmediate(resolve));
+  if (device) await onSubmittedWorkDone.call(device.queue).catch(() => {});
 }
 
 async function delayed(promise) {
@@ -95,6 +108,7 @@ for (const [{ prototype }, name] of isParked ? AWAITED : []) {
   const method = prototype[name];
   prototype[name] = function (...args) {
     const promise = method.apply(this, args);
+    if (this instanceof GPUDevice) device = this;
     // Cases notice whether a call has failed at once, or later.
     return inspect(promise).includes('<rejected>') ? promise : delayed(promise);
   };
@@ -113,8 +127,6 @@ suite('file_loader.js').TestFileLoader.prototype.loadCases = async function () {
 
 function* planned(leaves) {
   for (const name of cases) {
-    // Encoders that an earlier case has left open would keep the session where it is.
-    globalThis.gc?.();
     moments = new Moments(name);
     process.send({ begins: name });
     yield leaves.get(name);
