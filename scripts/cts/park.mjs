@@ -207,6 +207,7 @@ function start(at) {
     warm: 0,
     // As a private host, which has no such limits.
     busyMs: HOUR_MS,
+    resumeMs: HOUR_MS,
     gpuMs: 0,
     executorBytes: 0,
     executorsBytes: 0,

@@ -155,6 +155,43 @@ describe('a parked session', () => {
     expect(errors).toHaveLength(1);
   });
 
+  it('keeps render bundles, whose pipelines are compiled again', async () => {
+    const { device, park, errors } = await start();
+    const code = `
+      @vertex fn vertex(@builtin(vertex_index) at: u32) -> @builtin(position) vec4f {
+        return vec4f(array(vec2f(-1, -1), vec2f(3, -1), vec2f(-1, 3))[at], 0, 1);
+      }
+      @fragment fn fragment() -> @location(0) vec4f { return vec4f(1, 0, 1, 1); }
+    `;
+    const module = device.createShaderModule({ code });
+    const format = 'rgba8unorm';
+    const pipeline = device.createRenderPipeline({
+      layout: 'auto',
+      vertex: { module },
+      fragment: { module, targets: [{ format }] },
+    });
+    const recorder = device.createRenderBundleEncoder({ colorFormats: [format] });
+    recorder.setPipeline(pipeline);
+    recorder.draw(3);
+    const bundle = recorder.finish();
+    const { RENDER_ATTACHMENT, COPY_SRC: FROM } = GPUTextureUsage;
+    const texture = device.createTexture({ size: [1], format, usage: RENDER_ATTACHMENT | FROM });
+    await device.queue.onSubmittedWorkDone();
+    await park();
+    const copy = device.createBuffer({ size: 4, usage: COPY_SRC | COPY_DST });
+    const encoder = device.createCommandEncoder();
+    const view = texture.createView();
+    const pass = encoder.beginRenderPass({
+      colorAttachments: [{ view, loadOp: 'clear', storeOp: 'store' }],
+    });
+    pass.executeBundles([bundle]);
+    pass.end();
+    encoder.copyTextureToBuffer({ texture }, { buffer: copy }, [1]);
+    device.queue.submit([encoder.finish()]);
+    expect(await readWords(device, copy)).toEqual([0xffff00ff]);
+    expect(errors).toEqual([]);
+  });
+
   it('keeps a buffer mapped that the program reads', async () => {
     const { device, park, errors } = await start();
     const source = device.createBuffer({ size: 16, usage: COPY_SRC | COPY_DST });

@@ -106,7 +106,8 @@ export class Rebuilding {
   async #make(made: Again): Promise<void> {
     const { context } = this.#parts;
     const { command, operands } = made;
-    for (const id of operands) await this.#coming.get(id);
+    // The commands of a render bundle name pipelines, too.
+    for (const step of [made, ...made.recorded]) for (const id of step.operands) await this.#coming.get(id);
     const { creates = '' } = command.operation;
     const self = operands[0] === ROOT_ID ? ROOT : this.#entry(operands[0] as number);
     const owner = deviceOf(self);
