@@ -81,6 +81,7 @@ export function planJob({ request, checked }: CheckedRequest, pool: Pool, catalo
     ...[...new Set([...images.values()].map(({ chosen }) => chosen.file))].flatMap(({ name, deprecated }) =>
       deprecated === undefined ? [] : [`the image ${name} is deprecated: ${deprecated}`],
     ),
+    ...withoutPool(parts, pool),
   ];
   const chosen = Object.fromEntries(
     [...images].map(
@@ -99,6 +100,23 @@ export function planJob({ request, checked }: CheckedRequest, pool: Pool, catalo
     ),
   );
   return { parts: { ...parts, images: chosen }, pool, template, images, warnings };
+}
+
+/** The tasks whose containers do not see the pool's file, by which their programs would ask for a GPU. */
+function withoutPool({ request, template }: Pick<JobParts, 'request' | 'template'>, pool: Pool): string[] {
+  const [, file] = /^pool:(\/.*)$/.exec(pool.address) ?? [];
+  if (file === undefined || pool.engine.images !== 'registry') return [];
+  const seen = [
+    request.program,
+    ...(request.dataset === undefined ? [] : [request.dataset]),
+    ...pool.cpu.mounts,
+  ];
+  if (seen.some((path) => file === path || file.startsWith(`${path}/`))) return [];
+  const asking = Object.entries(template.file.tasks).filter(([, { gpu = 'asked' }]) => gpu === 'asked');
+  return asking.map(
+    ([type]) =>
+      `the container of the task ${type} does not see ${file}, by which its program asks for a GPU; add it to the mounts of cpu, or use a template with gpu: here`,
+  );
 }
 
 /** The jobs that the engine would be given, if the job were submitted now. */

@@ -304,6 +304,13 @@ describe('the plan for a request', () => {
     const sides = `cpu: { image: "${pinned('c1')}" }\ngpu: { image: "${pinned('c2')}" }\n`;
     const pool = file(`engine: kubernetes\n${sides}`, 'cluster.yaml');
     const plan = planFile(file(`kind: inference\nboot: file.yaml\npool: ${pool}\narguments: ["it's: {}"]\n`));
+    expect(plan.warnings).toEqual([]);
+    const elsewhere = planFile(file(`kind: inference\nprogram: /usr\nboot: bin/env\npool: ${pool}\n`));
+    expect(elsewhere.warnings).toEqual([
+      expect.stringMatching(
+        /^the container of the task main does not see .*cluster\.yaml, by which its program asks/,
+      ),
+    ]);
     const told = planText(plan, 'pod-1', { explain: false, style: (_, text) => text });
     expect(told).toContain(`task main  1, in the pool's image (${pinned('c1')})`);
     const [job] = renderPlan(plan, 'pod-1', '/jobs/pod-1');
