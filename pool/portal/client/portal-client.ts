@@ -167,7 +167,14 @@ async function connected(address: PortalAddress): Promise<Socket> {
   const { host, port, isSecure, pin, origin } = address;
   if (!isSecure) {
     const socket = await opened(address, connect({ host, port }), 'connect');
+    // A portal that is killed now leaves a connection whose user nobody finds.
+    let lost: Error | undefined;
+    socket.once('error', (error) => {
+      lost = error;
+    });
     const user = knowsUsers ? await userAhead(socket) : undefined;
+    if (lost) throw failed(address, lost);
+    if (socket.destroyed) throw unreachable(address, 'it hung up');
     if (!knowsUsers || user === 'elsewhere' || user === ownUser || user === 0) return socket;
     socket.destroy();
     throw new FarlightError(

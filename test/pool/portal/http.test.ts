@@ -1,6 +1,8 @@
 import { request } from 'node:http';
+import { type AddressInfo, createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parsePortalAddress } from '#farlight/pool/portal/client/portal-address.js';
+import { PortalClient } from '#farlight/pool/portal/client/portal-client.js';
 import { OPEN_API } from '#farlight/pool/portal/http/openapi.js';
 import { PortalMetrics } from '#farlight/pool/portal/http/portal-metrics.js';
 import { portalRoutes } from '#farlight/pool/portal/http/portal-routes.js';
@@ -86,6 +88,25 @@ describe('the HTTP server of a portal', () => {
     const { text } = await ask('GET', '/metrics');
     expect(text).toContain('farlight_build_info{version="1.2.3"} 1');
     expect(text).toContain('# TYPE farlight_pool_gpu_seconds_total counter');
+  });
+});
+
+describe('a portal that is killed as a program connects', () => {
+  it('cannot be reached, and the program gets one sentence', async () => {
+    let after = 0;
+    const server = createServer((socket) => {
+      after += 0.2;
+      setTimeout(() => socket.resetAndDestroy(), after);
+    });
+    await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const client = new PortalClient(parsePortalAddress(`http://127.0.0.1:${port}`));
+    for (let count = 0; count < 20; count += 1)
+      await expect(client.ask('GET', '/v1/portal')).rejects.toThrow(
+        /^no portal at http:.*; start one there with/,
+      );
+    client.close();
+    server.close();
   });
 });
 
