@@ -25,6 +25,7 @@ import type { Output, Sink } from '../sinks/sink.js';
 import type { Feed, Source } from '../sources/source.js';
 import type { ApplicationObserver, StepEnd } from './observer.js';
 import { Reader } from './reader.js';
+import { Replays } from './replays.js';
 import { Serial } from './serial.js';
 import { SinkWriter } from './sink-writer.js';
 import type { ApplicationStatus, StepCounts, Upgrading } from './status.js';
@@ -99,12 +100,9 @@ export class Application {
   readonly #sources = new Map<string, Source>();
   /** By source and key, how far the source had read at the record that was admitted last. */
   readonly #positions = new Map<string, Map<string, unknown>>();
-  /** By source, the offset behind the last record of which the process before may have written outputs. */
-  readonly #replays = new Map<string, number>();
+  readonly #replays = new Replays();
   /** Where each sink stood at the checkpoint from which this process went on. */
   #firstMarks: ReadonlyMap<string, unknown> = new Map();
-  /** Called when all of them have been admitted again, or never will be. */
-  #onReplayed: (() => void) | undefined;
   #cutting: Cutting | undefined;
   #upgrading: Upgrading | undefined;
   /** Cuts follow each other. */
@@ -264,7 +262,7 @@ export class Application {
     this.#isClosed = true;
     this.#cutting?.reject(CLOSED);
     this.#cutting = undefined;
-    this.#onReplayed?.();
+    this.#replays.stopWaiting();
     await Promise.all([...this.#sources.values()].map((source) => source.close()));
     await Promise.all([...this.#readers.values()].map((reader) => reader.close()));
     await Promise.all([...this.#sinks.values()].map(({ sink }) => sink.close()));
@@ -281,10 +279,9 @@ export class Application {
       await this.#openReader(source, from);
     }
     await this.#openSinks(this.#definition, marks);
-    for (const [source, { log }] of this.#readers) {
-      const until = this.#hadUntil(source, log.end);
-      if (until > (cut.get(source) ?? 0)) this.#replays.set(source, until);
-    }
+    const sinks = [...this.#sinks.values()].map(({ sink }) => sink);
+    for (const [source, { log }] of this.#readers)
+      this.#replays.begin(source, cut.get(source) ?? 0, log.end, sinks);
     // After a kill, these marks tell the outputs of this application from older contents of the sinks.
     if (isFirst) await this.#options.checkpoints.store({ ...checkpoint, marks: this.#marks() });
     for (const reader of this.#readers.values()) reader.wake();
@@ -311,12 +308,14 @@ export class Application {
       for (const source of sources) await this.#openReader(source, 0);
       const stop = () => {
         this.#abandon(signal?.reason);
-        this.#onReplayed?.();
+        this.#replays.stopWaiting();
       };
       signal?.addEventListener('abort', stop);
       try {
         upgrading.phase = 'replaying';
-        await this.#replayed(signal);
+        // An upgrade must not cut before records whose outputs of the old version are written.
+        await this.#replays.over();
+        signal?.throwIfAborted();
         upgrading.phase = 'passing';
         await this.#cut(definition, plan);
       } finally {
@@ -343,25 +342,6 @@ export class Application {
     }
     for (const source of sources) await this.#openSource(source, 0);
     await runner.release(before);
-  }
-
-  /** The offset behind the last record of a source of which sinks may have outputs of the process before. */
-  #hadUntil(source: string, end: number): number {
-    const sinks = [...this.#sinks.values()].map(({ sink }) => sink.hadUntil);
-    return Math.max(0, ...sinks.map((until) => (until ? Math.min(end, until.get(source) ?? 0) : end)));
-  }
-
-  /**
-   * Waits until the records of which the process before may have written outputs are admitted: an upgrade must not cut before
-   * them, since these outputs are of the old version.
-   */
-  async #replayed(signal: AbortSignal | undefined): Promise<void> {
-    if (this.#replays.size > 0)
-      await new Promise<void>((resolve) => {
-        this.#onReplayed = resolve;
-      });
-    this.#onReplayed = undefined;
-    signal?.throwIfAborted();
   }
 
   /** Cuts, and resolves when the checkpoint is stored. @throws Error where it is not (rejects) */
@@ -509,8 +489,7 @@ export class Application {
     this.#options.observer?.admitted(admitted, traceparent);
     this.#passingBytes += bytesOf(admitted);
     this.#flow.admit(admitted);
-    if (offset + 1 >= (this.#replays.get(source) ?? Number.POSITIVE_INFINITY)) this.#replays.delete(source);
-    if (this.#replays.size === 0) this.#onReplayed?.();
+    this.#replays.admitted(source, offset);
     this.#go();
     return true;
   }
@@ -563,11 +542,10 @@ export class Application {
    * are those at which this process began.
    */
   #marks(): Map<string, unknown> {
-    const isReplaying = this.#replays.size > 0;
     return new Map(
       [...this.#sinks].map(([id, { sink }]) => [
         id,
-        isReplaying && this.#firstMarks.has(id) ? this.#firstMarks.get(id) : sink.mark(),
+        !this.#replays.isOver && this.#firstMarks.has(id) ? this.#firstMarks.get(id) : sink.mark(),
       ]),
     );
   }
