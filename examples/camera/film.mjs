@@ -1,7 +1,7 @@
 // Plays a camera: writes pictures of a person who walks from the right to the left and back.
 //
 //   node film.mjs [pictures] [for each second] [folder]
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -12,7 +12,8 @@ import { resize } from '../support/image.mjs';
 const SIZE = 256;
 const STEPS_ACROSS = 8;
 const [pictures = 60, rate = 2] = process.argv.slice(2, 4).map(Number);
-const folder = join(process.argv[4] ?? fileURLToPath(new URL('.', import.meta.url)), 'frames/door');
+const example = process.argv[4] ?? fileURLToPath(new URL('.', import.meta.url));
+const folder = join(example, 'frames/door');
 mkdirSync(folder, { recursive: true });
 
 const photo = samplePhoto();
@@ -23,7 +24,10 @@ for (let picture = first; picture < first + pictures; picture++) {
   const step = picture % (2 * STEPS_ACROSS);
   const across = Math.abs(STEPS_ACROSS - step) / STEPS_ACROSS;
   const frame = frameWith(person, Math.round(across * (SIZE - person.width)));
-  writeFileSync(join(folder, `${String(picture).padStart(6, '0')}.jpg`), jpeg.encode(frame, 90).data);
+  // A picture is there whole: a busy machine may write it in parts.
+  const part = join(example, 'frame.part');
+  writeFileSync(part, jpeg.encode(frame, 90).data);
+  renameSync(part, join(folder, `${String(picture).padStart(6, '0')}.jpg`));
   await pause(1000 / rate);
 }
 
