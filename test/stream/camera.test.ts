@@ -16,7 +16,7 @@ import { folders } from '../support/trust/trust.js';
  */
 const IS_LONG = process.env.FARLIGHT_CAMERA === 'software';
 /** Pictures each second. */
-const RATE = IS_LONG ? 0.1 : 2;
+const RATE = IS_LONG ? 0.25 : 2;
 /** The bound of the example that runs MoveNet alone. */
 const MOST_DIFFERENCE = 0.002;
 
