@@ -163,14 +163,15 @@ describe('a parked session', () => {
       }
       @fragment fn fragment() -> @location(0) vec4f { return vec4f(1, 0, 1, 1); }
     `;
-    const module = device.createShaderModule({ code });
     const format = 'rgba8unorm';
+    // Older than the objects that its commands name.
+    const recorder = device.createRenderBundleEncoder({ colorFormats: [format] });
+    const module = device.createShaderModule({ code });
     const pipeline = device.createRenderPipeline({
       layout: 'auto',
       vertex: { module },
       fragment: { module, targets: [{ format }] },
     });
-    const recorder = device.createRenderBundleEncoder({ colorFormats: [format] });
     recorder.setPipeline(pipeline);
     recorder.draw(3);
     const bundle = recorder.finish();

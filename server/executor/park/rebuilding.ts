@@ -37,6 +37,8 @@ export class Rebuilding {
   readonly #mapped = new Set<GPUBuffer>();
   /** Each rejects where an object that was valid cannot be made. */
   readonly #checks: Promise<void>[] = [];
+  /** Encoders of render bundles whose commands are not recorded yet, by their numbers. */
+  readonly #recorders = new Map<number, Again>();
   readonly #spent = new Map<Entry, SpentObjects>();
   /** Destroyed buffers and textures, their views and bind groups. To make one takes memory, so that each is made late. */
   readonly #late = new Set<number>();
@@ -69,6 +71,7 @@ export class Rebuilding {
     if (!memory.fits(used)) throw new Error(`its ${used} bytes of GPU memory are not free here`);
     for (const made of this.#objects) await this.#make(made);
     await Promise.all(this.#coming.values());
+    for (const encoder of this.#recorders.values()) this.#recordAlone(encoder);
     await Promise.all(this.#checks);
   }
 
@@ -107,12 +110,14 @@ export class Rebuilding {
     const { context } = this.#parts;
     const { command, operands } = made;
     // The commands of a render bundle name pipelines, too.
-    for (const step of [made, ...made.recorded]) for (const id of step.operands) await this.#coming.get(id);
+    const steps = this.#recorders.get(operands[0] as number)?.recorded ?? [];
+    for (const step of [made, ...steps]) for (const id of step.operands) await this.#coming.get(id);
     const { creates = '' } = command.operation;
     const self = operands[0] === ROOT_ID ? ROOT : this.#entry(operands[0] as number);
     const owner = deviceOf(self);
     const entry = context.objects.reserve(made.id, creates, owner);
     this.#entries.set(made.id, entry);
+    if (creates === 'GPURenderBundleEncoder') this.#recorders.set(made.id, made);
     if (this.#isLate(made)) {
       this.#late.add(made.id);
       makeLate(context, entry, made, (id) => this.#entry(id));
@@ -256,13 +261,31 @@ export class Rebuilding {
     const isView = entry.kind === 'GPUTextureView';
     if (isView && parkable.copyable.refusesView(receiver, command.args[0] as object)) return undefined;
     const args = isView ? parkable.copyable.viewArgs(receiver, command.args) : command.args;
+    const recorder = this.#recorders.get(made.operands[0] as number);
+    if (recorder) this.#recordAll(receiver as GPURenderBundleEncoder, recorder, self.device);
     const result = command.method(receiver).apply(receiver, args);
     if (entry.kind === 'GPUQuerySet' && made.isDestroyed) (result as GPUQuerySet).destroy();
-    if (entry.kind !== 'GPURenderBundleEncoder') return result;
-    const encoder = result as GPURenderBundleEncoder;
-    for (const step of made.recorded) this.#record(encoder, step, entry.device);
-    if (made.isFinished && !this.#makers.has(made.id)) encoder.finish();
-    return encoder;
+    return result;
+  }
+
+  /** Records the commands of a render bundle, or of an encoder that has none, whose parts may be newer than the encoder. */
+  #recordAll(encoder: GPURenderBundleEncoder, { id, recorded }: Again, owner: Entry | undefined): void {
+    this.#recorders.delete(id);
+    for (const step of recorded) this.#record(encoder, step, owner);
+  }
+
+  /** Errors of the encoder belong to its bundle, which the program does not have, or which is invalid. */
+  #recordAlone(made: Again): void {
+    const { device: owner, object } = this.#entry(made.id);
+    const encoder = object as GPURenderBundleEncoder;
+    scoped(owner?.object as GPUDevice, () => {
+      try {
+        this.#recordAll(encoder, made, owner);
+        if (made.isFinished) encoder.finish();
+      } catch {
+        // An exception means no object, as it did when the program made the object.
+      }
+    });
   }
 
   #buffer(device: GPUDevice, { command }: Again): GPUBuffer {
