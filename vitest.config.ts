@@ -8,13 +8,13 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
  */
 const LONGEST = [
   'e2e/documented-commands',
+  'jobs/run',
   'pool/on-slurm',
   'pool/attach',
   'pool/faults',
   'e2e/inference-examples',
   'pool/portal/portal',
   'pool/environment',
-  'jobs/run',
   'hostile/resume',
   'shard/wire',
   'e2e/libraries',

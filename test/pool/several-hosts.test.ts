@@ -25,7 +25,7 @@ describe('several hosts of a pool', () => {
   it('are allocated together, each another one, and given back together', async () => {
     pool = new PoolFolder(`max: 3\nidle: 600\n${FAST}`);
     const program = pool.node(PROGRAM, `${pool.address}?hosts=1`, pool.address);
-    await expect.poll(() => program.printed.stdout, { timeout: 120_000 }).toBe('2 2\n');
+    await expect.poll(() => program.printed, { timeout: 120_000 }).toMatchObject({ stdout: '2 2\n' });
     expect(await slots()).toEqual(['1', '2']);
     program.child.stdin.write('\n');
     await program.done;

@@ -125,8 +125,11 @@ describe('the example of voices on three workers, each with a GPU host of its ow
       }
       const nowhere = await cluster.workInVain('--host', 'grpc://127.0.0.1:9');
       expect(nowhere.printed.stdout).toMatch(/^farlight stream worker waits, .* no farlight host at \S+:9 /);
-      const { stdout } = await runFarlight(['stream', 'status', cluster.file]);
-      expect(stdout).toMatch(/^worker \S+ gets no partitions: no farlight host at \S+:9 /m);
+      // Workers report four times a second.
+      const status = async () => (await runFarlight(['stream', 'status', cluster.file])).stdout;
+      await expect
+        .poll(status, { timeout: 30_000 })
+        .toMatch(/^worker \S+ gets no partitions: no farlight host at \S+:9 /m);
       nowhere.child.kill('SIGTERM');
       expect(await nowhere.done, nowhere.printed.stderr).toMatchObject({ code: 0 });
       for (const { child } of workers) child.kill('SIGTERM');
