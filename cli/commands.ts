@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { runCommand } from './run-command.js';
+import { runProgram } from './program.js';
 
 /** The commands that people type, in the order of the help. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
@@ -29,5 +29,5 @@ export async function main(): Promise<void> {
   const [, , typed] = process.argv;
   const found = Object.entries(COMMANDS).filter(([name]) => name === typed);
   const wanted = found.length > 0 ? found : Object.entries(COMMANDS);
-  await runCommand(await Promise.all(wanted.map(([, load]) => load())));
+  await runProgram(() => Promise.all(wanted.map(([, load]) => load())));
 }

@@ -6,17 +6,17 @@ import { harmless, harmlessLines } from '../proto/harmless.js';
 import { redact } from '../proto/token.js';
 import { addExamples } from './examples.js';
 
-/** Does what was typed, with one of these commands. */
-export async function runCommand(commands: readonly Command[]): Promise<void> {
+/** Does what was typed, with one of the commands that `load` brings. */
+export async function runProgram(load: () => Promise<readonly Command[]>): Promise<void> {
   // Every user of the machine can read the arguments of a process. Setting the title overwrites them: they may
-  // hold a token.
+  // hold a token. First, since loading takes a while.
   const typed = process.argv.slice(2).join(' ');
   if (redact(typed) !== typed) process.title = `farlight ${redact(typed)}`;
   const program = new Command('farlight')
     .description('WebGPU on a GPU that is somewhere else: programs run unmodified on a machine without one.')
     .version(packageVersion())
     .enablePositionalOptions();
-  for (const command of commands) program.addCommand(command);
+  for (const command of await load()) program.addCommand(command);
   for (const command of [program, ...program.commands.flatMap((each) => [each, ...each.commands])]) {
     addExamples(command);
     command.exitOverride();
