@@ -4,7 +4,7 @@ import { MovePackets } from '../../../link/channel/move-packets.js';
 import { type HostAddress, parseHostAddress } from '../../../link/dial/host-address.js';
 import { monotonicNow } from '../../../link/machine/clock.js';
 import { packageVersion } from '../../../link/machine/package-version.js';
-import { FarlightError, messageOf } from '../../../proto/errors.js';
+import { FarlightError, invariant, messageOf } from '../../../proto/errors.js';
 import type { ParkedChannel, ParkedPlace } from '../../../proto/session/executor-messages.js';
 import type { Moved } from '../../../proto/session/handshake.js';
 import type { MoveOffer } from '../../../proto/session/moves.js';
@@ -63,6 +63,7 @@ export class Departures {
    */
   async move(session: Session, hosts: readonly HostAddress[], withinMs: number): Promise<void> {
     const { log, terms, parking } = session;
+    invariant(parking, 'a host without parked sessions has no departures');
     const since = monotonicNow();
     let isRefused = false;
     const refused = (to: string, why: string) => {
@@ -72,7 +73,7 @@ export class Departures {
     try {
       if (!terms.moves)
         throw new Error('its program has an older Farlight, or is a web page, and cannot follow it');
-      await parking?.parkWithin(withinMs, async ({ place, channel }) => {
+      await parking.parkWithin(withinMs, async ({ place, channel }) => {
         const offer = this.#offer(session, channel, place);
         const moved = await this.hand(offer, place, hosts, refused);
         log.moved(moved.address, offer.bytes, monotonicNow() - since);
@@ -90,8 +91,9 @@ export class Departures {
    */
   async give(session: Session, packets: MovePackets): Promise<void> {
     const { id: sessionId, log, parking } = session;
+    invariant(parking, 'a host without parked sessions has no departures');
     const since = monotonicNow();
-    await parking?.parkWithin(GIVE_MS, async ({ place, channel }) => {
+    await parking.parkWithin(GIVE_MS, async ({ place, channel }) => {
       const offer = this.#offer(session, channel, place);
       await giveSession(packets, { ...offer, sessionId }, place);
       log.moved('its program', offer.bytes, monotonicNow() - since);

@@ -99,10 +99,11 @@ export class Sessions {
    * reason; then the session stays.
    */
   async give(id: string, { tenant }: KnownClient, packets: MovePackets): Promise<void> {
+    const { departures } = this.#options;
     const session = this.#sessions.get(id);
     // To a client, another tenant's session does not exist.
-    if (session?.client.tenant !== tenant) throw new Error(NO_SESSION);
-    await this.#options.departures?.give(session, packets);
+    if (!departures || session?.client.tenant !== tenant) throw new Error(NO_SESSION);
+    await departures.give(session, packets);
   }
 
   /** Moves all sessions to other hosts, as far as that is possible within so many milliseconds. */
