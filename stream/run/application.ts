@@ -23,7 +23,7 @@ import { type CheckpointStore, UncertainError } from '../log/checkpoint-store.js
 import type { LoggedRecord, NewRecord, SourceLog } from '../log/record-log.js';
 import type { Output, Sink } from '../sinks/sink.js';
 import type { Feed, Source } from '../sources/source.js';
-import type { ApplicationObserver, StepEnd } from './observer.js';
+import { type ApplicationObserver, observedUpgrade, type StepEnd } from './observer.js';
 import { Reader } from './reader.js';
 import { Replays } from './replays.js';
 import { Serial } from './serial.js';
@@ -239,16 +239,19 @@ export class Application {
       const plan = this.plan(definition, words);
       if (plan.refusals.length > 0) throw new Error(plan.refusals.join(' '));
       if (plan.isEmpty) return plan;
-      this.#upgrading = { definition, plan, phase: 'compiling' };
+      const upgrading: Upgrading = { definition, plan, phase: 'compiling' };
+      this.#upgrading = upgrading;
       const { observer, clock } = this.#options;
-      const [from, start] = [this.#definition.id, clock.now()];
-      const ended = () => ({ from, to: definition.id, plan, ms: clock.now() - start });
       try {
-        await this.#upgrade(definition, plan, this.#upgrading, signal);
-        observer?.upgraded({ ...ended(), epoch: this.epoch });
-      } catch (error) {
-        observer?.upgraded({ ...ended(), epoch: undefined, why: messageOf(error) });
-        throw error;
+        await observedUpgrade(
+          observer,
+          clock,
+          { from: this.#definition.id, to: definition.id, plan },
+          async () => {
+            await this.#upgrade(definition, plan, upgrading, signal);
+            return this.epoch;
+          },
+        );
       } finally {
         this.#upgrading = undefined;
       }

@@ -1,5 +1,7 @@
 import type { RequestSpan } from '../../infer/service/request-span.js';
 import type { Tensor } from '../../infer/service/tensor.js';
+import type { Clock } from '../../link/machine/timer.js';
+import { messageOf } from '../../proto/errors.js';
 import type { Definition } from '../definition/definition.js';
 import type { UpgradePlan } from '../definition/upgrade-plan.js';
 import type { FlowRecord } from '../flow/version.js';
@@ -41,4 +43,22 @@ export interface UpgradeEnd {
   readonly epoch: number | undefined;
   /** Why it was not committed. */
   readonly why?: string;
+}
+
+/** Does an upgrade, and tells an observer how it has ended. @param act resolves to the epoch that it began */
+export async function observedUpgrade(
+  observer: Pick<ApplicationObserver, 'upgraded'> | undefined,
+  clock: Pick<Clock, 'now'>,
+  upgrade: Pick<UpgradeEnd, 'from' | 'to' | 'plan'>,
+  act: () => Promise<number>,
+): Promise<void> {
+  const start = clock.now();
+  const tell = (end: Pick<UpgradeEnd, 'epoch' | 'why'>) =>
+    observer?.upgraded({ ...upgrade, ...end, ms: clock.now() - start });
+  try {
+    tell({ epoch: await act() });
+  } catch (error) {
+    tell({ epoch: undefined, why: messageOf(error) });
+    throw error;
+  }
 }

@@ -1,3 +1,4 @@
+import { deferred } from '../../link/machine/deferred.js';
 import type { Clock } from '../../link/machine/timer.js';
 import { messageOf } from '../../proto/errors.js';
 import type { Definition } from '../definition/definition.js';
@@ -30,14 +31,15 @@ export class Readiness {
   #ready: Definition | undefined;
   #problem: string | undefined;
   #isClosed = false;
-  #resolve!: () => void;
-  /** Resolves when a version is ready for the first time. */
-  readonly first = new Promise<void>((resolve) => {
-    this.#resolve = resolve;
-  });
+  readonly #first = deferred<void>();
 
   constructor(options: ReadinessOptions) {
     this.#options = options;
+  }
+
+  /** Resolves when a version is ready for the first time. */
+  get first(): Promise<void> {
+    return this.#first.promise;
   }
 
   /** Whether the version that is committed is ready, and why not. */
@@ -67,7 +69,7 @@ export class Readiness {
         const before = this.#ready;
         this.#ready = definition;
         this.#problem = undefined;
-        this.#resolve();
+        this.#first.resolve();
         if (before) await runner.release(before);
         return;
       } catch (error) {

@@ -1,11 +1,11 @@
 import type { Clock } from '../../../link/machine/timer.js';
-import { invariant, messageOf } from '../../../proto/errors.js';
+import { invariant } from '../../../proto/errors.js';
 import { type Broker, type Entry, insist } from '../../broker/broker.js';
 import { Cell, valueIn } from '../../broker/cell.js';
 import type { Definition } from '../../definition/definition.js';
 import { planUpgrade, type UpgradePlan, type UpgradeWords } from '../../definition/upgrade-plan.js';
 import type { NewRecord } from '../../log/record-log.js';
-import type { UpgradeEnd } from '../../run/observer.js';
+import { observedUpgrade, type UpgradeEnd } from '../../run/observer.js';
 import { Serial } from '../../run/serial.js';
 import type { ApplicationStatus, Upgrading } from '../../run/status.js';
 import type { Target } from '../../sinks/open-sink.js';
@@ -211,15 +211,13 @@ export class Coordinator {
       if (plan.isEmpty) return plan;
       this.#upgrading = { definition: published, plan, phase: 'compiling' };
       const { observer, clock } = this.#options;
-      const [from, start] = [this.#definition.id, clock.now()];
-      const ended = () => ({ from, to: published.id, plan, ms: clock.now() - start });
+      const upgrade = { from: this.#definition.id, to: published.id, plan };
       try {
-        for (const { name, change } of plan.sources) if (change === 'added') await this.#openIntake(name);
-        await this.#tryCommit(published, words, signal);
-        observer?.upgraded({ ...ended(), epoch: this.epoch });
-      } catch (error) {
-        observer?.upgraded({ ...ended(), epoch: undefined, why: messageOf(error) });
-        throw error;
+        await observedUpgrade(observer, clock, upgrade, async () => {
+          for (const { name, change } of plan.sources) if (change === 'added') await this.#openIntake(name);
+          await this.#tryCommit(published, words, signal);
+          return this.epoch;
+        });
       } finally {
         this.#upgrading = undefined;
       }
