@@ -126,7 +126,9 @@ function writeLicences(root, folder, bundles) {
   writeFileSync(join(folder, 'LICENSES.txt'), notices.join(`\n${'-'.repeat(80)}\n\n`));
 }
 
-/** What programs import from the package, and its threads beside these programs. A class is in one file for all of them. */
+/**
+ * The modules that programs import from the package, and the modules of its threads. A class is in one file for all of them.
+ */
 const LIBRARY = [
   'client/canvas/index',
   'client/cts',

@@ -24,7 +24,7 @@ const SECONDS = 12;
 const ROUNDS = 3;
 /** How long records come before a round is measured. */
 const BEFORE_MS = 2000;
-/** What changes back and forth. */
+/** The upgrades of a round: to the first version and back to the second. */
 const CHANGES = [
   { title: 'another threshold', changes: [{ rule: 'high' }, { rule: 'low' }] },
   { title: 'another version of the model', changes: [{ version: 2 }, { version: 1 }] },

@@ -34,7 +34,7 @@ const MOST_BUSY = 0.9;
  */
 export class Scheduler {
   readonly #policy: Policy;
-  /** What the next `decide` returns. */
+  /** The actions that the next `decide` returns. */
   readonly #decisions: Decision[] = [];
   readonly #site = new Site(this.#decisions);
   readonly #requests: OpenRequests;
