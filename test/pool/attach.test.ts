@@ -1,8 +1,9 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, test } from 'vitest';
 import { LocalEngine } from '#farlight/pool/engines/local.js';
 import { readPool } from '#farlight/pool/file/pool-file.js';
 import { jobName } from '#farlight/pool/host/job.js';
@@ -13,13 +14,24 @@ import { PoolFolder, REGISTER } from '../support/pools/pool-folder.js';
 const RIGHT = '3 6 9 12';
 const FAST = 'gpu: { adapter: "null" }';
 
-let pool: PoolFolder;
-afterEach(() => pool?.close());
+/** Tests that run side by side, each with pools of its own. */
+const it = test.extend<{ poolOf: (yaml: string) => PoolFolder }>({
+  // biome-ignore lint/correctness/noEmptyPattern: Vitest reads from the pattern which fixtures this one needs.
+  poolOf: async ({}, use) => {
+    const pools: PoolFolder[] = [];
+    await use((yaml) => {
+      const pool = new PoolFolder(yaml);
+      pools.push(pool);
+      return pool;
+    });
+    for (const pool of pools) await pool.close();
+  },
+});
 
-describe('a program whose host is of a pool', () => {
-  it('gets one with its first request, gives it back, and gets another', async () => {
+describe.concurrent('a program whose host is of a pool', { timeout: 120_000 }, () => {
+  it('gets one with its first request, gives it back, and gets another', async ({ expect, poolOf }) => {
     // A lease so long that no host ends because it lapses.
-    pool = new PoolFolder('engine: local\nidle: 0.2\nlease: 600\ngpu: { adapter: software }');
+    const pool = poolOf('engine: local\nidle: 0.2\nlease: 600\ngpu: { adapter: software }');
     const program = pool.program();
     expect(await program.tell('drop')).toBe('dropped');
     // Until now it has cost nothing.
@@ -27,7 +39,7 @@ describe('a program whose host is of a pool', () => {
     expect(await program.tell('compute')).toBe(RIGHT);
     expect(await pool.hosts()).toMatchObject([{ term: 1, status: { phase: 'running' } }]);
     // A device that lives keeps its host: without one that ends after two looks, 0.4 s.
-    await new Promise((resolve) => setTimeout(resolve, 700));
+    await pause(700);
     expect(await pool.hosts()).toMatchObject([{ term: 1 }]);
     await program.tell('drop');
     await pool.gone();
@@ -37,13 +49,13 @@ describe('a program whose host is of a pool', () => {
     // It ends with a device that lives.
     expect((await program.end()).code).toBe(0);
     await pool.gone();
-  }, 120_000);
+  });
 
-  it.each(['auto', 'tls'])(
+  it.for(['auto', 'tls'])(
     'gives it back while it does nothing with a device that lives, and goes on at another one (line: %s)',
-    async (line) => {
+    async (line, { expect, poolOf }) => {
       const settings = `engine: local\nidle: 0.2\nlease: 600\npark: 0.5\nline: ${line}`;
-      pool = new PoolFolder(`${settings}\ngpu: { adapter: software }`);
+      const pool = poolOf(`${settings}\ngpu: { adapter: software }`);
       const program = pool.program();
       expect(await program.tell('compute')).toBe(RIGHT);
       await pool.gone();
@@ -52,39 +64,44 @@ describe('a program whose host is of a pool', () => {
       expect((await program.end()).code).toBe(0);
       await pool.gone();
     },
-    120_000,
   );
 
-  it('shares a host with another program where the pool may have no more', async () => {
-    pool = new PoolFolder(`engine: local\nmax: 1\n${FAST}`);
+  it('shares a host with another program where the pool may have no more', async ({ expect, poolOf }) => {
+    const pool = poolOf(`engine: local\nmax: 1\n${FAST}`);
     const programs = [pool.program(), pool.program(), pool.program()];
     const said = await Promise.all(programs.map((program) => program.tell('compute')));
     expect(said.filter((line) => /Error/.test(line))).toEqual([]);
     expect(await pool.hosts()).toHaveLength(1);
-  }, 60_000);
+  });
 
-  it('gets a host of its own where the pool may have more, and never more than those', async () => {
-    pool = new PoolFolder(`engine: local\nmax: 2\n${FAST}`);
+  it('gets a host of its own where the pool may have more, and never more than those', async ({
+    expect,
+    poolOf,
+  }) => {
+    const pool = poolOf(`engine: local\nmax: 2\n${FAST}`);
     const [one, two, three] = [pool.program(), pool.program(), pool.program()];
     await one.tell('compute');
     await two.tell('compute');
     expect(await pool.hosts()).toHaveLength(2);
     await three.tell('compute');
     expect(await pool.hosts()).toHaveLength(2);
-  }, 60_000);
+  });
 
-  it('leaves a host that ends by itself where it is killed', async () => {
-    pool = new PoolFolder(`engine: local\nidle: 600\nlease: 2\n${FAST}`);
+  it('leaves a host that ends by itself where it is killed', async ({ expect, poolOf }) => {
+    const pool = poolOf(`engine: local\nidle: 600\nlease: 2\n${FAST}`);
     const program = pool.program();
     await program.tell('compute');
     expect(await pool.hosts()).toHaveLength(1);
     program.child.kill('SIGKILL');
     await pool.gone();
     expect(pool.journal().get('1.1.log')).toContain('"ended":"no program renewed its lease"');
-  }, 60_000);
+  });
 
-  it('is told that its host was killed, does not wait for it, and gets another', async () => {
-    pool = new PoolFolder(`engine: local\nlease: 10\n${FAST}`);
+  it('is told that its host was killed, does not wait for it, and gets another', async ({
+    expect,
+    poolOf,
+  }) => {
+    const pool = poolOf(`engine: local\nlease: 10\n${FAST}`);
     const program = pool.program();
     await program.tell('compute');
     const [host] = await pool.hosts();
@@ -97,43 +114,44 @@ describe('a program whose host is of a pool', () => {
     await program.tell('drop');
     await expect.poll(() => program.tell('compute'), { timeout: 60_000 }).not.toMatch(/Error/);
     expect(await pool.hosts()).toMatchObject([{ term: 2 }]);
-  }, 120_000);
+  });
 
-  it('says why its host failed, and where its output is', async () => {
-    pool = new PoolFolder(
+  it('says why its host failed, and where its output is', async ({ expect, poolOf }) => {
+    const pool = poolOf(
       'engine: local\ngpu: { command: [/bin/sh, -c, "echo farlight: no GPU here >&2; exit 3"] }',
     );
     const said = await pool.program().tell('compute');
     expect(said).toMatch(
       /^FarlightError: the pool test got no host: it ended with exit code 3 \(no GPU here\); its output is in \/.*\.log$/,
     );
-  }, 60_000);
+  });
 
   describe('that has to wait', () => {
-    /** Another job has the name of the pool's first host, so the engine queues that. */
-    const occupied = async (yaml: string) => {
-      pool = new PoolFolder(yaml);
+    /** Starts another job with the name of the pool's first host, so that the engine queues that. */
+    const occupied = async (pool: PoolFolder) => {
       const name = jobName(readPool(pool.address).key, 1);
       const engine = new LocalEngine(join(pool.state, 'jobs'));
       const job = { name, term: 0, command: ['sleep', '600'], environment: {}, log: '/dev/null', limits: {} };
       const id = await engine.submit({ ...job, environment: { PATH: process.env.PATH ?? '' } });
-      await expect.poll(async () => (await engine.status(id)).phase).toBe('running');
+      while ((await engine.status(id)).phase !== 'running') await pause(50);
       return { engine, name, id };
     };
 
-    it('gives up at the limit, says why, and cancels its job', async () => {
-      const { engine, name } = await occupied(`engine: local\nwait: 1\n${FAST}`);
+    it('gives up at the limit, says why, and cancels its job', async ({ expect, poolOf }) => {
+      const pool = poolOf(`engine: local\nwait: 1\n${FAST}`);
+      const { engine, name } = await occupied(pool);
       const said = await pool.program().tell('compute');
       expect(said).toMatch(
         /the pool test had no host within 1 seconds \(queued: the job of the same name before it still runs\)/,
       );
       await expect.poll(async () => (await engine.list(name)).length).toBe(1);
-    }, 60_000);
+    });
 
-    it.each(['SIGINT', 'SIGTERM'] as const)(
+    it.for(['SIGINT', 'SIGTERM'] as const)(
       'cancels its job when it is ended by %s',
-      async (signal) => {
-        const { engine, name } = await occupied(`engine: local\n${FAST}`);
+      async (signal, { expect, poolOf }) => {
+        const pool = poolOf(`engine: local\n${FAST}`);
+        const { engine, name } = await occupied(pool);
         const program = pool.program();
         program.child.stdin.write('compute\n');
         await expect.poll(async () => (await engine.list(name)).length, { interval: 100 }).toBe(2);
@@ -142,31 +160,35 @@ describe('a program whose host is of a pool', () => {
         expect(program.child.signalCode).toBe(signal);
         await expect.poll(async () => (await engine.list(name)).length).toBe(1);
       },
-      60_000,
     );
 
-    it('cancels its job when the program closes its GPU', async () => {
-      const { engine, name } = await occupied(`engine: local\n${FAST}`);
+    it('cancels its job when the program closes its GPU', async ({ expect, poolOf }) => {
+      const pool = poolOf(`engine: local\n${FAST}`);
+      const { engine, name } = await occupied(pool);
       const program = pool.program();
       program.child.stdin.write('compute\n');
       await expect.poll(async () => (await engine.list(name)).length, { interval: 100 }).toBe(2);
       const said = [await program.tell('close'), await program.next()];
       expect(said.sort()).toEqual(['FarlightError: This GPU was closed by the program.', 'closed']);
       await expect.poll(async () => (await engine.list(name)).length).toBe(1);
-    }, 60_000);
+    });
 
-    it('goes on when the job before its own has ended', async () => {
-      const { engine, id } = await occupied(`engine: local\n${FAST}`);
+    it('goes on when the job before its own has ended', async ({ expect, poolOf }) => {
+      const pool = poolOf(`engine: local\n${FAST}`);
+      const { engine, id } = await occupied(pool);
       const program = pool.program();
       const said = program.tell('compute');
-      await new Promise((resolve) => setTimeout(resolve, 500));
+      await pause(500);
       await engine.cancel(id);
       expect(await said).not.toMatch(/Error/);
-    }, 60_000);
+    });
   });
 
-  it('is alone in loading pool/: a program with another host, or none, does not', async () => {
-    pool = new PoolFolder(FAST);
+  it('is alone in loading pool/: a program with another host, or none, does not', async ({
+    expect,
+    poolOf,
+  }) => {
+    const pool = poolOf(FAST);
     const hooks =
       'export async function load(url, context, next) { process._rawDebug(url); return next(url, context); }';
     const quoted = JSON.stringify(`data:text/javascript,${encodeURIComponent(hooks)}`);
@@ -187,10 +209,13 @@ describe('a program whose host is of a pool', () => {
     };
     expect(await loaded({ FARLIGHT_ADAPTER: 'null' })).toBe(0);
     expect(await loaded({ FARLIGHT_HOST: pool.address })).toBeGreaterThan(5);
-  }, 60_000);
+  });
 
-  it('gets one host after another over TLS, and shows its token to nobody: not in jobs, logs, arguments or environments', async () => {
-    pool = new PoolFolder(`engine: local\nidle: 0.2\nline: tls\n${FAST}`);
+  it('gets one host after another over TLS, and shows its token to nobody: not in jobs, logs, arguments or environments', async ({
+    expect,
+    poolOf,
+  }) => {
+    const pool = poolOf(`engine: local\nidle: 0.2\nline: tls\n${FAST}`);
     const program = pool.program();
     await program.tell('compute');
     const journal = pool.journal();
@@ -213,10 +238,13 @@ describe('a program whose host is of a pool', () => {
     await pool.gone();
     await program.tell('compute');
     expect(await pool.hosts()).toMatchObject([{ term: 2 }]);
-  }, 60_000);
+  });
 
-  it('is started by farlight run --pool, and a crashed one is cleaned up after by farlight pool down', async () => {
-    pool = new PoolFolder(`engine: local\n${FAST}`);
+  it('is started by farlight run --pool, and a crashed one is cleaned up after by farlight pool down', async ({
+    expect,
+    poolOf,
+  }) => {
+    const pool = poolOf(`engine: local\n${FAST}`);
     const script =
       'const a = await navigator.gpu.requestAdapter(); await a.requestDevice(); process.kill(process.pid, "SIGKILL")';
     const run = await pool.farlight(
@@ -246,5 +274,5 @@ describe('a program whose host is of a pool', () => {
       stdout: 'ended 0 hosts\n',
       stderr: expect.stringContaining(`Docker does not run here: there is no ${socket}`),
     });
-  }, 60_000);
+  });
 });

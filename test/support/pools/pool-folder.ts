@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { expect } from 'vitest';
+import { expect, vi } from 'vitest';
 import type { Engine, ListedJob } from '#farlight/pool/engines/engine.js';
 import { LocalEngine } from '#farlight/pool/engines/local.js';
 import { readPool } from '#farlight/pool/file/pool-file.js';
@@ -101,7 +101,7 @@ export class PoolFolder {
 
   /** Resolves when the engine has no host any more. */
   async gone(): Promise<void> {
-    await expect.poll(() => this.hosts(), { timeout: 60_000, interval: 50 }).toEqual([]);
+    await vi.waitFor(async () => expect(await this.hosts()).toEqual([]), { timeout: 60_000, interval: 50 });
   }
 
   /** The pool's engine, which this process asks itself: tests ask often. Undefined where it needs variables of the pool's. */
