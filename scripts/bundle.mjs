@@ -222,7 +222,7 @@ function importsOf(importOf) {
 const SCHEMAS = [
   'infer/graph/graph',
   'infer/graph/model',
-  'pool/file/pool',
+  'pool/definition/pool',
   'jobs/request/request',
   'jobs/templates/template',
   'jobs/images/image',

@@ -101,12 +101,17 @@ const STRANGERS = [
   ...['client', 'link', 'proto', 'server', 'shard', 'testing'].map((room) => [room, 'pool']),
   // A pool keeps its journal as hosts keep their secrets, and takes nothing else from a host.
   ['pool', 'cli', 'testing', 'infer', 'shard', ...ofHost()],
-  ['pool/engines', ...ofPool('allocation', 'attach', 'file', 'host', 'journal')],
-  ['pool/allocation', 'client', 'link', 'server', ...ofPool('attach', 'file', 'host', 'journal')],
-  ['pool/files', 'client', 'server', ...ofPool('allocation', 'attach', 'engines', 'file', 'host', 'journal')],
-  ['pool/file', 'client', 'server', ...ofPool('attach', 'host', 'journal')],
-  ['pool/journal', 'client', ...ofPool('attach', 'engines', 'file', 'host')],
-  ...['files', 'file', 'journal', 'allocation', 'engines', 'host', 'attach'].map((room) => [
+  ['pool/engines', ...ofPool('allocation', 'attach', 'definition', 'host', 'journal')],
+  ['pool/allocation', 'client', 'link', 'server', ...ofPool('attach', 'definition', 'host', 'journal')],
+  [
+    'pool/files',
+    'client',
+    'server',
+    ...ofPool('allocation', 'attach', 'engines', 'definition', 'host', 'journal'),
+  ],
+  ['pool/definition', 'client', 'server', ...ofPool('attach', 'host', 'journal')],
+  ['pool/journal', 'client', ...ofPool('attach', 'engines', 'definition', 'host')],
+  ...['files', 'definition', 'journal', 'allocation', 'engines', 'host', 'attach'].map((room) => [
     `pool/${room}`,
     'pool/environment',
   ]),
@@ -118,7 +123,7 @@ const STRANGERS = [
     'page',
     'proto',
     'server',
-    ...ofPool('attach', 'file', 'host', 'journal'),
+    ...ofPool('attach', 'definition', 'host', 'journal'),
   ],
   ...['client', 'link', 'proto', 'server', 'shard', 'testing', 'infer', 'pool'].map((room) => [room, 'jobs']),
   [

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { readPool } from '../dist/pool/file/pool-file.js';
+import { readPool } from '../dist/pool/definition/pool-file.js';
 import { parsePortalAddress } from '../dist/pool/portal/client/portal-address.js';
 import { PortalClient } from '../dist/pool/portal/client/portal-client.js';
 

@@ -26,7 +26,7 @@ const program = `
   const { PoolView } = await import('${root}dist/pool/attach/pool-view.js');
   const { seekHosts } = await import('${root}dist/pool/attach/seek.js');
   const { releaseHosts } = await import('${root}dist/pool/attach/keeper.js');
-  const { readPool } = await import('${root}dist/pool/file/pool-file.js');
+  const { readPool } = await import('${root}dist/pool/definition/pool-file.js');
   const view = new PoolView(readPool(process.env.FARLIGHT_HOST));
   const shown = (what) => console.log('told ' + what);
   const { signal } = new AbortController();

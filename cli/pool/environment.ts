@@ -139,7 +139,7 @@ async function load() {
     import('../../pool/environment/workspace.js'),
     import('../../pool/environment/run.js'),
     import('../../pool/environment/offload.js'),
-    import('../../pool/file/pool-file.js'),
+    import('../../pool/definition/pool-file.js'),
   ]);
   return { Workspace, runOnCpuSide, offload, readPool };
 }

@@ -61,7 +61,7 @@ async function serve(names: string[], options: ServeOptions): Promise<void> {
 }
 
 async function start(names: readonly string[], options: ServeOptions, log: Log) {
-  const { readPool, poolNames } = await import('../../pool/file/pool-file.js');
+  const { readPool, poolNames } = await import('../../pool/definition/pool-file.js');
   const { Portal } = await import('../../pool/portal/portal.js');
   const { portalTrust } = await import('../../pool/portal/http/portal-trust.js');
   const { portalRoutes } = await import('../../pool/portal/http/portal-routes.js');

@@ -158,7 +158,7 @@ async function checkPool(address: string, emulate: LinkChoice | undefined): Prom
   const { parsePortalAddress } = await import('../../pool/portal/client/portal-address.js');
   const { pool: named } = hostsAsked(address);
   if (isPortalAddress(named)) return void parsePortalAddress(named);
-  const { readPoolOrPortal } = await import('../../pool/file/pool-file.js');
+  const { readPoolOrPortal } = await import('../../pool/definition/pool-file.js');
   const pool = readPoolOrPortal(named);
   if ('portal' in pool) parsePortalAddress(pool.portal);
 }

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
+import type { Pool, Side } from '../../pool/definition/pool-file.js';
 import type { Engine, JobDescription } from '../../pool/engines/engine.js';
-import type { Pool, Side } from '../../pool/file/pool-file.js';
 import { farlightCommand, ownVariables } from '../../pool/host/job.js';
 import { FarlightError } from '../../proto/errors.js';
 import type { ImageFile } from '../images/images.js';

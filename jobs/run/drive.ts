@@ -1,7 +1,7 @@
 import { poolAddress } from '../../link/address/pool-address.js';
 import { monotonicNow } from '../../link/machine/clock.js';
+import { type Pool, readPool } from '../../pool/definition/pool-file.js';
 import { isSilence, onlySilent, readLog } from '../../pool/engines/engine.js';
-import { type Pool, readPool } from '../../pool/file/pool-file.js';
 import { FarlightError } from '../../proto/errors.js';
 import {
   type AttemptEnd,

@@ -1,6 +1,6 @@
 import { poolAddress } from '../../link/address/pool-address.js';
+import { type Pool, readPool } from '../../pool/definition/pool-file.js';
 import { checkLimits, type JobDescription } from '../../pool/engines/engine.js';
-import { type Pool, readPool } from '../../pool/file/pool-file.js';
 import { FarlightError } from '../../proto/errors.js';
 import { findImage, type StoredImage, storedImages } from '../images/images.js';
 import { nextId } from '../record/record.js';

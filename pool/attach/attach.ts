@@ -3,7 +3,7 @@ import type { Hello, Transport } from '../../client/transport/transport.js';
 import { isPortalAddress } from '../../link/address/pool-address.js';
 import { native } from '../../link/machine/globals.js';
 import { FarlightError, invariant } from '../../proto/errors.js';
-import { type Pool, readPoolOrPortal } from '../file/pool-file.js';
+import { type Pool, readPoolOrPortal } from '../definition/pool-file.js';
 import { allocateByPortal, attachByPortal } from '../portal/client/attach-by-portal.js';
 import { type AllocatedOfEach, allocateOfEach, oneHostOf } from './allocate.js';
 import { type AttachedHost, IdleLink, type IdleLinkOptions } from './idle-link.js';

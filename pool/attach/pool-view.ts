@@ -8,8 +8,8 @@ import {
   observed,
   UNKNOWN,
 } from '../allocation/allocation.js';
+import type { Pool } from '../definition/pool-file.js';
 import { isSilence, type JobDescription } from '../engines/engine.js';
-import type { Pool } from '../file/pool-file.js';
 import { hostJob, jobName } from '../host/job.js';
 import { addressOf, folderOf, readReports } from '../host/report.js';
 import { type Journal, journalOf } from '../journal/journal.js';

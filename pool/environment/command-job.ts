@@ -1,5 +1,5 @@
+import type { Pool, Side } from '../definition/pool-file.js';
 import type { JobDescription } from '../engines/engine.js';
-import type { Pool, Side } from '../file/pool-file.js';
 import { farlightCommand, ownVariables } from '../host/job.js';
 
 export interface Command {

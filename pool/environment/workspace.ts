@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { basename, isAbsolute, join, relative, resolve } from 'node:path';
 import { codeOf, FarlightError } from '../../proto/errors.js';
-import type { Pool } from '../file/pool-file.js';
+import type { Pool } from '../definition/pool-file.js';
 import { INCOMING, type Replicated, replicate, type Source } from '../files/replicate.js';
 import { journalsFolder } from '../journal/journal.js';
 

@@ -1,8 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { fitsUnixSocket } from '../../link/address/unix-path.js';
 import { packageProgram } from '../../link/machine/package-files.js';
+import type { Pool, Side } from '../definition/pool-file.js';
 import type { Engine, JobDescription } from '../engines/engine.js';
-import type { Pool, Side } from '../file/pool-file.js';
 import { hashOf, type Journal } from '../journal/journal.js';
 
 /** How long a host waits for a first renewal, in milliseconds: the programs that wait look more often. */

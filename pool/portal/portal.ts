@@ -1,7 +1,7 @@
 import { clearInterval, setInterval, wallClock } from '../../link/machine/clock.js';
 import { FarlightError } from '../../proto/errors.js';
 import { startKeeper } from '../attach/keeper.js';
-import type { Pool } from '../file/pool-file.js';
+import type { Pool } from '../definition/pool-file.js';
 import type { Booking } from './booking.js';
 import { Seconds } from './seconds.js';
 import { type PortalLog, ServedPool } from './served-pool.js';

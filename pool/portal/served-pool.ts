@@ -1,7 +1,7 @@
 import { clearTimeout, monotonicNow, setTimeout, wallClock } from '../../link/machine/clock.js';
 import { FarlightError, messageOf } from '../../proto/errors.js';
 import { PoolView } from '../attach/pool-view.js';
-import type { Pool } from '../file/pool-file.js';
+import type { Pool } from '../definition/pool-file.js';
 import { lastWords } from '../host/report.js';
 import { Booking, type Place, type Wish } from './booking.js';
 import { Costs, gpusIn } from './costs.js';

@@ -3,14 +3,14 @@ import { pause } from '../../link/machine/timer.js';
 import { FarlightError } from '../../proto/errors.js';
 import { harmless } from '../../proto/harmless.js';
 import { PoolView } from '../attach/pool-view.js';
+import type { Pool } from '../definition/pool-file.js';
 import type { Engine, ListedJob } from '../engines/engine.js';
 import { ENGINES } from '../engines/engines.js';
 import { runsCommands, Workspace } from '../environment/workspace.js';
-import type { Pool } from '../file/pool-file.js';
 import { hostJob, hostNamed, jobPrefix } from '../host/job.js';
 import { allJournals, type Journal, journalOf } from '../journal/journal.js';
 
-export { poolNames, readPool } from '../file/pool-file.js';
+export { poolNames, readPool } from '../definition/pool-file.js';
 
 /** How long ended jobs may take to be over, in milliseconds: an engine first asks them to end, and then kills them. */
 const END_MS = 60_000;

@@ -6,7 +6,7 @@ import { planJob, renderPlan } from '#farlight/jobs/run/plan.js';
 import { parseTemplate } from '#farlight/jobs/templates/template-file.js';
 import { titleOf } from '#farlight/jobs/templates/template-store.js';
 import type { Problem } from '#farlight/link/files/checked-file.js';
-import { readPool } from '#farlight/pool/file/pool-file.js';
+import { readPool } from '#farlight/pool/definition/pool-file.js';
 import { FarlightError } from '#farlight/proto/errors.js';
 import { hostileText, REQUEST, TEMPLATE } from '../support/jobs/hostile.js';
 

@@ -5,8 +5,8 @@ import { fillCommand, fillText, namesIn } from '#farlight/jobs/render/leaf.js';
 import { renderAttempt } from '#farlight/jobs/render/render.js';
 import { parseRequest } from '#farlight/jobs/request/request-file.js';
 import { parseTemplate } from '#farlight/jobs/templates/template-file.js';
+import { readPool } from '#farlight/pool/definition/pool-file.js';
 import { jobScript } from '#farlight/pool/engines/slurm/command-text.js';
-import { readPool } from '#farlight/pool/file/pool-file.js';
 import { hostileText, TEMPLATE } from '../support/jobs/hostile.js';
 
 const values = new Map<string, string | string[]>([

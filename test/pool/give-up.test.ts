@@ -5,11 +5,11 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { noHost } from '#farlight/link/dial/socket-errors.js';
 import { reasonOfPool } from '#farlight/pool/attach/lost-host.js';
 import { PoolView } from '#farlight/pool/attach/pool-view.js';
+import { readPool } from '#farlight/pool/definition/pool-file.js';
 import type { JobDescription, ListedJob } from '#farlight/pool/engines/engine.js';
 import { LocalEngine } from '#farlight/pool/engines/local.js';
 import { runOnCpuSide } from '#farlight/pool/environment/run.js';
 import { Workspace } from '#farlight/pool/environment/workspace.js';
-import { readPool } from '#farlight/pool/file/pool-file.js';
 import { jobName } from '#farlight/pool/host/job.js';
 import { FarlightError } from '#farlight/proto/errors.js';
 

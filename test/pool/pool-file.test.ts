@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { poolNames, readPool } from '#farlight/pool/file/pool-file.js';
+import { poolNames, readPool } from '#farlight/pool/definition/pool-file.js';
 import { hostJob } from '#farlight/pool/host/job.js';
 import { hashOf, Journal } from '#farlight/pool/journal/journal.js';
 

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { expect, vi } from 'vitest';
+import { readPool } from '#farlight/pool/definition/pool-file.js';
 import type { Engine, ListedJob } from '#farlight/pool/engines/engine.js';
 import { LocalEngine } from '#farlight/pool/engines/local.js';
-import { readPool } from '#farlight/pool/file/pool-file.js';
 import { TokenStore } from '#farlight/server/trust/token-store.js';
 import {
   type Finished,

@@ -82,7 +82,7 @@ const PORTALS =
 /** The pool that is there without a file. */
 const BUILT_IN = 'local';
 
-const schema = packageSchema<PoolFile>('pool/file/pool');
+const schema = packageSchema<PoolFile>('pool/definition/pool');
 
 /** The folder of the pools that `pool://NAME` names. */
 function poolsFolder(): string {
