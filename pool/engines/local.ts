@@ -1,6 +1,6 @@
-import { spawn } from 'node:child_process';
+import { type StdioOptions, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { readdirSync, rmSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -53,11 +53,22 @@ export class LocalEngine implements Engine {
     const id = randomBytes(8).toString('hex');
     const folder = join(this.#folder, id);
     makePrivate(this.#folder);
-    new LocalJob(folder).write('job', job);
+    const errors = openSync(job.log, 'a', 0o600);
+    const own = new LocalJob(folder);
+    own.write('job', job);
     const runner = packageProgram('pool/engines/local-runner.js');
+    const stdio = ['ignore', 'ignore', errors] satisfies StdioOptions;
     // Nothing of this program's environment, which may hold secrets and options for Node.
-    const options = { cwd: '/', env: job.environment, detached: true, stdio: 'ignore' } as const;
+    const options = { cwd: '/', env: job.environment, detached: true, stdio };
     const child = spawn(process.execPath, [fileURLToPath(runner), folder], options);
+    closeSync(errors);
+    // It says itself how its job ended, once it has begun.
+    child.once('exit', (code, signal) => {
+      if (own.read('runner') || own.read('ended')) return;
+      own.write('ended', {
+        why: `the process that looks after it ended at once (${signal ?? `exit code ${code}`})`,
+      });
+    });
     return new Promise((resolve, reject) => {
       child.once('error', (error) => {
         const why = `no process can be started on this machine (${messageOf(error)}); end some that run`;

@@ -72,6 +72,18 @@ describe('the engine local', () => {
     );
   });
 
+  it('says at once that no process can look after a job, and why in its log', async () => {
+    const log = join(folder, 'broken.log');
+    const broken = anyJob('true', { log, environment: { NODE_OPTIONS: '--import /none.mjs' } });
+    const id = await engine.submit(broken);
+    await expect.poll(() => engine.status(id)).toMatchObject({
+      phase: 'ended',
+      why: 'the process that looks after it ended at once (exit code 1)',
+      isCertain: true,
+    });
+    expect(await engine.logs(id, log)).toContain("Cannot find module '/none.mjs'");
+  });
+
   it('ends a job whose watching process was killed, when it is cancelled', async () => {
     const one = anyJob('echo $$; exec sleep 60');
     const id = await engine.submit(one);
