@@ -76,11 +76,13 @@ describe('the engine local', () => {
     const log = join(folder, 'broken.log');
     const broken = anyJob('true', { log, environment: { NODE_OPTIONS: '--import /none.mjs' } });
     const id = await engine.submit(broken);
-    await expect.poll(() => engine.status(id)).toMatchObject({
-      phase: 'ended',
-      why: 'the process that looks after it ended at once (exit code 1)',
-      isCertain: true,
-    });
+    await expect
+      .poll(() => engine.status(id))
+      .toMatchObject({
+        phase: 'ended',
+        why: 'the process that looks after it ended at once (exit code 1)',
+        isCertain: true,
+      });
     expect(await engine.logs(id, log)).toContain("Cannot find module '/none.mjs'");
   });
 
