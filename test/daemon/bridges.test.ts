@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { connect, createServer, Server, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Bridges } from '#farlight/server/daemon/door/bridges.js';
 import { FrontDoor } from '#farlight/server/daemon/door/front-door.js';
@@ -177,6 +178,37 @@ describe('the folder of bridges', () => {
     expect(existsSync(join(base, 'farlight-bridges-making'))).toBe(true);
     await next.close(0);
     expect(readdirSync(base)).toHaveLength(2);
+  });
+});
+
+describe('a host that starts', () => {
+  it('keeps its folder where another host starts before it listens', async () => {
+    const { listen } = Server.prototype;
+    const listening = vi.spyOn(Server.prototype, 'listen');
+    let other: Promise<Bridges> | undefined;
+    // A socket has its name, and refuses connections, until the system lets its server listen.
+    listening.mockImplementationOnce(function (this: Server, where: unknown, ...more: unknown[]) {
+      const { path } = where as { path: string };
+      const bound = createServer();
+      listen.call(bound, { path: `${path}-bound` }, () => {
+        renameSync(`${path}-bound`, path);
+        bound.close(async () => {
+          other = Bridges.open(base);
+          await other;
+          rmSync(path, { force: true });
+          Reflect.apply(listen, this, [where, ...more]);
+        });
+      });
+      return this;
+    });
+    const one = await Bridges.open(base);
+    expect(readdirSync(base)).toHaveLength(3);
+    const outer = new PassThrough();
+    const end = await new Promise<Socket>((resolve, reject) => {
+      one.carry(outer, (socket) => resolve(socket) === undefined, reject);
+    });
+    sockets.push(end);
+    for (const each of [one, await other]) await each?.close(0);
   });
 });
 

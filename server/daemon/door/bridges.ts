@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { type Duplex, pipeline } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { fitsUnixSocket } from '../../../link/address/unix-path.js';
-import { clearTimeout, setTimeout, wallClock } from '../../../link/machine/clock.js';
+import { clearTimeout, setTimeout } from '../../../link/machine/clock.js';
 import { FarlightError, invariant } from '../../../proto/errors.js';
 import type { SessionEnd } from '../../../proto/session/session-end.js';
-import { connectError, listenAt } from './sockets.js';
+import { isLeft, listenAndName, UNFINISHED } from './sockets.js';
 
 const PREFIX = 'farlight-bridges-';
 const SOCKET = 's';
@@ -17,8 +17,6 @@ const SOCKET = 's';
 const NAME_BYTES = 16;
 /** How long an end may take to send its name, in milliseconds. */
 const NAME_MS = 5000;
-/** A folder without a socket is still being made, unless it is older than this, in milliseconds. */
-const UNFINISHED_MS = 60_000;
 
 /**
  * Bridges for connections that no other process can take over: this process holds a TLS connection's keys, and cuts a
@@ -56,7 +54,7 @@ export class Bridges {
     try {
       await removeStale(base);
       bridges = new Bridges(mkdtempSync(join(base, PREFIX)));
-      await listenAt(bridges.#server, { path: join(bridges.#folder, SOCKET) });
+      await listenAndName(bridges.#server, join(bridges.#folder, SOCKET));
       return bridges;
     } catch (cause) {
       await bridges?.close(0);
@@ -187,7 +185,7 @@ export function handOver(
 
 /** The user's own folder for sockets, if there is one and its path is short enough. */
 function baseFolder(): string {
-  const fits = (base: string) => fitsUnixSocket(join(base, `${PREFIX}xxxxxx`, SOCKET));
+  const fits = (base: string) => fitsUnixSocket(join(base, `${PREFIX}xxxxxx`, SOCKET + UNFINISHED));
   const runtime = process.env.XDG_RUNTIME_DIR;
   if (runtime && fits(runtime) && isOwnFolder(runtime)) return runtime;
   return fits(tmpdir()) ? tmpdir() : '/tmp';
@@ -203,10 +201,6 @@ async function removeStale(base: string): Promise<void> {
   for (const entry of readdirSync(base)) {
     const folder = join(base, entry);
     if (!entry.startsWith(PREFIX) || !isOwnFolder(folder)) continue;
-    const code = await connectError(join(folder, SOCKET));
-    const age = wallClock() - (lstatSync(folder, { throwIfNoEntry: false })?.mtimeMs ?? 0);
-    if (code === 'ECONNREFUSED' || (code === 'ENOENT' && age > UNFINISHED_MS)) {
-      rmSync(folder, { recursive: true, force: true });
-    }
+    if (await isLeft(join(folder, SOCKET), folder)) rmSync(folder, { recursive: true, force: true });
   }
 }

@@ -2,7 +2,7 @@ import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { isPrivate, nearAddress } from '../../../link/address/near-address.js';
-import { connectError, listenAt } from './sockets.js';
+import { isLeft, listenAndName } from './sockets.js';
 
 /**
  * A unix socket beside a host's loopback port. Programs of the same user on this machine find the host there. A killed
@@ -10,6 +10,7 @@ import { connectError, listenAt } from './sockets.js';
  */
 export class NearSocket {
   readonly #server: Server;
+  readonly #path: string;
 
   /** Undefined where this machine allows none: clients use the port then. */
   static async open(
@@ -23,19 +24,22 @@ export class NearSocket {
       mkdirSync(near.folder, { mode: 0o700, recursive: true });
       if (!isPrivate(near.folder)) return undefined;
       await removeStale(near.folder);
-      await listenAt(server, near);
-      return new NearSocket(server);
+      await listenAndName(server, near.path);
+      return new NearSocket(server, near.path);
     } catch {
+      server.close();
       return undefined;
     }
   }
 
-  private constructor(server: Server) {
+  private constructor(server: Server, path: string) {
     this.#server = server;
+    this.#path = path;
   }
 
   close(): void {
     this.#server.close();
+    rmSync(this.#path, { force: true });
   }
 }
 
@@ -43,6 +47,6 @@ export class NearSocket {
 async function removeStale(folder: string): Promise<void> {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name);
-    if (entry.isSocket() && (await connectError(path)) === 'ECONNREFUSED') rmSync(path, { force: true });
+    if (entry.isSocket() && (await isLeft(path))) rmSync(path, { force: true });
   }
 }

@@ -1,6 +1,12 @@
-import { chmodSync } from 'node:fs';
+import { chmodSync, lstatSync, renameSync } from 'node:fs';
 import { connect, type ListenOptions, type Server } from 'node:net';
 import { isMainThread } from 'node:worker_threads';
+import { wallClock } from '../../../link/machine/clock.js';
+
+/** The end of a unix socket's name until its server listens. */
+export const UNFINISHED = '~';
+/** What a host has begun to make is left over if it is older than this, in milliseconds. */
+const UNFINISHED_MS = 60_000;
 
 /**
  * Makes a server listen. A unix socket is private to its own user from the first instant; then its file gets `mode`.
@@ -35,8 +41,29 @@ export function listenAt(server: Server, where: ListenOptions, mode = 0o600): Pr
   });
 }
 
+/**
+ * Makes a server listen at a unix socket that no other process makes, and that others remove if nobody listens there. A
+ * socket has its name before the system lets its server listen. So it gets its own name after that: else a host that
+ * starts at the same time would remove it.
+ *
+ * @throws the bind error (rejects).
+ */
+export async function listenAndName(server: Server, path: string): Promise<void> {
+  await listenAt(server, { path: path + UNFINISHED });
+  renameSync(path + UNFINISHED, path);
+}
+
+/** Whether a killed host has left a unix socket of `listenAndName`, or the place for one. */
+export async function isLeft(path: string, place: string = path): Promise<boolean> {
+  const code = await connectError(path);
+  if (code === 'ECONNREFUSED' && !path.endsWith(UNFINISHED)) return true;
+  if (code !== 'ECONNREFUSED' && code !== 'ENOENT') return false;
+  const stats = lstatSync(place, { throwIfNoEntry: false });
+  return stats !== undefined && wallClock() - stats.mtimeMs > UNFINISHED_MS;
+}
+
 /** The system's error code when connecting to a unix socket fails; undefined where it succeeds. */
-export function connectError(path: string): Promise<string | undefined> {
+function connectError(path: string): Promise<string | undefined> {
   return new Promise((resolve) => {
     const probe = connect({ path });
     probe.once('connect', () => {
