@@ -63,8 +63,9 @@ async function waitForHosts(
     if (isInLine && !line.hasTicket) line.take(want);
     const { ahead, why: turn } = programsAhead(view);
     let why = turn;
-    // The programs whose turn is next look at the engine, and do what is due.
-    if (ahead.length <= pool.max) {
+    // The programs whose turn is next look at the engine, and do what is due. So does one that has claimed a host: nobody
+    // else submits its job, and others have taken tickets since, which it need not have.
+    if (ahead.length <= pool.max || view.mine.length > 0) {
       await view.look();
       throwIfFailed(view);
       const slots = await Promise.all(view.slots.map((slot) => asked(view, slot)));

@@ -5,12 +5,14 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { noHost } from '#farlight/link/dial/socket-errors.js';
 import { reasonOfPool } from '#farlight/pool/attach/lost-host.js';
 import { PoolView } from '#farlight/pool/attach/pool-view.js';
+import { seekHosts } from '#farlight/pool/attach/seek.js';
 import { readPool } from '#farlight/pool/definition/pool-file.js';
 import type { JobDescription, ListedJob } from '#farlight/pool/engines/engine.js';
 import { LocalEngine } from '#farlight/pool/engines/local.js';
 import { runOnCpuSide } from '#farlight/pool/environment/run.js';
 import { Workspace } from '#farlight/pool/environment/workspace.js';
 import { jobName } from '#farlight/pool/host/job.js';
+import { Line } from '#farlight/pool/journal/line.js';
 import { FarlightError } from '#farlight/proto/errors.js';
 
 /** Notes which jobs it is told to cancel. */
@@ -99,6 +101,29 @@ describe('a term that a portal has claimed before it was killed', () => {
     expect(after.journal.latest(1)).toMatchObject({ end: { failed: false } });
     expect(after.journal.latest(2)).not.toHaveProperty('fence');
     expect(after.claim(1, 2)).toBe(true);
+  });
+});
+
+describe('a program that has claimed a host', () => {
+  it('submits its job, although more programs wait in line since than the pool has hosts', async () => {
+    const given = new AbortController();
+    const engine = new LosingEngine(join(state, 'jobs'));
+    engine.submit = async ({ name, term }) => {
+      engine.taken.push({ id: name, name, term, status: { phase: 'queued', why: '' } });
+      given.abort();
+      return name;
+    };
+    const view = new PoolView({ ...readPool('pool://local'), engine });
+    const claim = view.claim.bind(view);
+    const want = { hosts: 1, isExclusive: false };
+    view.claim = (slot, term) => {
+      const isFirst = claim(slot, term);
+      for (const _ of ['one', 'another']) new Line(view.journal.folder).take(want);
+      return isFirst;
+    };
+    const signal = AbortSignal.any([given.signal, AbortSignal.timeout(2000)]);
+    await expect(seekHosts(view, want, { signal })).rejects.toThrow('closed by the program');
+    expect(engine.taken.map(({ term }) => term)).toEqual([1]);
   });
 });
 
