@@ -212,6 +212,22 @@ describe('a parked session', () => {
     expect(errors).toEqual([]);
   });
 
+  it('keeps a buffer mapped that the program has tried to map once more, beyond its end', async () => {
+    const { device, park, errors } = await start({ adapter: 'null' });
+    const buffer = device.createBuffer({ size: 16, usage: MAP_READ | COPY_DST });
+    await buffer.mapAsync(GPUMapMode.READ);
+    await expect(buffer.mapAsync(GPUMapMode.READ, 1024, 8)).rejects.toThrow();
+    await park();
+    await device.queue.onSubmittedWorkDone();
+    expect(errors).toEqual([expect.stringMatching(/offset \(1024\)/)]);
+    device.pushErrorScope('validation');
+    device.queue.writeBuffer(buffer, 0, new Uint32Array(4));
+    expect((await device.popErrorScope())?.message).toMatch(/mapped/);
+    buffer.unmap();
+    await buffer.mapAsync(GPUMapMode.READ);
+    expect(buffer.getMappedRange().byteLength).toBe(16);
+  });
+
   it('keeps the last bytes of a buffer whose size is no multiple of 4', async () => {
     const { device, park, errors } = await start();
     const usage = GPUTextureUsage.COPY_SRC | GPUTextureUsage.COPY_DST;

@@ -15,12 +15,14 @@ export function mapAsync(
 ): PendingReply {
   const buffer = self.object as GPUBuffer;
   const length = size ?? Math.max(0, buffer.size - offset);
-  const reply = () =>
-    mode === GPUMapMode.READ ? new Uint8Array(buffer.getMappedRange(offset, length)) : NOTHING;
+  const reply = () => {
+    if (mode !== GPUMapMode.READ) return NOTHING;
+    noteMapped(context, buffer, offset, length);
+    return new Uint8Array(buffer.getMappedRange(offset, length));
+  };
   const promise = buffer.mapAsync(mode, offset, size);
   invariant(self.device, 'a buffer has a device');
   context.devices.of(self.device).mappings.add(promise);
-  if (mode === GPUMapMode.READ) context.parkable?.mapped.set(buffer, { offset, size: length });
   return { promise, reply };
 }
 
@@ -29,9 +31,20 @@ export function mapAhead(context: Context, self: Entry, [offset, size]: [number,
   invariant(self.device, 'a buffer has a device');
   const { asides } = context.devices.of(self.device);
   const brought = asides.latest;
+  const buffer = self.object as GPUBuffer;
   const { promise, reply } = mapAsync(context, self, [GPUMapMode.READ, offset, size]);
-  asides.mapping(self.object as GPUBuffer, promise);
-  return { promise, reply: () => (brought.data ? NOTHING : reply?.(undefined as never)) };
+  asides.mapping(buffer, promise);
+  const replyAhead = () => {
+    if (!brought.data) return reply?.(undefined as never);
+    noteMapped(context, buffer, offset, size);
+    return NOTHING;
+  };
+  return { promise, reply: replyAhead };
+}
+
+/** Call it when the buffer is mapped: a mapping that fails leaves the range of an earlier one as it is. */
+function noteMapped({ parkable }: Context, buffer: GPUBuffer, offset: number, size: number): void {
+  parkable?.mapped.set(buffer, { offset, size });
 }
 
 /** The program continues before the mapping's reply. So the next commands wait until the buffer is mapped. */

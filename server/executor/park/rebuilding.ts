@@ -89,9 +89,13 @@ export class Rebuilding {
     const state = this.#state;
     for (const buffer of this.#mapped) buffer.unmap();
     for (const { id, offset, size } of state.mapped) {
-      const buffer = this.#entry(id).object as GPUBuffer;
+      const { object, device } = this.resource(id);
+      const buffer = object as GPUBuffer;
       parkable.mapped.set(buffer, { offset, size });
-      const mapped = buffer.mapAsync(GPUMapMode.READ, offset, size);
+      const { result } = scoped(device, () => buffer.mapAsync(GPUMapMode.READ, offset, size));
+      const mapped = result.catch((error: Error) => {
+        throw new Error(`a buffer cannot be mapped here: ${error.message || 'the GPU was lost'}`);
+      });
       // Awaited below, with all checks.
       mapped.catch(() => {});
       this.#checks.push(mapped);
