@@ -16,6 +16,18 @@ it('an error scope that stays open keeps at most 4096 objects waiting', () => {
   expect(isDone).toBe(true);
 });
 
+it('an object has no error once the innermost scope of each type was popped without one', () => {
+  const scopes = new ErrorScopes();
+  const clean: string[] = [];
+  const pop = () => scopes.pop()?.whenClean.forEach((act) => void act());
+  for (const filter of ['validation', 'internal', 'validation'] as const) scopes.push(filter);
+  scopes.whenClean(() => clean.push('in both'));
+  pop();
+  expect(clean).toEqual([]);
+  pop();
+  expect(clean).toEqual(['in both']);
+});
+
 describe('a look at the open scopes', () => {
   /** Scopes of an implementation, each of which has caught an error or not. */
   function device(...caught: (string | null)[]) {

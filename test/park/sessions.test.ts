@@ -128,6 +128,24 @@ describe('a parked session', () => {
     expect(errors).toEqual([]);
   });
 
+  it('keeps a buffer invalid for which there was no memory, where a scope for such errors alone is open', async () => {
+    const { device, park, errors } = await start({ adapter: 'null' });
+    // Dawn's null device has 512 MiB.
+    const [first, second, third] = Array.from({ length: 3 }, (_, at) => {
+      device.pushErrorScope('out-of-memory');
+      return device.createBuffer({ size: 250 << 20, usage: COPY_SRC | COPY_DST, label: `number ${at}` });
+    }) as [GPUBuffer, GPUBuffer, GPUBuffer];
+    expect((await device.popErrorScope())?.message).toContain('"number 2"');
+    first.destroy();
+    second.destroy();
+    await park();
+    device.pushErrorScope('validation');
+    device.queue.writeBuffer(third, 0, new Uint32Array(4));
+    expect((await device.popErrorScope())?.message).toContain('[Invalid Buffer "number 2"]');
+    expect(await device.popErrorScope()).toBeNull();
+    expect(errors).toEqual([]);
+  });
+
   it('has the same messages of the compiler for shaders, with errors and without', async () => {
     const { device, park } = await start({ adapter: 'null' });
     device.pushErrorScope('validation');

@@ -1,5 +1,7 @@
 import type { FarlightErrorType, FarlightGPUError } from '../../../proto/gen/operations.js';
 
+const ERROR_TYPES: readonly FarlightErrorType[] = ['validation', 'out-of-memory', 'internal'];
+
 /** The most callbacks that wait in one scope. A program may leave a scope open for as long as it runs. */
 const MOST_WAITING = 4096;
 
@@ -30,13 +32,18 @@ export class ErrorScopes {
   }
 
   /**
-   * Calls `act` when the innermost scope for validation errors is popped without an error. Where no such scope is open,
-   * calls it at once. Where too many callbacks wait for the scope, never calls it.
+   * Calls `act` when the innermost scope of each type is popped without an error, so that no scope has caught one of
+   * `act`'s object. Where no scope is open, calls it at once. Where too many callbacks wait for a scope, never calls it.
    */
   whenClean(act: () => void): void {
-    const scope = this.#scopes.findLast(({ filter }) => filter === 'validation');
-    if (!scope) act();
-    else if (scope.whenClean.length < MOST_WAITING) scope.whenClean.push(act);
+    const scopes = ERROR_TYPES.flatMap((type) => this.#innermost(type) ?? []);
+    let left = scopes.length;
+    if (left === 0) act();
+    const clean = () => {
+      left -= 1;
+      if (left === 0) act();
+    };
+    for (const { whenClean } of scopes) if (whenClean.length < MOST_WAITING) whenClean.push(clean);
   }
 
   push(filter: FarlightErrorType): void {
@@ -76,10 +83,15 @@ export class ErrorScopes {
 
   /** Puts an error into the innermost scope for its type. Returns false where there is none. */
   catch(error: FarlightGPUError<never>): boolean {
-    const scope = this.#scopes.findLast(({ filter }) => filter === error.type);
+    const scope = this.#innermost(error.type);
     if (!scope) return false;
     scope.error ??= error;
     return true;
+  }
+
+  /** The scope that catches errors of this type. */
+  #innermost(type: FarlightErrorType): Scope | undefined {
+    return this.#scopes.findLast(({ filter }) => filter === type);
   }
 }
 
