@@ -177,6 +177,14 @@ describe('the notes of a session that may be parked', () => {
     expect(live.live.bytes).toBe(0);
   });
 
+  it('know that a bundle of an encoder that was finished before is invalid', () => {
+    const live = new Notes();
+    live.note(BUNDLE_ENCODER, [0], [], 1);
+    live.note(BUNDLE, [1], [], 2);
+    live.note(BUNDLE, [1], [], 3);
+    expect(live.live.entries().map(({ isValid }) => isValid)).toEqual([undefined, undefined, false]);
+  });
+
   it('know which query sets a pass was given', () => {
     const live = new Notes();
     live.note(QUERIES, [0], [], 1);

@@ -180,7 +180,10 @@ export class LiveObjects<C extends LoggedCommand> {
     this.#count(made);
     if (made.command.operation.member !== 'finish') return made;
     const [encoder] = made.parts;
-    if (encoder instanceof Made) encoder.isFinished = true;
+    if (!(encoder instanceof Made)) return made;
+    // The first bundle may be gone when this one is made again, and then its encoder would not be finished.
+    if (encoder.isFinished) made.isValid = false;
+    encoder.isFinished = true;
     return made;
   }
 

@@ -9,14 +9,17 @@ import type { SessionParts } from './session-state.js';
  */
 export async function judgeResources({ context }: SessionParts): Promise<void> {
   const { live } = context.parkable;
+  const devices = new Map([...context.objects.all('GPUDevice')].map(({ id, object }) => [id, object]));
   const judged: Promise<void>[] = [];
   for (const made of live.entries()) {
     const { command, isValid, isDestroyed, operands } = made;
     const { creates } = command.operation;
     if (isValid !== undefined || isDestroyed || (creates !== 'GPUBuffer' && creates !== 'GPUTexture'))
       continue;
-    const device = context.objects.get(operands[0] as number).object as GPUDevice;
-    const judging = isValidNow(device, objectOf(context, made) as GPUBuffer | GPUTexture);
+    const device = devices.get(operands[0] as number);
+    // Its handle was released. The session stays where it is, and the look at the resources says why.
+    if (!device) continue;
+    const judging = isValidNow(device as GPUDevice, objectOf(context, made) as GPUBuffer | GPUTexture);
     const judge = async () => {
       made.isValid = await judging;
     };

@@ -1,4 +1,5 @@
 import { packageVersion } from '../../../link/machine/package-version.js';
+import { pause } from '../../../link/machine/timer.js';
 import { messageOf } from '../../../proto/errors.js';
 import type { FarlightDevice } from '../../../proto/gen/operations.js';
 import { GPUMapMode, GPUTextureUsage } from '../../../proto/gen/webgpu.js';
@@ -21,6 +22,9 @@ import type { DeviceState, SessionParts, SessionState } from './session-state.js
 
 const ZEROS = Buffer.alloc(64 << 10);
 
+/** How soon to look again whether a frame has come, in milliseconds. */
+const LOOK_MS = 2;
+
 /**
  * Stores a session at rest: its state, and the contents of its resources. The session itself stays as it is. Resolves to
  * the bytes that were written.
@@ -40,9 +44,10 @@ export async function parkSession(
     checkRest(parts);
     // Errors and losses of earlier work are known when the work is done. A rejection means a lost device, which is stored as
     // such.
-    await Promise.all(
-      [...devicesOf(parts)].map(({ device }) => device.queue.onSubmittedWorkDone().catch(() => {})),
+    const works = [...devicesOf(parts)].map(({ device }) =>
+      device.queue.onSubmittedWorkDone().catch(() => {}),
     );
+    await doneUnless(isAtWork, Promise.all(works));
     await lookAtScopes(parts);
     await judgeResources(parts);
     if (isAtWork()) throw new AtWork();
@@ -65,6 +70,18 @@ export async function parkSession(
       error instanceof Unparkable ? error : new Unparkable(messageOf(error) || 'its contents cannot be read');
     refused.wasRead = file !== undefined;
     throw refused;
+  }
+}
+
+/** Resolves with the GPU's work, which may take any time. @throws AtWork (rejects) where the session works before that. */
+async function doneUnless(isAtWork: () => boolean, works: Promise<unknown>): Promise<void> {
+  let isDone = false;
+  void works.then(() => {
+    isDone = true;
+  });
+  while (!isDone) {
+    if (isAtWork()) throw new AtWork();
+    await pause(LOOK_MS);
   }
 }
 
