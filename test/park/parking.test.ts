@@ -1,3 +1,4 @@
+import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -8,7 +9,7 @@ import { ParkedStore } from '#farlight/server/daemon/sessions/parked-store.js';
 import { type ParkingSession, SessionParking } from '#farlight/server/daemon/sessions/parking.js';
 import { parkSession } from '#farlight/server/executor/park/park.js';
 import type { SessionParts } from '#farlight/server/executor/park/session-state.js';
-import { Unparkable } from '#farlight/server/executor/wire/endpoint.js';
+import { AtWork, Unparkable } from '#farlight/server/executor/wire/endpoint.js';
 import { until } from '../support/machine/processes.js';
 import { folders } from '../support/trust/trust.js';
 
@@ -81,27 +82,83 @@ describe('a session that stays where it is', () => {
   });
 });
 
+describe('the files of parked sessions', () => {
+  it('take no more than they may, where one comes from another host while one is written', async () => {
+    const store = new ParkedStore(join(temporary.make(), 'parked'), 1000);
+    const place = store.begin();
+    if (!place) throw new Error('a new store has no place');
+    const received = store.receive(600);
+    store.stored(place, 500);
+    expect(await received).toBeUndefined();
+    expect(await store.receive(500)).toBeDefined();
+    expect(store.bytes).toBe(1000);
+  });
+
+  it('are removed where an earlier host of the same process number has left them, and not those of this one', () => {
+    const root = join(temporary.make(), 'parked');
+    const first = new ParkedStore(root);
+    const [own] = readdirSync(root) as [string];
+    mkdirSync(join(root, own.replace(/.{8}$/, '0badcafe')));
+    const second = new ParkedStore(root);
+    expect(readdirSync(root)).toHaveLength(2);
+    expect(readdirSync(root)).toContain(own);
+    for (const store of [first, second]) store.close();
+  });
+});
+
 describe('the storing of a session', () => {
-  it('is refused, and ends no process, where the implementation fails', async () => {
-    const opened = {
-      device: { queue: { onSubmittedWorkDone: async () => {} } },
-      scopes: { count: 1, look: () => Promise.reject(new Error('the device was lost')) },
-      isLost: false,
-    };
-    const parts = {
+  const target = () => ({ path: join(temporary.make(), 'file'), key: new Uint8Array(32), mostBytes: 1000 });
+
+  /** A session at rest, with a device and its notes. */
+  function parts(opened: object, live: object = { isOver: false }, objects: object = {}): SessionParts {
+    return {
       context: {
-        parkable: { live: { isOver: false } },
+        parkable: { live },
         lines: { isEmpty: true },
         memory: { ledger: { hasReservation: false } },
-        objects: { entries: [], all: (kind: string) => (kind === 'GPUDevice' ? [{ id: 1 }] : []) },
+        objects: {
+          entries: [],
+          all: (kind: string) => (kind === 'GPUDevice' ? [{ id: 1 }] : []),
+          ...objects,
+        },
         devices: { of: () => opened },
       },
       runner: { isSettled: true },
       held: { isEmpty: true },
       assembler: { isPartial: false },
     } as unknown as SessionParts;
-    const target = { path: join(temporary.make(), 'file'), key: new Uint8Array(32), mostBytes: 1000 };
-    const refused = parkSession(parts, target, () => false);
+  }
+
+  it('ends when a frame comes, although the GPU still works', async () => {
+    const device = { queue: { onSubmittedWorkDone: () => new Promise(() => {}) } };
+    let looks = 0;
+    const isAtWork = () => ++looks > 3;
+    const refused = parkSession(parts({ device, isLost: false }), target(), isAtWork);
+    await expect(refused).rejects.toBeInstanceOf(AtWork);
+  });
+
+  it('says that a device was released, where it cannot know whether a buffer of it is valid', async () => {
+    const made = {
+      command: { operation: { interface: 'GPUDevice', creates: 'GPUBuffer' } },
+      operands: [1],
+      isValid: undefined,
+    };
+    const objects = { entries: [{ id: 2, device: { id: 1 } }], all: () => [] };
+    const refused = parkSession(
+      parts({}, { isOver: false, entries: () => [made] }, objects),
+      target(),
+      () => false,
+    );
+    await expect(refused).rejects.toThrow('a device was released');
+  });
+
+  it('is refused, and ends no process, where the implementation fails', async () => {
+    const opened = {
+      device: { queue: { onSubmittedWorkDone: async () => {} } },
+      scopes: { count: 1, look: () => Promise.reject(new Error('the device was lost')) },
+      isLost: false,
+    };
+    const refused = parkSession(parts(opened), target(), () => false);
     await expect(refused).rejects.toBeInstanceOf(Unparkable);
     await expect(refused).rejects.toThrow('the device was lost');
   });

@@ -82,7 +82,7 @@ export class Arrivals {
     try {
       if (first?.kind !== MOVE.offer) throw new ProtocolError('an offer of a session was expected');
       const offer = decodeOffer(first.body);
-      place = { path: this.#admit(offer), key: new Uint8Array(KEY_BYTES) };
+      place = { path: await this.#admit(offer), key: new Uint8Array(KEY_BYTES) };
       await packets.send(MOVE.ready);
       const key = await receiveFile(packets, place.path, offer.bytes);
       arriving = this.#options.begin(offer, host, { ...place, key });
@@ -100,13 +100,13 @@ export class Arrivals {
     }
   }
 
-  /** Makes room for the file. @throws Error where the session cannot be taken. */
-  #admit(offer: MoveOffer): string {
+  /** Makes room for the file. Resolves to its path. @throws Error (rejects) where the session cannot be taken. */
+  async #admit(offer: MoveOffer): Promise<string> {
     if (offer.version !== packageVersion())
       throw new Error(`it has Farlight ${packageVersion()}, and the session was stored by ${offer.version}`);
     const refusal = this.#options.refusal(offer);
     if (refusal !== undefined) throw new Error(refusal);
-    const path = this.#options.store.receive(offer.bytes);
+    const path = await this.#options.store.receive(offer.bytes);
     if (path === undefined) throw new Error('its disk space for parked sessions is full (--park-size)');
     return path;
   }

@@ -3,10 +3,14 @@ import { mkdirSync, readdirSync, rmSync, statfsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { KEY_BYTES } from '../../../link/channel/hand-over.js';
+import { type Deferred, deferred } from '../../../link/machine/deferred.js';
 import type { ParkedPlace, ParkTarget } from '../../../proto/session/executor-messages.js';
 import { makePrivate } from '../../trust/private-folder.js';
 
 const DEFAULT_BYTES = 16 * 2 ** 30;
+
+/** The names of the folders of this process. */
+const OWN = new Set<string>();
 
 /**
  * The files of parked sessions, each encrypted with a key of its own. Only this process has the keys: when it has ended,
@@ -17,8 +21,8 @@ export class ParkedStore {
   readonly #mostBytes: number;
   /** By path, the bytes of each complete file. */
   readonly #files = new Map<string, number>();
-  /** The file that is being written. */
-  #writing: string | undefined;
+  /** The file that is being written. `over` resolves when it is complete, or removed. */
+  #writing: { readonly path: string; readonly over: Deferred<void> } | undefined;
 
   /**
    * @param root the folder above the folders of hosts.
@@ -28,7 +32,9 @@ export class ParkedStore {
   constructor(root: string, mostBytes?: number) {
     makePrivate(root);
     removeStale(root);
-    this.#folder = join(root, `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`);
+    const name = `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`;
+    OWN.add(name);
+    this.#folder = join(root, name);
     mkdirSync(this.#folder, { mode: 0o700 });
     this.#mostBytes = mostBytes ?? defaultBytes(root);
   }
@@ -46,12 +52,16 @@ export class ParkedStore {
       key: randomBytes(KEY_BYTES),
       mostBytes: Math.max(0, this.#mostBytes - this.bytes),
     };
-    this.#writing = place.path;
+    this.#writing = { path: place.path, over: deferred() };
     return place;
   }
 
-  /** The path for a file of so many bytes that comes from another host. Undefined where there is no room for it. */
-  receive(bytes: number): string | undefined {
+  /**
+   * Resolves to the path for a file of so many bytes that comes from another host; to undefined where there is no room for
+   * it. The file that is being written may take all that is left, so this waits for its end.
+   */
+  async receive(bytes: number): Promise<string | undefined> {
+    while (this.#writing) await this.#writing.over.promise;
     if (this.bytes + bytes > this.#mostBytes) return undefined;
     const path = this.#newPath();
     this.#files.set(path, bytes);
@@ -66,14 +76,20 @@ export class ParkedStore {
   /** The file is complete. */
   stored({ path }: ParkedPlace, bytes: number): void {
     this.#files.set(path, bytes);
-    if (this.#writing === path) this.#writing = undefined;
+    this.#written(path);
   }
 
   /** Removes a file, complete or not. */
   remove({ path }: Pick<ParkedPlace, 'path'>): void {
     this.#files.delete(path);
-    if (this.#writing === path) this.#writing = undefined;
     rmSync(path, { force: true });
+    this.#written(path);
+  }
+
+  #written(path: string): void {
+    if (this.#writing?.path !== path) return;
+    this.#writing.over.resolve();
+    this.#writing = undefined;
   }
 
   #newPath(): string {
@@ -97,7 +113,9 @@ function defaultBytes(root: string): number {
 function removeStale(root: string): void {
   for (const name of readdirSync(root)) {
     const [, host, pid] = /^(.*)-(\d+)-[0-9a-f]{8}$/.exec(name) ?? [];
-    if (host === hostname() && !isAlive(Number(pid)))
+    if (host !== hostname() || OWN.has(name)) continue;
+    // In a container each host has the same number.
+    if (Number(pid) === process.pid || !isAlive(Number(pid)))
       rmSync(join(root, name), { recursive: true, force: true });
   }
 }
