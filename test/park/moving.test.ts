@@ -40,9 +40,8 @@ function handing() {
 }
 
 /** A session with an executor, and what happens to it. */
-function session() {
+function session(store = new ParkedStore(join(temporary.make(), 'parked'))) {
   const events: string[] = [];
-  const store = new ParkedStore(join(temporary.make(), 'parked'));
   const child = {
     park: ({ patienceMs }: { patienceMs?: number }) => void events.push(patienceMs ? 'hurry' : 'park'),
     takeNear: () => undefined,
@@ -149,6 +148,40 @@ describe('a session that another host is to have', () => {
     parking.notParked({ reason: 'a buffer is mapped', isAtWork: false, wasRead: false });
     await expect(moved).rejects.toThrow('a buffer is mapped');
     expect(events).toEqual(['hurry']);
+  });
+
+  it('leaves after it was parked, where that was asked for before', async () => {
+    const { parking, events, parked } = session();
+    const { hand, resolve } = handing();
+    const stays = parking.parkWithin(1000);
+    let isMoved = false;
+    const moved = parking.parkWithin(1000, hand).then(() => {
+      isMoved = true;
+    });
+    parked();
+    await stays;
+    await turn();
+    expect(isMoved).toBe(false);
+    resolve(MOVED);
+    await moved;
+    expect(events).toEqual(['park', 'moved, not told']);
+  });
+
+  it('stays, with the reason, where it still waits for a place when its time is over', async () => {
+    const { parking, events, parked, resume } = session();
+    parking.park();
+    parked();
+    resume(FRAME);
+    expect(events).toEqual(['park', 'woken']);
+    await expect(parking.parkWithin(20, handing().hand)).rejects.toThrow('it waits for a place');
+  });
+
+  it('stays, with the reason, where another session is being stored when its time is over', async () => {
+    const store = new ParkedStore(join(temporary.make(), 'parked'));
+    store.begin();
+    const { parking, events } = session(store);
+    await expect(parking.parkWithin(0, handing().hand)).rejects.toThrow('storing another session');
+    expect(events).toEqual([]);
   });
 });
 

@@ -145,7 +145,8 @@ export class SessionParking {
     clearTimeout(this.#timer);
     const place = this.#options.store.begin();
     if (!place) {
-      this.#timer = setTimeout(() => this.park(), TURN_MS).unref();
+      if (this.#departure) this.#stays(this.#departure, 'the host is storing another session', false);
+      else this.#timer = setTimeout(() => this.park(), TURN_MS).unref();
       return;
     }
     this.#state = 'storing';
@@ -162,14 +163,23 @@ export class SessionParking {
    *   the session stays here.
    */
   parkWithin(withinMs: number, hand?: Departure['hand']): Promise<void> {
-    if (this.#departure) return this.#departure.done;
+    const until = monotonicNow() + withinMs;
+    const present = this.#departure;
+    if (present && (present.hand || !hand)) return present.done;
+    if (present) {
+      // So far it is to be parked and to stay here. It leaves after that.
+      const leave = () => this.parkWithin(Math.max(0, until - monotonicNow()), hand);
+      return present.done.then(leave, leave);
+    }
     if (this.#state === 'over') return Promise.reject(new Error('it has ended'));
     let settle: Pick<Departure, 'resolve' | 'reject'> | undefined;
     const done = new Promise<void>((resolve, reject) => {
       settle = { resolve, reject };
     });
     invariant(settle, 'a promise runs its executor at once');
-    this.#departure = { hand, until: monotonicNow() + withinMs, done, ...settle };
+    const departure: Departure = { hand, until, done, ...settle };
+    this.#departure = departure;
+    setTimeout(() => this.#giveUp(departure), withinMs).unref();
     this.#depart();
     return done;
   }
@@ -333,6 +343,16 @@ export class SessionParking {
     if (this.#state === 'awake') this.park();
     else if (this.#state === 'parked') void this.#leave(departure);
     // Otherwise this is called again: when the session is stored, or back.
+  }
+
+  /** The time of a wish is over. A session may wait for an executor for hours. */
+  #giveUp(departure: Departure): void {
+    const isWaiting = this.#state === 'waking' || (this.#state === 'awake' && !this.#child);
+    if (this.#departure !== departure || !isWaiting) return;
+    this.#departure = undefined;
+    departure.reject(
+      new Error('it waits for a place among the sessions of its host, or is being brought back'),
+    );
   }
 
   /** A session that is to be moved cannot be parked now. */
