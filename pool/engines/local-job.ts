@@ -83,9 +83,10 @@ export class LocalJob {
     return { phase: 'ended', why: 'this machine knows no such job', isCertain: false };
   }
 
-  /** How long ago the job was submitted. */
+  /** How long ago the job was submitted. Its folder is there before its description. */
   get ageMs(): number {
-    const stats = statSync(join(this.folder, 'job'), { throwIfNoEntry: false });
+    const quiet = { throwIfNoEntry: false } as const;
+    const stats = statSync(join(this.folder, 'job'), quiet) ?? statSync(this.folder, quiet);
     return stats ? wallClock() - stats.mtimeMs : Number.POSITIVE_INFINITY;
   }
 }

@@ -64,10 +64,14 @@ export class LocalEngine implements Engine {
     closeSync(errors);
     // It says itself how its job ended, once it has begun.
     child.once('exit', (code, signal) => {
-      if (own.read('runner') || own.read('ended')) return;
-      own.write('ended', {
-        why: `the process that looks after it ended at once (${signal ?? `exit code ${code}`})`,
-      });
+      try {
+        if (own.read('runner') || own.read('ended')) return;
+        own.write('ended', {
+          why: `the process that looks after it ended at once (${signal ?? `exit code ${code}`})`,
+        });
+      } catch {
+        // Nobody waits for this. Without it the job's status says so when the process has had its time to begin.
+      }
     });
     return new Promise((resolve, reject) => {
       child.once('error', (error) => {

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -84,6 +84,16 @@ describe('the engine local', () => {
         isCertain: true,
       });
     expect(await engine.logs(id, log)).toContain("Cannot find module '/none.mjs'");
+  });
+
+  it('leaves a job alone that another program submits at the same time, and forgets ended ones', async () => {
+    const [begun, ended] = ['a'.repeat(16), 'b'.repeat(16)].map((id) => join(folder, 'jobs', id));
+    mkdirSync(begun ?? '', { recursive: true, mode: 0o700 });
+    mkdirSync(ended ?? '', { mode: 0o700 });
+    const hours = Date.now() / 1000 - 2 * 3600;
+    utimesSync(ended ?? '', hours, hours);
+    await engine.cancel(await engine.submit(anyJob('true')));
+    expect([begun, ended].map((each) => existsSync(each ?? ''))).toEqual([true, false]);
   });
 
   it('ends a job whose watching process was killed, when it is cancelled', async () => {
