@@ -84,7 +84,10 @@ async function plan(file: string, options: Options): Promise<void> {
       : planText(report, styleOf(process.stdout));
     process.stdout.write(text);
   } catch (error) {
-    throw new FarlightError('BAD_OPTION', error instanceof Error ? error.message : String(error));
+    // The library throws errors without a code; a mistake of ours is told with its stack.
+    if (!(error instanceof Error) || error instanceof TypeError || /^Farlight bug/.test(error.message))
+      throw error;
+    throw new FarlightError('BAD_OPTION', error.message, { cause: error });
   }
 }
 
