@@ -52,7 +52,8 @@ const GONE: readonly FarlightErrorCode[] = ['UNREACHABLE', 'SHUTTING_DOWN'];
 /** The reason for which a session with a pool's host is over, for its program: nobody starts such a host by hand. */
 export function reasonOfPool(pool: string, reason: FarlightError | undefined): FarlightError | undefined {
   if (!reason || !GONE.includes(reason.code)) return reason;
-  const why = reason.message.replace(/; start .*$/, '');
+  // After its first clause it says what to do about a host that a person has started.
+  const [why] = reason.message.split('; ');
   const message = `the host of the pool ${pool} has gone: ${why}; ask for another adapter`;
   return new FarlightError(reason.code, message, { cause: reason });
 }

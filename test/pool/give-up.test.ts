@@ -152,6 +152,10 @@ describe('a pool’s host that is gone before a session begins', () => {
     expect(reasonOfPool('lab', stopping)?.message).toBe(
       'the host of the pool lab has gone: the host at it is stopping; ask for another adapter',
     );
+    const cut = 'the connection was closed before it was secure; see that a farlight host listens there';
+    expect(reasonOfPool('lab', new FarlightError('UNREACHABLE', cut))?.message).toBe(
+      'the host of the pool lab has gone: the connection was closed before it was secure; ask for another adapter',
+    );
     const other = new FarlightError('UNAUTHORIZED', 'the token is not good');
     expect(reasonOfPool('lab', other)).toBe(other);
   });
