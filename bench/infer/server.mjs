@@ -3,6 +3,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
 import { setTimeout } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
@@ -22,7 +23,7 @@ import { leastMean, searchBest } from './clairvoyant.mjs';
 import { GivenGpu, LanePool } from './lanes.mjs';
 import { shapeOf, writeModels } from './models.mjs';
 import { noBatches, Presets, presetsThatFitAlone, presetsThatFitTogether, RateLimiter } from './rivals.mjs';
-import { burstsOf, eventsOf, latencies, simulatedHost, withoutTenant } from './trace.mjs';
+import { asItCame, burstsOf, eventsOf, latencies, simulatedHost, withoutTenant } from './trace.mjs';
 
 const BURST = 64;
 const LANES = 4;
@@ -151,38 +152,55 @@ async function compare(served, known) {
       process.stderr.write(`  ${rival} ...\n`);
       const { pool } = place;
       [pool.outOfMemory, pool.refused] = [0, 0];
-      measured[rival] = await serve(served, { pool, lanes, scheduler: scheduler() }, async (url, engine) => {
-        // Each lane compiles, and each model is loaded, before the bursts begin.
-        for (const model of names) await ask(url, served, [{ at: 0, model }]);
-        const before = countsOf(engine, names);
-        const tenant = withTenant(place.url, bytes - left, trace.end);
-        const asked = await ask(url, served, trace.bursts);
-        await tenant;
-        const after = countsOf(engine, names);
-        return {
-          ...latencies(asked.ms),
-          failed: asked.failed,
-          perSecond: (1000 * asked.ms.length) / asked.makespan,
-          batch: (after.items - before.items) / (after.runs - before.runs),
-          outOfMemory: pool.outOfMemory,
-          refused: pool.refused,
-        };
-      });
+      measured[rival] = await serve(
+        served,
+        { pool, lanes, scheduler: scheduler() },
+        async (url, engine, seen) => {
+          // Each lane compiles, and each model is loaded, before the bursts begin.
+          for (const model of names) await ask(url, served, [{ at: 0, model }]);
+          const before = countsOf(engine, names);
+          seen.length = 0;
+          const tenant = withTenant(place.url, bytes - left, trace.end);
+          const asked = await ask(url, served, trace.bursts);
+          await tenant;
+          const after = countsOf(engine, names);
+          return {
+            ...latencies(asked.ms),
+            seen: [...seen],
+            failed: asked.failed,
+            perSecond: (1000 * asked.ms.length) / asked.makespan,
+            batch: (after.items - before.items) / (after.runs - before.runs),
+            outOfMemory: pool.outOfMemory,
+            refused: pool.refused,
+          };
+        },
+      );
     }
   } finally {
     await place.close();
   }
   const models = await costsOf(served, place.pool);
-  const simulated = { events: eventsOf(trace, { burst: BURST, bytes }), models };
+  const least = { meanMs: leastMean(trace, { models, burst: BURST }) };
+  const { seen } = measured.farlight;
+  const inEngine = {
+    ...latencies(seen.map(({ ms }) => ms)),
+    ...bestOf(asItCame(trace, seen, BURST), models, bytes),
+  };
+  return { bytes, models, measured, ...bestOf(trace, models, bytes), inEngine, least };
+}
+
+/** How Farlight's scheduler does in the simulation, and a schedule that knows all bursts before. */
+function bestOf(trace, models, bytes) {
   const { ends } = simulate({
-    ...simulated,
+    events: eventsOf(trace, { burst: BURST, bytes }),
+    models,
     dispatcher: new Scheduler(),
     hosts: [simulatedHost(bytes, LANES)],
   });
-  const predicted = latencies([...ends.values()].map(({ ms }) => ms));
-  const clairvoyant = searchBest(trace, { models, bytes, burst: BURST });
-  const least = { meanMs: leastMean(trace, { models, burst: BURST }) };
-  return { bytes, models, measured, predicted, clairvoyant, least };
+  return {
+    predicted: latencies([...ends.values()].map(({ ms }) => ms)),
+    clairvoyant: searchBest(trace, { models, bytes, burst: BURST }),
+  };
 }
 
 /** A host with so many bytes (0: all there are), and lanes to it. */
@@ -218,15 +236,37 @@ async function serve({ folder, store }, { pool, lanes, scheduler }, act) {
     ...(scheduler && { scheduler }),
   });
   const trust = inferenceTrust({ http: '127.0.0.1:0', grpc: undefined }, log);
-  const server = new InferenceServer({ service: engine, trust, name: 'bench', version: '0', onError: log });
+  const { service, seen } = watched(engine);
+  const server = new InferenceServer({ service, trust, name: 'bench', version: '0', onError: log });
   await server.listen();
   try {
     await engine.loaded;
-    return await act(server.httpUrl, engine);
+    return await act(server.httpUrl, engine, seen);
   } finally {
     await server.close(0);
     await engine.close();
   }
+}
+
+/** The engine, and its requests in their order: when each came to it, and how long it was there. */
+function watched(engine) {
+  const seen = [];
+  const infer = async (request, signal) => {
+    const entry = { model: request.model, at: performance.now() };
+    seen.push(entry);
+    try {
+      return await engine.infer(request, signal);
+    } finally {
+      entry.ms = performance.now() - entry.at;
+    }
+  };
+  const service = new Proxy(engine, {
+    get(_, name) {
+      const value = name === 'infer' ? infer : engine[name];
+      return typeof value === 'function' ? value.bind(engine) : value;
+    },
+  });
+  return { service, seen };
 }
 
 /** Has a thread of its own ask. */
@@ -263,7 +303,7 @@ function sum(values) {
   return values.reduce((all, each) => all + each, 0);
 }
 
-function print({ place, sizes, bytes, models, measured, predicted, clairvoyant, least }) {
+function print({ place, sizes, bytes, models, measured, predicted, clairvoyant, inEngine, least }) {
   console.log(
     `\n${sizes.length} models of sizes ${[...new Set(sizes)].join(':')}, ${place}, ${(bytes / MIB).toFixed(2)} MiB`,
   );
@@ -301,6 +341,20 @@ function print({ place, sizes, bytes, models, measured, predicted, clairvoyant, 
   rows.push(['  simulated', figure(predicted.meanMs), figure(predicted.p99Ms)]);
   rows.push(['  clairvoyant', figure(clairvoyant.meanMs), figure(clairvoyant.p99Ms)]);
   rows.push(['  no schedule below', figure(least.meanMs), '']);
+  rows.push(['  in the engine', figure(inEngine.meanMs), figure(inEngine.p99Ms)]);
+  rows.push([
+    '  simulated, as they came',
+    figure(inEngine.predicted.meanMs),
+    figure(inEngine.predicted.p99Ms),
+  ]);
+  rows.push([
+    '  clairvoyant, as they came',
+    figure(inEngine.clairvoyant.meanMs),
+    figure(inEngine.clairvoyant.p99Ms),
+  ]);
   printTable(rows.map((row) => [...row, ...Array(9 - row.length).fill('')]));
-  console.log(`  clairvoyant / farlight: ${(clairvoyant.meanMs / measured.farlight.meanMs).toFixed(2)}`);
+  const share = (best, own) => (best.clairvoyant.meanMs / own.meanMs).toFixed(2);
+  console.log(
+    `  clairvoyant / farlight: ${share({ clairvoyant }, measured.farlight)}; in the engine, for requests as they came to it: ${share(inEngine, inEngine)}`,
+  );
 }

@@ -28,19 +28,30 @@ export function burstsOf({ work, load, bursts, seed }) {
 
 /**
  * The trace as events of a simulation. Of `bytes` another tenant has a third, from the first third of the time to the
- * second.
+ * second. A burst's requests come at its time, or at its own times `arrivals`.
  */
 export function eventsOf({ bursts, end }, { burst, bytes }) {
   const least = withoutTenant(bytes);
   const events = [];
-  for (const [index, { at, model }] of bursts.entries()) {
+  for (const [index, { at, model, arrivals }] of bursts.entries()) {
     const graph = { name: model, steps: [{ model, after: [] }] };
     for (let item = 0; item < burst; item += 1)
-      events.push({ at, request: { id: index * burst + item, graph, items: 1 } });
+      events.push({ at: arrivals?.[item] ?? at, request: { id: index * burst + item, graph, items: 1 } });
   }
   events.push({ at: end / 3, host: 'host', capacity: { bytes: least, limit: bytes } });
   events.push({ at: (2 * end) / 3, host: 'host', capacity: { bytes, limit: bytes } });
   return events;
+}
+
+/** The trace, with the times at which its requests came to an engine, in `{ model, at }` by their order. */
+export function asItCame({ bursts, end }, seen, burst) {
+  const start = seen[0].at;
+  const timesOf = (name) => seen.filter(({ model }) => model === name).map(({ at }) => at - start);
+  const left = Object.fromEntries(bursts.map(({ model }) => [model, timesOf(model)]));
+  return {
+    end,
+    bursts: bursts.map((each) => ({ ...each, arrivals: left[each.model].splice(0, burst) })),
+  };
 }
 
 /** The bytes that are there while another tenant has its third. */
