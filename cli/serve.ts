@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
+import { inspect } from 'node:util';
 import { Command } from 'commander';
 import { quietGrpc } from '../link/grpc/grpc.js';
 import { stateFolder } from '../link/machine/folders.js';
@@ -143,8 +144,12 @@ async function serve(options: ServeOptions): Promise<void> {
   });
   let stopping = false;
   let draining = options.drain > 0;
-  // A start that fails is told below. Where the host cannot close, a later signal ends the process.
-  const end = (act: (daemon: Daemon) => Promise<void>) => void starting.then(act).catch(() => {});
+  const failed = (error: unknown) => {
+    process.stderr.write(`farlight: the host could not end well: ${inspect(error)}\n`);
+    process.exit(1);
+  };
+  // A start that fails is told below.
+  const end = (act: (daemon: Daemon) => Promise<void>) => void starting.then(act, () => {}).catch(failed);
   const stop = () => {
     if (!stopping) {
       stopping = true;

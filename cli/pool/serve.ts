@@ -10,6 +10,7 @@ import type { Log } from '../../server/observatory/log.js';
 import { hostFolder } from '../../server/trust/private-folder.js';
 import { type LogOptions, logOption, openLog } from '../options/log-option.js';
 import { addTrustOptions, type TrustOptions, trustOptions } from '../options/trust-options.js';
+import { stopped, stopSignal } from '../stop-signal.js';
 
 interface ServeOptions extends TrustOptions, LogOptions {
   listen: string;
@@ -48,16 +49,11 @@ async function serve(names: string[], options: ServeOptions): Promise<void> {
   quietGrpc();
   const log = await openLog(options);
   const running = await start(names, options, log);
-  let stopping = false;
-  const stop = () => {
-    // A second signal: the person does not want to wait.
-    if (stopping) process.exit(1);
-    stopping = true;
-    void running.close().finally(() => process.exit());
-  };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
+  const stop = stopSignal();
   process.stdout.write(running.lines);
+  await stopped(stop);
+  await running.close();
+  process.exit();
 }
 
 async function start(names: readonly string[], options: ServeOptions, log: Log) {

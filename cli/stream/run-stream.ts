@@ -17,10 +17,10 @@ import { commandTracing } from '../options/command-tracing.js';
 import { type LogOptions, openLog } from '../options/log-option.js';
 import { openPage } from '../options/open-page.js';
 import { type TrustOptions, trustOptions } from '../options/trust-options.js';
+import { stopped, stopSignal } from '../stop-signal.js';
 import { wholeStream } from './check.js';
 import { NatsAccess, type NatsStateFlags } from './nats-options.js';
 import { stateFolderOf } from './state-folder.js';
-import { stopped, stopSignal } from './stop-signal.js';
 import { type HostFlags, StreamHosts } from './stream-hosts.js';
 
 export interface StreamOptions extends LogOptions, TrustOptions, NatsStateFlags, HostFlags {

@@ -4,8 +4,8 @@ import { monotonicNow, steadyTime } from '../../link/machine/clock.js';
 import { leaveOnnxRuntimeUnoptimised } from '../infer/load-with.js';
 import { commandTracing } from '../options/command-tracing.js';
 import { type LogOptions, openLog } from '../options/log-option.js';
+import { stopped, stopSignal } from '../stop-signal.js';
 import { NatsAccess, type NatsStateFlags } from './nats-options.js';
-import { stopped, stopSignal } from './stop-signal.js';
 import { type HostFlags, StreamHosts } from './stream-hosts.js';
 
 export interface WorkerFlags extends LogOptions, NatsStateFlags, HostFlags {
