@@ -1,5 +1,5 @@
 // Runs a sample of the WebGPU conformance test suite twice through Farlight, and reports each case with another result: once on
-// a private host, and once on two hosts that park the session, and move it to and fro, at random moments between awaits.
+// a host, and once on that and another one, which park the session, and move it to and fro, at random moments between awaits.
 // docs/parking.md tells more.
 //
 //   node scripts/cts/park.mjs --cts CHECKOUT [--cases COUNT] [--seed TEXT] [--timeout SECONDS]
@@ -71,11 +71,12 @@ async function compare(chosen) {
   let compared = 0;
   for (let at = 0; at < chosen.length; at += GROUP) {
     const group = chosen.slice(at, at + GROUP);
-    const expected = await run(group, [`adapter=${adapter}`], { isParked: false, limit: seconds });
+    const first = [`host=${hosts[0].url}`];
+    const expected = await run(group, first, { isParked: false, limit: seconds });
     const inTime = group.filter((name) => expected.get(name).status !== 'timeout');
     slow.push(...group.filter((name) => !inTime.includes(name)));
     place.host = 0;
-    const found = await run(inTime, [`host=${hosts[0].url}`], { isParked: true, limit: seconds * PATIENCE });
+    const found = await run(inTime, first, { isParked: true, limit: seconds * PATIENCE });
     for (const name of inTime) {
       compared += 1;
       const [plain, parked] = [expected.get(name), found.get(name)];
@@ -205,7 +206,7 @@ function start(at) {
     listen: `127.0.0.1:${ports[at]}`,
     adapter,
     warm: 0,
-    // As a private host, which has no such limits.
+    // A case is to end by what it does alone.
     busyMs: HOUR_MS,
     resumeMs: HOUR_MS,
     gpuMs: 0,
