@@ -146,6 +146,18 @@ describe('a parked session', () => {
     expect(errors).toEqual([]);
   });
 
+  it('keeps a buffer invalid whose create has waited for memory', async () => {
+    const { device, park, errors } = await start({ adapter: 'null', tenantLimits: { gpuMemory: 300 << 20 } });
+    const usage = MAP_READ | STORAGE;
+    const invalid = device.createBuffer({ size: 200 << 20, usage, label: 'its usage' });
+    await device.queue.onSubmittedWorkDone();
+    await park();
+    device.pushErrorScope('validation');
+    device.queue.writeBuffer(invalid, 0, new Uint32Array(4));
+    expect((await device.popErrorScope())?.message).toContain('[Invalid Buffer "its usage"]');
+    expect(errors).toEqual([expect.stringContaining('usages')]);
+  });
+
   it('has the same messages of the compiler for shaders, with errors and without', async () => {
     const { device, park } = await start({ adapter: 'null' });
     device.pushErrorScope('validation');

@@ -5,9 +5,11 @@ import type {
 } from '../../../proto/gen/operations.js';
 import { textureBytes } from '../../../proto/texture-size.js';
 import { exceedsBuffer, exceedsTexture, type MemoryRequest } from '../limits/gpu-memory.js';
+import type { Made } from '../live/made.js';
 import type { SourceRange } from '../objects/asides.js';
 import { describeError } from '../objects/error-scopes.js';
 import type { Entry } from '../objects/object-table.js';
+import type { DecodedCommand } from '../wire/decoded-command.js';
 import type { PendingReply } from '../wire/reply-writer.js';
 import type { Context } from './context.js';
 
@@ -108,7 +110,10 @@ function allocate<T extends object>(
   };
   if (memory.fits(request.bytes) || request.exceeds()) return make();
   context.later(self, memory.more(request.bytes), () => {
+    const opened = context.devices.of(self);
+    const { errors } = opened;
     made.object = make();
+    if (made.made) opened.judge(made.made as Made<DecodedCommand>, errors);
   });
   return context.invalidObject(self, [made.kind]) as T;
 }
