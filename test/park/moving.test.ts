@@ -299,6 +299,15 @@ describe('the way of a stored session to another host', () => {
     expect(there).toEqual([]);
   });
 
+  it('ends where other sessions have taken the room while the file came', async () => {
+    const refusals = [undefined, 'its tenant has all of its sessions'];
+    const { hand, there, received, store } = hosts({ refusal: () => refusals.shift() });
+    await expect(hand()).rejects.toThrow('all of its sessions');
+    await received();
+    expect(there).toEqual([]);
+    expect(store.bytes).toBe(0);
+  });
+
   it('leaves the session with exactly one host, wherever it is cut', async () => {
     const results: string[] = [];
     for (let cut = 0; cut < 14; cut += 1) {

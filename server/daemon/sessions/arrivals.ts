@@ -85,6 +85,7 @@ export class Arrivals {
       place = { path: await this.#admit(offer), key: new Uint8Array(KEY_BYTES) };
       await packets.send(MOVE.ready);
       const key = await receiveFile(packets, place.path, offer.bytes);
+      this.#check(offer);
       arriving = this.#options.begin(offer, host, { ...place, key });
       // The session owns the file from now on.
       place = undefined;
@@ -104,11 +105,16 @@ export class Arrivals {
   async #admit(offer: MoveOffer): Promise<string> {
     if (offer.version !== packageVersion())
       throw new Error(`it has Farlight ${packageVersion()}, and the session was stored by ${offer.version}`);
-    const refusal = this.#options.refusal(offer);
-    if (refusal !== undefined) throw new Error(refusal);
+    this.#check(offer);
     const path = await this.#options.store.receive(offer.bytes);
     if (path === undefined) throw new Error('its disk space for parked sessions is full (--park-size)');
     return path;
+  }
+
+  /** Other sessions may come while the file does. @throws Error where the session cannot be taken. */
+  #check(offer: MoveOffer): void {
+    const refusal = this.#options.refusal(offer);
+    if (refusal !== undefined) throw new Error(refusal);
   }
 }
 
