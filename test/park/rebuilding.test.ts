@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { type FarlightDevice, OPERATIONS } from '#farlight/proto/gen/operations.js';
+import { OPERATIONS } from '#farlight/proto/gen/operations.js';
 import { LIMIT_NAMES } from '#farlight/proto/gen/webgpu.js';
 import { CommandWriter } from '#farlight/proto/wire/command-writer.js';
 import type { Kept } from '#farlight/server/executor/live/live-objects.js';
 import { type Entry, objectIn } from '#farlight/server/executor/objects/object-table.js';
 import { PIECE_BYTES, piecesOfTexture } from '#farlight/server/executor/park/contents/pieces.js';
 import { makeLate } from '#farlight/server/executor/park/late-objects.js';
-import { differs, offersLess } from '#farlight/server/executor/park/same-gpu.js';
+import { type Described, differs, offersLess } from '#farlight/server/executor/park/same-gpu.js';
 import type { SessionParts } from '#farlight/server/executor/park/session-state.js';
 import type { DecodedCommand } from '#farlight/server/executor/wire/decoded-command.js';
 
@@ -61,7 +61,7 @@ describe('the pieces of a texture', () => {
 
 describe('another GPU', () => {
   const limits = LIMIT_NAMES.map((name): number => (name.endsWith('Alignment') ? 256 : 1000));
-  const known = { features: ['shader-f16'], limits } as unknown as FarlightDevice<never>;
+  const known: Described = { features: ['shader-f16'], limits, subgroupSizes: [8, 32] };
   const withLimit = (name: string, value: number) => ({
     ...known,
     limits: limits.with(LIMIT_NAMES.indexOf(name as never), value),
@@ -86,6 +86,15 @@ describe('another GPU', () => {
     expect(differs(known, known)).toBeUndefined();
     expect(differs({ ...known, features: ['shader-f16', 'subgroups'] }, known)).toMatch(/subgroups/);
     expect(differs(withLimit('maxBufferSize', 2000), known)).toMatch(/maxBufferSize is 2000, and was 1000/);
+  });
+
+  it('is refused where its subgroups have sizes that the program does not expect, if it may use them', () => {
+    const uses: Described = { ...known, features: ['subgroups'] };
+    const withSizes = (least: number, most: number): Described => ({ ...uses, subgroupSizes: [least, most] });
+    expect(differs(withSizes(16, 16), uses)).toBeUndefined();
+    expect(differs(withSizes(8, 64), uses)).toBe('its subgroups have 8 to 64 invocations, and had 8 to 32');
+    expect(differs(withSizes(4, 32), uses)).toMatch(/4 to 32/);
+    expect(differs({ ...known, subgroupSizes: [64, 64] }, known)).toBeUndefined();
   });
 });
 

@@ -67,7 +67,7 @@ const requests = new WeakMap<GPUAdapter, AdapterRequest>();
 const handedOn = new WeakSet<GPUAdapter>();
 
 /** For an unknown value it has the specification's: an empty string, or the smallest and the largest size. */
-function describeInfo(info: GPUAdapterInfo): FarlightAdapterInfo<never> {
+export function describeInfo(info: GPUAdapterInfo): FarlightAdapterInfo<never> {
   return {
     vendor: info.vendor ?? '',
     architecture: info.architecture ?? '',

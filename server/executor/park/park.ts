@@ -1,10 +1,8 @@
 import { packageVersion } from '../../../link/machine/package-version.js';
 import { pause } from '../../../link/machine/timer.js';
 import { messageOf } from '../../../proto/errors.js';
-import type { FarlightDevice } from '../../../proto/gen/operations.js';
 import { GPUMapMode, GPUTextureUsage } from '../../../proto/gen/webgpu.js';
 import type { ParkTarget } from '../../../proto/session/executor-messages.js';
-import { describe } from '../handlers/adapters.js';
 import { isSpendable, keptOf } from '../live/live-objects.js';
 import type { MappedRange } from '../live/parkable.js';
 import type { ErrorScopes } from '../objects/error-scopes.js';
@@ -18,6 +16,7 @@ import { Texels } from './contents/texels.js';
 import { judgeResources } from './judge.js';
 import { ParkedFileWriter } from './parked-file.js';
 import { checkRest, named, objectOf, type Resource, resourcesOf } from './rest.js';
+import { type Described, described } from './same-gpu.js';
 import type { DeviceState, SessionParts, SessionState } from './session-state.js';
 
 const ZEROS = Buffer.alloc(64 << 10);
@@ -158,9 +157,11 @@ function stateOf(parts: SessionParts): SessionState {
   };
   const { templates, ...decoding } = decoder.state;
   const entries = live.entries();
-  const described = new Map<number, FarlightDevice<never>>();
-  for (const kind of ['GPUAdapter', 'GPUDevice'])
-    for (const { id, object } of context.objects.all(kind)) described.set(id, describe(object as GPUDevice));
+  const known = new Map<number, Described>();
+  for (const { id, object } of context.objects.all('GPUAdapter'))
+    known.set(id, described(object as GPUAdapter, (object as GPUAdapter).info));
+  for (const { id, object } of context.objects.all('GPUDevice'))
+    known.set(id, described(object as GPUDevice, (object as GPUDevice).adapterInfo));
   const all = [...context.objects.entries];
   const { used, peak } = context.memory.ledger;
   return {
@@ -181,7 +182,7 @@ function stateOf(parts: SessionParts): SessionState {
       const { isLost, scopes, asides } = context.devices.of(entry);
       return { id: entry.id, isLost, scopes: scopes.state, hasBrought: asides.latest.data };
     }),
-    described,
+    described: known,
     mapped: mappedOf(parts),
     unmade: all.filter((entry) => context.uploads.unmade.has(entry)).map(({ id }) => id),
     runner: runner.counts,

@@ -2,14 +2,14 @@ import { invariant } from '../../../proto/errors.js';
 import { GPUBufferUsage, GPUMapMode } from '../../../proto/gen/webgpu.js';
 import { textureBytes } from '../../../proto/texture-size.js';
 import { FOREIGN_ID, ROOT_ID } from '../../../proto/wire/handle.js';
-import { describe, requestAdapter, requestDevice } from '../handlers/adapters.js';
+import { requestAdapter, requestDevice } from '../handlers/adapters.js';
 import type { Kept, Step } from '../live/live-objects.js';
 import { deviceOf, type Entry, objectIn, ROOT } from '../objects/object-table.js';
 import type { DecodedCommand } from '../wire/decoded-command.js';
 import type { PendingReply } from '../wire/reply-writer.js';
 import { checked, scoped } from './checked.js';
 import { makeLate } from './late-objects.js';
-import { differs, offersLess } from './same-gpu.js';
+import { described, differs, offersLess, otherSubgroups } from './same-gpu.js';
 import type { DeviceState, SessionParts, SessionState } from './session-state.js';
 import { SpentObjects } from './spent-objects.js';
 
@@ -158,7 +158,9 @@ export class Rebuilding {
     const adapter = entry.object as GPUAdapter | undefined;
     if (!adapter) throw new Error('this host has no such adapter');
     const known = this.#state.described.get(id);
-    const less = known && offersLess(describe(adapter), known);
+    const here = described(adapter, adapter.info);
+    // Of an adapter that has given its device, the program can use nothing more.
+    const less = known && (offersLess(here, known) ?? (isSpent ? undefined : otherSubgroups(here, known)));
     if (less !== undefined) throw new Error(`the adapter here offers less: ${less}`);
     // Its device is gone, and it gives no other.
     if (isSpent && !this.#makers.has(id)) (await adapter.requestDevice()).destroy();
@@ -176,7 +178,8 @@ export class Rebuilding {
       return;
     }
     const known = this.#state.described.get(id);
-    const difference = known && differs(describe(opened.device), known);
+    const { device } = opened;
+    const difference = known && differs(described(device, device.adapterInfo), known);
     if (difference !== undefined) throw new Error(`the device here is another: ${difference}`);
     // The pipelines that the program compiled on earlier devices compile together. `#object` finds them.
     await opened.compiling;

@@ -1,7 +1,18 @@
 import type { FarlightDevice } from '../../../proto/gen/operations.js';
 import { LIMIT_NAMES } from '../../../proto/gen/webgpu.js';
+import { describe, describeInfo } from '../handlers/adapters.js';
 
-type Described = Pick<FarlightDevice<never>, 'features' | 'limits'>;
+/** What a program knows of an adapter or a device. */
+export type Described = Pick<FarlightDevice<never>, 'features' | 'limits'> & {
+  /** The smallest and the largest number of invocations in a subgroup. */
+  readonly subgroupSizes: readonly [number, number];
+};
+
+/** @param info of an adapter, or of a device's adapter. */
+export function described(object: GPUAdapter | GPUDevice, info: GPUAdapterInfo): Described {
+  const { subgroupMinSize, subgroupMaxSize } = describeInfo(info);
+  return { ...describe(object), subgroupSizes: [subgroupMinSize, subgroupMaxSize] };
+}
 
 /** Limits of which a smaller one allows more. */
 const isAlignment = (name: string) => name.endsWith('Alignment');
@@ -29,5 +40,14 @@ export function differs(device: Described, known: Described): string | undefined
   ];
   if (missing.length > 0) return `its features differ in ${missing.join(', ')}`;
   const at = LIMIT_NAMES.findIndex((_, index) => device.limits[index] !== known.limits[index]);
-  return at < 0 ? undefined : `its ${LIMIT_NAMES[at]} is ${device.limits[at]}, and was ${known.limits[at]}`;
+  if (at >= 0) return `its ${LIMIT_NAMES[at]} is ${device.limits[at]}, and was ${known.limits[at]}`;
+  return otherSubgroups(device, known);
+}
+
+/** Why shaders that were written for the subgroups that a program knows may compute something else. */
+export function otherSubgroups(offered: Described, known: Described): string | undefined {
+  const [least, most] = offered.subgroupSizes;
+  const [knownLeast, knownMost] = known.subgroupSizes;
+  if (!known.features.includes('subgroups') || (least >= knownLeast && most <= knownMost)) return undefined;
+  return `its subgroups have ${least} to ${most} invocations, and had ${knownLeast} to ${knownMost}`;
 }

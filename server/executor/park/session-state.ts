@@ -1,4 +1,3 @@
-import type { FarlightDevice } from '../../../proto/gen/operations.js';
 import type { WorkCounts } from '../../../proto/session/session-counts.js';
 import type { FlushAssembler } from '../../../proto/wire/flush.js';
 import type { CommandRunner, RunnerCounts } from '../command-runner.js';
@@ -10,6 +9,7 @@ import type { SessionTracer, TracerCounts } from '../trace/session-tracer.js';
 import type { CommandDecoder, DecoderState } from '../wire/command-decoder.js';
 import type { DecodedCommand } from '../wire/decoded-command.js';
 import type { HeldCommands } from '../wire/held-commands.js';
+import type { Described } from './same-gpu.js';
 
 /** The parts of a session that have a state. */
 export interface SessionParts {
@@ -48,8 +48,8 @@ export interface SessionState {
   readonly objects: readonly Kept<number>[];
   readonly spent: readonly SpentState[];
   readonly devices: readonly DeviceState[];
-  /** The features and limits that the client knows of its adapters and devices, by number. */
-  readonly described: ReadonlyMap<number, FarlightDevice<never>>;
+  /** What the client knows of its adapters and devices, by number. */
+  readonly described: ReadonlyMap<number, Described>;
   /** Buffers that are mapped for reading, and their ranges. */
   readonly mapped: readonly ({ readonly id: number } & MappedRange)[];
   /** Buffers that could not be made. */

@@ -222,7 +222,7 @@ export class SessionChannel {
       this.#options.onUnparked?.(false);
       this.#fault({
         code: 'EXECUTOR_LOST',
-        message: `the parked session could not come back: ${messageOf(error)}`,
+        message: `the parked session could not come back: ${messageOf(error) || 'the GPU was lost'}`,
       });
       return;
     }
