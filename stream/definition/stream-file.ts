@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { inOrder, moduleProblems, runProblems, similar, typeOf } from '../../infer/graph/graph-file.js';
 import { type Model, readModelFolder } from '../../infer/graph/model-folder.js';
 import { tensorFromJson } from '../../infer/protocol/tensor-coding.js';
@@ -172,8 +172,20 @@ function* meaning(
       if (message) yield problem([...path, 'inputs', input], message);
     }
   }
+  const files = new Map<string, string>();
   for (const [name, sink] of Object.entries(sinks)) {
     const path = ['sinks', name];
+    if (sink.file !== undefined) {
+      const written = resolve(folder, sink.file);
+      const other = files.get(written);
+      // After a restart each would take lines of the other one for its own.
+      if (other !== undefined)
+        yield problem(
+          [...path, 'file'],
+          `Sinks "${other}" and "${name}" write to the same file: give each a file of its own.`,
+        );
+      files.set(written, name);
+    }
     if (SINK_KINDS.filter((kind) => sink[kind] !== undefined).length !== 1)
       yield problem(path, `Sink "${name}" must have one of ${SINK_KINDS.join(', ')}.`, 'key');
     const references: [Path, string][] = Object.entries(sink.values).map(([output, reference]) => [

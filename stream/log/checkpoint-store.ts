@@ -1,7 +1,8 @@
-import { type FileHandle, link, mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
+import { link, open, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { deserialize, serialize } from 'node:v8';
 import { codeOf, messageOf } from '../../proto/errors.js';
+import { makeFolder, syncFolder } from './folders.js';
 
 const NAME = /^(\d{10})\.checkpoint$/;
 /** How many checkpoints stay, so that a person can look at the ones before. */
@@ -33,15 +34,17 @@ export class CheckpointStore<T extends { readonly epoch: number }> {
    * @throws Error where another process has stored this epoch, or the disk does not take it; UncertainError (rejects)
    */
   async store(checkpoint: T): Promise<void> {
-    await mkdir(this.#folder, { recursive: true });
+    await makeFolder(this.#folder);
     const name = nameOf(checkpoint.epoch);
     const temporary = join(this.#folder, `${name}.new`);
     await rm(temporary, { force: true });
     const file = await open(temporary, 'wx', 0o600);
-    await withFile(file, async () => {
+    try {
       await file.writeFile(serialize(checkpoint));
       await file.sync();
-    });
+    } finally {
+      await file.close();
+    }
     try {
       // A link, unlike a rename, fails where the name exists.
       await link(temporary, join(this.#folder, name));
@@ -52,8 +55,7 @@ export class CheckpointStore<T extends { readonly epoch: number }> {
       await rm(temporary, { force: true });
     }
     try {
-      const folder = await open(this.#folder, 'r');
-      await withFile(folder, () => folder.sync());
+      await syncFolder(this.#folder);
       const old = (await this.#names()).slice(0, -KEPT);
       await Promise.all(old.map((each) => rm(join(this.#folder, each), { force: true })));
     } catch (error) {
@@ -73,12 +75,4 @@ export class CheckpointStore<T extends { readonly epoch: number }> {
 
 function nameOf(epoch: number): string {
   return `${String(epoch).padStart(10, '0')}.checkpoint`;
-}
-
-async function withFile(file: FileHandle, act: () => Promise<void>): Promise<void> {
-  try {
-    await act();
-  } finally {
-    await file.close();
-  }
 }

@@ -1,9 +1,10 @@
-import { type FileHandle, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
+import { type FileHandle, open, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { deserialize, serialize } from 'node:v8';
 import { crc32 } from 'node:zlib';
 import type { Tensor } from '../../infer/service/tensor.js';
 import { messageOf } from '../../proto/errors.js';
+import { makeFolder, syncFolder } from './folders.js';
 
 /** A record that a source gives to the log. */
 export interface NewRecord {
@@ -46,9 +47,14 @@ export interface RecordLogOptions {
   readonly folder: string;
   /** Whether a record survives a power cut once it was taken, and not only the end of this process. */
   readonly durable: boolean;
+  /** No record before this offset is read any more. A log that ends before it, as where its end was lost, goes on there. */
+  readonly from?: number;
   /** Bytes of a file, before another is begun; 64 MiB if left out. */
   readonly segmentBytes?: number;
 }
+
+/** The log is broken: nothing can be appended until it is opened again. */
+export class BrokenLogError extends Error {}
 
 const NAME = /^(\d{16})\.log$/;
 /** Of each record: the length and the checksum of its bytes. */
@@ -78,10 +84,13 @@ export class RecordLog implements SourceLog {
   readonly #folder: string;
   readonly #durable: boolean;
   readonly #segmentBytes: number;
+  readonly #from: number;
   /** The last one is written. Only an empty log has none. */
   readonly segments: Segment[] = [];
   #file: FileHandle | undefined;
   #end = 0;
+  /** The next record does not follow the last one of the last file. */
+  #hasGap = false;
   #waiting: Waiting[] = [];
   #writing: Promise<void> | undefined;
   /** Why nothing can be appended any more. */
@@ -94,9 +103,10 @@ export class RecordLog implements SourceLog {
     return log;
   }
 
-  private constructor({ folder, durable, segmentBytes = 64 << 20 }: RecordLogOptions) {
+  private constructor({ folder, durable, from = 0, segmentBytes = 64 << 20 }: RecordLogOptions) {
     this.#folder = folder;
     this.#durable = durable;
+    this.#from = from;
     this.#segmentBytes = segmentBytes;
   }
 
@@ -151,19 +161,22 @@ export class RecordLog implements SourceLog {
   }
 
   async #open(): Promise<void> {
-    await mkdir(this.#folder, { recursive: true });
+    await makeFolder(this.#folder);
     const firsts = (await readdir(this.#folder)).flatMap((name) => NAME.exec(name)?.[1] ?? []);
     for (const first of firsts.sort()) {
       const file = join(this.#folder, `${first}.log`);
       this.segments.push({ file, first: Number(first), bytes: (await stat(file)).size });
     }
     const last = this.segments.at(-1);
-    if (!last) return;
-    this.#file = await open(last.file, 'r+');
-    const { records, bytes } = await wholeRecords(this.#file);
-    await this.#file.truncate(bytes);
-    last.bytes = bytes;
-    this.#end = last.first + records;
+    if (last) {
+      this.#file = await open(last.file, 'r+');
+      const { records, bytes } = await wholeRecords(this.#file);
+      await this.#file.truncate(bytes);
+      last.bytes = bytes;
+      this.#end = last.first + records;
+    }
+    this.#hasGap = this.#end < this.#from;
+    if (this.#hasGap) this.#end = this.#from;
   }
 
   /** One write for all records that wait. It never rejects: each record has its own error. */
@@ -176,7 +189,9 @@ export class RecordLog implements SourceLog {
         await this.#write(waiting.map(({ bytes }) => bytes));
       } catch (error) {
         // How much of it is on the disk is not known. The next start finds out.
-        this.#broken ??= new Error(`the log in ${this.#folder} cannot be written: ${messageOf(error)}`);
+        this.#broken ??= new BrokenLogError(
+          `the log in ${this.#folder} cannot be written: ${messageOf(error)}`,
+        );
         for (const { reject } of waiting) reject(this.#broken);
         continue;
       }
@@ -190,19 +205,25 @@ export class RecordLog implements SourceLog {
 
   async #write(records: readonly Buffer[]): Promise<void> {
     let segment = this.segments.at(-1);
-    if (!segment || segment.bytes >= this.#segmentBytes) {
+    if (!segment || segment.bytes >= this.#segmentBytes || this.#hasGap) {
       segment = {
         file: join(this.#folder, `${String(this.#end).padStart(16, '0')}.log`),
         first: this.#end,
         bytes: 0,
       };
+      // Only the last file may end within a record.
+      if (!this.#durable) await this.#file?.datasync();
       await this.#file?.close();
       this.#file = await open(segment.file, 'ax');
+      if (this.#durable) await syncFolder(this.#folder);
       this.segments.push(segment);
+      this.#hasGap = false;
     }
     const file = this.#file as FileHandle;
     const length = records.reduce((sum, { length }) => sum + length, 0);
-    await file.writev(records, segment.bytes);
+    const { bytesWritten } = await file.writev(records, segment.bytes);
+    // A disk that gets full takes a part, and that is no error.
+    if (bytesWritten < length) throw new Error(`the disk took ${bytesWritten} of ${length} bytes`);
     if (this.#durable) await file.datasync();
     segment.bytes += length;
   }
@@ -262,7 +283,7 @@ class LogCursor implements Cursor {
     if (!(await this.#has(HEADER_BYTES))) return undefined;
     const length = this.#bytes.readUInt32LE(0);
     const checksum = this.#bytes.readUInt32LE(4);
-    if (length > MOST_RECORD_BYTES || !(await this.#has(HEADER_BYTES + length))) throw this.#spoilt();
+    if (!isLength(length) || !(await this.#has(HEADER_BYTES + length))) throw this.#spoilt();
     const payload = this.#bytes.subarray(HEADER_BYTES, HEADER_BYTES + length);
     this.#bytes = this.#bytes.subarray(HEADER_BYTES + length);
     if (crc32(payload) !== checksum) throw this.#spoilt();
@@ -291,6 +312,11 @@ class LogCursor implements Cursor {
   }
 }
 
+/** A power cut may leave zeros at the end of a file, and no record is empty. */
+function isLength(length: number): boolean {
+  return length > 0 && length <= MOST_RECORD_BYTES;
+}
+
 /** How many whole records a file begins with, and how many bytes they have. */
 async function wholeRecords(file: FileHandle): Promise<{ records: number; bytes: number }> {
   const { size } = await file.stat();
@@ -300,7 +326,7 @@ async function wholeRecords(file: FileHandle): Promise<{ records: number; bytes:
   for (;;) {
     await file.read(header, 0, HEADER_BYTES, bytes);
     const length = header.readUInt32LE(0);
-    if (bytes + HEADER_BYTES + length > size || length > MOST_RECORD_BYTES) return { records, bytes };
+    if (bytes + HEADER_BYTES + length > size || !isLength(length)) return { records, bytes };
     const payload = Buffer.alloc(length);
     await file.read(payload, 0, length, bytes + HEADER_BYTES);
     if (crc32(payload) !== header.readUInt32LE(4)) return { records, bytes };

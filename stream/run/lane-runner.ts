@@ -49,8 +49,8 @@ export class LaneRunner implements StepRunner {
   readonly #versions = new Map<string, Running>();
   readonly #functions = { cpu: new FunctionPool('cpu'), network: new FunctionPool('network') };
   #engine: Promise<Engine> | undefined;
-  /** Models that are loaded, and how many versions of the application need each. */
-  readonly #models = new Map<string, number>();
+  /** Models that are loaded, each with the hash of its file, and how many versions of the application need it. */
+  readonly #models = new Map<string, { readonly hash: string; readonly users: number }>();
   #isClosed = false;
 
   constructor(options: LaneRunnerOptions) {
@@ -151,8 +151,12 @@ export class LaneRunner implements StepRunner {
 
   async #load(run: ModelRun): Promise<void> {
     const name = nameOf(run);
-    const users = this.#models.get(name) ?? 0;
-    this.#models.set(name, users + 1);
+    const { hash: loaded, users } = this.#models.get(name) ?? { hash: run.hash, users: 0 };
+    this.#models.set(name, { hash: loaded, users: users + 1 });
+    if (loaded !== run.hash)
+      throw new Error(
+        `${run.file} was changed in place while it runs: put it back, and add the new model as another version`,
+      );
     if (users > 0) return;
     const hash = await hashFile(run.file);
     if (hash !== run.hash)
@@ -174,9 +178,9 @@ export class LaneRunner implements StepRunner {
 
   async #unload(run: ModelRun): Promise<void> {
     const name = nameOf(run);
-    const users = (this.#models.get(name) ?? 1) - 1;
-    if (users > 0) {
-      this.#models.set(name, users);
+    const model = this.#models.get(name);
+    if (model && model.users > 1) {
+      this.#models.set(name, { ...model, users: model.users - 1 });
       return;
     }
     this.#models.delete(name);

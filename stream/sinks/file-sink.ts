@@ -1,5 +1,6 @@
-import { type FileHandle, mkdir, open } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { makeFolder, syncFolder } from '../log/folders.js';
 import { idIn, outputText } from './output-text.js';
 import { endsOf, identityOf, type Output, type Sink } from './sink.js';
 
@@ -25,12 +26,16 @@ export class FileSink implements Sink {
    * @throws Error where the file cannot be used (rejects)
    */
   static async open(path: string, mark: number | undefined, durable: boolean): Promise<FileSink> {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     const file = await open(path, 'a+');
     try {
+      if (durable) await syncFolder(dirname(path));
       const { size } = await file.stat();
-      const { had, end } = await linesFrom(file, Math.min(mark ?? size, size), size);
-      await file.truncate(end);
+      // A file that is shorter was cut by somebody: all that it has came later.
+      const from = mark !== undefined && mark > size ? 0 : (mark ?? size);
+      const { had, end } = await linesFrom(file, from, size);
+      // A sink of the version before may be writing to it, so nothing else is cut off.
+      if (end < size) await file.truncate(end);
       return new FileSink(file, durable, had, end);
     } catch (error) {
       await file.close();
@@ -67,7 +72,8 @@ export class FileSink implements Sink {
     const text = Buffer.from(fresh.map((output) => `${outputText(output)}\n`).join(''));
     await this.#file.appendFile(text);
     if (this.#durable) await this.#file.datasync();
-    this.#length += text.length;
+    // Somebody may have cut the file, or written to it.
+    this.#length = (await this.#file.stat()).size;
   }
 }
 

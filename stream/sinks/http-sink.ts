@@ -43,7 +43,7 @@ export class HttpSink implements Sink {
     const { url, application, log } = this.#options;
     const headers = {
       'content-type': 'application/json',
-      'idempotency-key': `"${application}/${identityOf(output)}"`,
+      'idempotency-key': `"${application}/${output.sink}/${identityOf(output)}"`,
     };
     const body = outputText(output);
     let [wait] = RETRY_MS as readonly [number, number];

@@ -1,6 +1,6 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { wallClock } from '../../link/machine/clock.js';
+import { monotonicNow, wallClock } from '../../link/machine/clock.js';
 import { pause } from '../../link/machine/timer.js';
 import { codeOf } from '../../proto/errors.js';
 import { type Feed, roomIn } from './source.js';
@@ -18,16 +18,18 @@ const HERE = '.';
  */
 export async function watchFolder(folder: string, feed: Feed, signal: AbortSignal): Promise<void> {
   const latest = new Map(feed.positions);
+  const settling = new Map<string, Settling>();
   while (!signal.aborted) {
     for (const key of await foldersIn(folder)) {
       for (const name of await filesIn(join(folder, key))) {
         if (name <= String(latest.get(key) ?? '')) continue;
         await roomIn(feed, signal);
         if (signal.aborted) return;
-        const data = await whole(join(folder, key, name));
+        const path = key === HERE ? name : `${key}/${name}`;
+        const data = await whole(join(folder, path), path, settling);
         // The files after it wait too, so that they keep their order.
         if (!data) break;
-        const path = key === HERE ? name : `${key}/${name}`;
+        settling.delete(path);
         await feed.ingest({
           key,
           position: name,
@@ -56,11 +58,28 @@ async function filesIn(folder: string): Promise<string[]> {
     .sort();
 }
 
+/** A file whose time says that it was changed just now, or in the future, as where another machine's clock is ahead. */
+interface Settling {
+  /** Its time and its length, as they were since a moment. */
+  readonly change: string;
+  readonly since: number;
+}
+
 /** The bytes of a file that nobody writes to any more; undefined for another one, or one that is gone. */
-async function whole(path: string): Promise<Uint8Array | undefined> {
+async function whole(
+  file: string,
+  path: string,
+  settling: Map<string, Settling>,
+): Promise<Uint8Array | undefined> {
   try {
-    const { mtimeMs } = await stat(path);
-    return wallClock() - mtimeMs < SETTLED_MS ? undefined : new Uint8Array(await readFile(path));
+    const { mtimeMs, size } = await stat(file);
+    if (wallClock() - mtimeMs >= SETTLED_MS) return new Uint8Array(await readFile(file));
+    const change = `${mtimeMs} ${size}`;
+    const before = settling.get(path);
+    if (before?.change === change && monotonicNow() - before.since >= SETTLED_MS)
+      return new Uint8Array(await readFile(file));
+    if (before?.change !== change) settling.set(path, { change, since: monotonicNow() });
+    return undefined;
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return undefined;
     throw error;

@@ -34,10 +34,10 @@ export class PostedRecords {
   readonly #name: string;
   readonly #types: ReadonlyMap<string, string>;
   readonly #feed: Feed;
-  /** By key, the number of the record that was taken last. */
+  /** By key, the number of the last record that is safe. */
   readonly #sequences: Map<string, number>;
-  /** By key, the last record that is not safe yet. */
-  readonly #unsafe = new Map<string, Promise<unknown>>();
+  /** By key, the last record with a number that is not safe yet. */
+  readonly #unsafe = new Map<string, { readonly sequence: number; readonly logged: Promise<number> }>();
 
   constructor(name: string, types: Readonly<Record<string, string>>, feed: Feed) {
     this.#name = name;
@@ -70,14 +70,11 @@ export class PostedRecords {
     { key, values, sequence }: CheckedRecord,
     traceparent: string | undefined,
   ): Promise<TakenRecord> {
-    if (sequence !== undefined) {
-      if (sequence <= (this.#sequences.get(key) ?? -1)) {
-        // The first one may still be on its way to the disk.
-        await this.#unsafe.get(key);
-        return { offset: undefined, isRepeated: true };
-      }
-      // Before the record is safe: the same one may be on its way twice.
-      this.#sequences.set(key, sequence);
+    const unsafe = this.#unsafe.get(key);
+    if (sequence !== undefined && sequence <= (unsafe?.sequence ?? this.#sequences.get(key) ?? -1)) {
+      // The first one may still be on its way to the disk. Where it does not get there, this one does not.
+      await unsafe?.logged;
+      return { offset: undefined, isRepeated: true };
     }
     const logged = this.#feed.ingest({
       key,
@@ -85,11 +82,15 @@ export class PostedRecords {
       ...(sequence !== undefined && { position: sequence }),
       ...(traceparent !== undefined && { traceparent }),
     });
-    this.#unsafe.set(key, logged);
+    if (sequence === undefined) return { offset: await logged, isRepeated: false };
+    const mine = { sequence, logged };
+    this.#unsafe.set(key, mine);
     try {
-      return { offset: await logged, isRepeated: false };
+      const offset = await logged;
+      this.#sequences.set(key, sequence);
+      return { offset, isRepeated: false };
     } finally {
-      if (this.#unsafe.get(key) === logged) this.#unsafe.delete(key);
+      if (this.#unsafe.get(key) === mine) this.#unsafe.delete(key);
     }
   }
 }

@@ -4,6 +4,8 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { resolveStream } from '#farlight/stream/definition/resolve.js';
 import { readStream } from '#farlight/stream/definition/stream-file.js';
 import { planUpgrade, type UpgradeWords } from '#farlight/stream/definition/upgrade-plan.js';
+import { LaneRunner } from '#farlight/stream/run/lane-runner.js';
+import { FakeHost, mapping } from '../infer/engine/fake-lanes.js';
 import { folders } from '../support/trust/trust.js';
 
 const temporary = folders();
@@ -134,6 +136,12 @@ describe('a file of an application', () => {
       '16:3 Sink "out" must have one of file, http, nats, page.',
     ],
     [
+      'two sinks that write to one file',
+      'values: { y: two.y } }',
+      'values: { y: two.y } }\n  more: { file: ./out.jsonl, values: { y: one.y } }',
+      '17:17 Sinks "out" and "more" write to the same file: give each a file of its own.',
+    ],
+    [
       'a value named "each" that a source does not give',
       'y: two.y }',
       'each: a.z, y: two.y }, each: two.y',
@@ -248,6 +256,39 @@ describe('the plan of an upgrade', () => {
     cpSync(folder, other, { recursive: true });
     const [from, to] = [await defined(folder), await defined(other)];
     expect(to.steps.map(({ does }) => does)).toEqual(from.steps.map(({ does }) => does));
+  });
+});
+
+describe('a model that runs', () => {
+  it('is not replaced by an upgrade whose model has the same version and another file', async () => {
+    const folder = folderWith(
+      GOOD.replace(
+        'function: f.mjs#sum\n    inputs: { x: one',
+        'model: m\n    version: 1\n    inputs: { x: one',
+      ),
+    );
+    const host = new FakeHost(
+      { now: () => 0, sleep: async () => {} } as never,
+      { 'm.1': mapping((x) => x) },
+      { bytes: 1 << 30 },
+    );
+    const runner = new LaneRunner({
+      folder: join(folder, 'links'),
+      hosts: async () => ({ hosts: [host], adapter: 'fake' }),
+      log: () => {},
+    });
+    try {
+      const before = await defined(folder);
+      await runner.prepare(before);
+      writeFileSync(join(folder, 'models/m/1/model.onnx'), 'another model');
+      const after = await defined(folder);
+      await expect(runner.prepare(after)).rejects.toThrow('model.onnx was changed in place while it runs');
+      // The version that runs still has it.
+      await runner.release(before);
+      await runner.prepare(after);
+    } finally {
+      await runner.close();
+    }
   });
 });
 

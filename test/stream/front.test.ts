@@ -92,6 +92,27 @@ describe('records that are posted', () => {
     expect(logged[0]?.values.x).toMatchObject({ datatype: 'FP32', shape: [1, 2] });
   });
 
+  it('are taken when they come again where the log did not take them', async () => {
+    let isBroken = true;
+    const post = new PostedRecords(
+      'in',
+      { x: 'FP32[1,2]' },
+      {
+        positions: new Map(),
+        backlog: () => 0,
+        ingest: async () => {
+          if (isBroken) throw new Error('the log cannot be written');
+          return 0;
+        },
+      },
+    );
+    const body = { records: [5, 6].map((sequence) => ({ key: 'a', values: { x: [1, 2] }, sequence })) };
+    await expect(post.take(body)).rejects.toThrow('cannot be written');
+    isBroken = false;
+    const taken = await post.take(body);
+    expect(taken.map(({ isRepeated }) => isRepeated)).toEqual([false, false]);
+  });
+
   it('are taken once where they are numbered, also after a restart', async () => {
     const { logged, post } = await served({ positions: new Map([['a', 5]]) });
     const isRepeated = async (sequence: number, key = 'a') =>

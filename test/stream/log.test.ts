@@ -1,9 +1,22 @@
-import { appendFileSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  appendFileSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { open } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import fc from 'fast-check';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { CheckpointStore } from '#farlight/stream/log/checkpoint-store.js';
-import { type NewRecord, RecordLog, type SourceLog } from '#farlight/stream/log/record-log.js';
+import {
+  BrokenLogError,
+  type NewRecord,
+  RecordLog,
+  type SourceLog,
+} from '#farlight/stream/log/record-log.js';
 import { Reader } from '#farlight/stream/run/reader.js';
 import { folders } from '../support/trust/trust.js';
 import { numberOf, tensorOf } from './support/numbers.js';
@@ -91,6 +104,72 @@ describe('the log of a source', () => {
     const again = await RecordLog.open({ folder, durable: false });
     expect(await numbersFrom(again, 0)).toEqual([0]);
     await again.close();
+  });
+
+  it('ends before zeros, which a power cut may leave at the end of a file', async () => {
+    const folder = temporary.make();
+    const log = await RecordLog.open({ folder, durable: false });
+    await log.append(recordOf(0));
+    await log.close();
+    appendFileSync(join(folder, readdirSync(folder)[0] as string), Buffer.alloc(4096));
+    const again = await RecordLog.open({ folder, durable: false });
+    expect(again.end).toBe(1);
+    await again.append(recordOf(1));
+    expect(await numbersFrom(again, 0)).toEqual([0, 1]);
+    await again.close();
+  });
+
+  it('goes on at the offset of a checkpoint where its own end was lost', async () => {
+    const folder = temporary.make();
+    let log = await RecordLog.open({ folder, durable: false });
+    for (const value of numbers(0, 3)) await log.append(recordOf(value));
+    await log.close();
+    for (let start = 0; start < 2; start += 1) {
+      log = await RecordLog.open({ folder, durable: false, from: 10 });
+      expect(log.end).toBe(10 + start);
+      expect(await log.append(recordOf(10 + start))).toBe(10 + start);
+      await log.close();
+    }
+    log = await RecordLog.open({ folder, durable: false, from: 10 });
+    expect(await numbersFrom(log, 10)).toEqual([10, 11]);
+    await log.trim(10);
+    expect(readdirSync(folder)).toHaveLength(1);
+    await log.close();
+  });
+
+  it('takes no record of which the disk takes only a part, and none after it', async () => {
+    const folder = temporary.make();
+    const log = await RecordLog.open({ folder, durable: true });
+    await log.append(recordOf(0));
+    const file = await open(folder, 'r');
+    const writev = vi
+      .spyOn(Object.getPrototypeOf(file), 'writev')
+      .mockResolvedValueOnce({ bytesWritten: 3, buffers: [] });
+    await file.close();
+    await expect(log.append(recordOf(1))).rejects.toThrow('cannot be written: the disk took 3 of');
+    writev.mockRestore();
+    await expect(log.append(recordOf(2))).rejects.toThrow(BrokenLogError);
+    expect(log.end).toBe(1);
+    await log.close();
+  });
+
+  it('waits until a new file is in its folder on the disk before it says that a record is safe', async () => {
+    const folder = join(temporary.make(), 'log', 'source');
+    const synced: string[] = [];
+    const file = await open('/', 'r');
+    const prototype = Object.getPrototypeOf(file);
+    const sync = prototype.sync;
+    const spy = vi.spyOn(prototype, 'sync').mockImplementation(function (this: { fd: number }) {
+      synced.push(readlinkSync(`/proc/self/fd/${this.fd}`));
+      return sync.call(this);
+    });
+    await file.close();
+    const log = await RecordLog.open({ folder, durable: true, segmentBytes: 1 });
+    expect(synced).toEqual([dirname(folder), dirname(dirname(folder))]);
+    for (const value of numbers(0, 2)) await log.append(recordOf(value));
+    expect(synced.slice(2)).toEqual([folder, folder]);
+    spy.mockRestore();
+    await log.close();
   });
 
   it('says which record is spoilt in a file that others follow', async () => {

@@ -1,9 +1,10 @@
-import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { serialize } from 'node:v8';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import type { Tensor } from '#farlight/infer/service/tensor.js';
 import type { Broker, Message } from '#farlight/stream/broker/broker.js';
 import { EACH, KEY } from '#farlight/stream/definition/upgrade-plan.js';
@@ -93,6 +94,41 @@ describe('a sink that is a file', () => {
     expect(idsIn(file)).toEqual(['s/0/0', 's/1/0']);
   });
 
+  it('has each output once where somebody has cut the file meanwhile', async () => {
+    const file = join(temporary.make(), 'out.jsonl');
+    let sink = await FileSink.open(file, undefined, false);
+    await sink.write([outputOf(0), outputOf(1)]);
+    const mark = sink.mark();
+    writeFileSync(file, '');
+    await sink.write([outputOf(2)]);
+    expect(sink.mark()).toBeLessThan(mark);
+    await sink.close();
+    sink = await FileSink.open(file, mark, false);
+    await sink.write([outputOf(2), outputOf(3)]);
+    await sink.close();
+    expect(idsIn(file)).toEqual(['s/2/0', 's/3/0']);
+  });
+
+  it('cuts off nothing when it is opened beside the sink of the version before', async () => {
+    const file = join(temporary.make(), 'out.jsonl');
+    const before = await FileSink.open(file, undefined, false);
+    await before.write([outputOf(0)]);
+    const handle = await open(file, 'r');
+    const stat = vi.spyOn(Object.getPrototypeOf(handle), 'stat');
+    await handle.close();
+    // The sink of the version before writes while the new one looks at the file.
+    stat.mockImplementationOnce(async () => {
+      const looked = statSync(file);
+      appendFileSync(file, `${outputText(outputOf(1))}\n`);
+      return looked;
+    });
+    const after = await FileSink.open(file, undefined, false);
+    stat.mockRestore();
+    await after.write([outputOf(2)]);
+    await Promise.all([before.close(), after.close()]);
+    expect(idsIn(file)).toEqual(['s/0/0', 's/1/0', 's/2/0']);
+  });
+
   it('leaves lines alone that were there before the application', async () => {
     const file = join(temporary.make(), 'out.jsonl');
     writeFileSync(file, 'a line of a person\n');
@@ -121,8 +157,16 @@ describe('a sink that is an address', () => {
     });
     await sink.write([outputOf(0), outputOf(1)]);
     await sink.close();
+    const again = new HttpSink({ url: `http://127.0.0.1:${port}/out`, application: 'app', log: () => {} });
+    // Another sink that posts to the same address.
+    await again.write([{ ...outputOf(1), sink: 'other' }]);
+    await again.close();
     server.close();
-    expect(asked).toEqual(['"app/s/0/0"', '"app/s/0/0"', '"app/s/0/0"', '"app/s/1/0"']);
+    expect(asked).toEqual([
+      ...Array.from({ length: 3 }, () => '"app/out/s/0/0"'),
+      '"app/out/s/1/0"',
+      '"app/other/s/1/0"',
+    ]);
     expect(said[0]).toMatch(/answers 503 to output s\/0\/0: it is posted again/);
   });
 });
@@ -156,12 +200,49 @@ describe('the outputs of a record', () => {
       close: async () => {},
     };
     await new Promise<void>((resolve, reject) => {
-      const writer = new SinkWriter(sink, () => resolve(), reject);
+      const writer = new SinkWriter(sink, { wrote: () => resolve(), refused: () => {}, fail: reject });
       writer.write({ kind: 'write', sink: 'out', version, record, values: { y: tensorOf(1), ...values } });
     });
     expect(given.map(({ key }) => key)).toEqual(keys);
     expect(given.map(({ values: written }) => Object.keys(written))).toEqual(keys.map(() => ['y']));
     expect(given.map(({ offset, index }) => [offset, index])).toEqual(keys.map((_, index) => [4, index]));
+  });
+});
+
+describe('a record whose values do not fit together', () => {
+  it('has no outputs, and the others of its sink have theirs', async () => {
+    const rows = (count: number) => ({ ...tensorOf(0), shape: [count], data: new Uint8Array(4 * count) });
+    const record = (offset: number) => ({ source: 's', offset, key: 'k', values: {} });
+    const version = { id: 'v', sources: [], steps: [], sinks: [] };
+    const given: Output[] = [];
+    const refused: string[] = [];
+    const sink = {
+      write: async (all: readonly Output[]) => void given.push(...all),
+      mark: () => 0,
+      close: async () => {},
+    };
+    await new Promise<void>((resolve, reject) => {
+      const writer = new SinkWriter(sink, {
+        wrote: ({ record: { offset } }) => offset === 2 && resolve(),
+        refused: ({ record: { offset } }, message) => void refused.push(`${offset}: ${message}`),
+        fail: reject,
+      });
+      for (const [offset, count] of [2, 1, 2].entries())
+        writer.write({
+          kind: 'write',
+          sink: 'out',
+          version,
+          record: record(offset),
+          values: { [EACH]: rows(2), y: rows(count) },
+        });
+    });
+    expect(given.map(({ offset, index }) => [offset, index])).toEqual([
+      [0, 0],
+      [0, 1],
+      [2, 0],
+      [2, 1],
+    ]);
+    expect(refused).toEqual(['1: value "y" has 1 rows, fewer than the value of "each"']);
   });
 });
 
