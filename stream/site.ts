@@ -14,7 +14,7 @@ import { LaneRunner, type OpenHosts } from './run/lane-runner.js';
 import type { ApplicationObserver } from './run/observer.js';
 import { SharedRunner } from './run/shared-runner.js';
 import { openSink, targetOf } from './sinks/open-sink.js';
-import { openSource } from './sources/open-source.js';
+import { checkSource, openSource } from './sources/open-source.js';
 import type { PostedRecords } from './sources/posted-records.js';
 
 export interface SiteOptions {
@@ -80,7 +80,7 @@ export async function openApplication(options: SiteOptions, first: () => Promise
         checkpointEvery,
         observer,
         log,
-        openLog: (source) => RecordLog.open({ folder: join(folder, 'log', source), durable }),
+        openLog: (source, from) => RecordLog.open({ folder: join(folder, 'log', source), durable, from }),
         openSink: (sink, { name: of, sinks }, mark) =>
           openSink(targetOf(sinks[sink]), mark, {
             application: of,
@@ -89,6 +89,7 @@ export async function openApplication(options: SiteOptions, first: () => Promise
             nats,
             log,
           }),
+        checkSource: (name, definition) => checkSource(name, definition, { functions: generators, nats }),
         openSource: (name, definition, feed) =>
           openSource(name, definition, feed, { functions: generators, posted, nats, log }),
       },

@@ -108,7 +108,8 @@ export class Flow<Value> {
       passing: 0,
       isReleased: true,
     };
-    for (const source of version.sources) this.#next.set(source, cut.get(source) ?? 0);
+    // Sources that are gone, too: one that comes again goes on behind the records that it had.
+    for (const [source, offset] of cut) this.#next.set(source, offset);
   }
 
   /** The version that admitted records pass through. */
@@ -198,14 +199,17 @@ export class Flow<Value> {
   /**
    * Cuts the input: records that are admitted from now on are of another epoch. With a version, they pass through that
    * one, and sinks get their outputs once the cut is committed.
+   *
+   * @param firsts the first offset of each source that only the new version has.
    */
-  cut(version: Version = this.version): void {
+  cut(version: Version = this.version, firsts: Cut = new Map()): void {
     invariant(!this.#before, 'a cut is open');
+    for (const [source, offset] of firsts) this.#next.set(source, offset);
     const before = this.#now;
     const isUpgrade = version !== before.version;
     this.#before = before;
     const sources = [...before.version.sources, ...version.sources];
-    this.#cut = new Map(sources.map((source) => [source, this.next(source)]));
+    this.#cut = new Map([...sources.map((source) => [source, this.next(source)] as const), ...this.#next]);
     this.#now = {
       number: before.number + 1,
       version,
@@ -268,7 +272,6 @@ export class Flow<Value> {
     }
     const after = [...this.#passes].filter(({ epoch }) => epoch === this.#now);
     const { sources } = before.version;
-    for (const source of this.#now.version.sources) if (!sources.includes(source)) this.#next.delete(source);
     this.#now = before;
     this.#converting.clear();
     this.#actions = this.#actions.filter(
@@ -319,7 +322,9 @@ export class Flow<Value> {
   }
 
   #beginStep(step: FlowStep, pass: Pass<Value>): void {
-    if (isMissing(step.inputs, pass)) {
+    const absent = absentIn(step.inputs, pass);
+    if (absent !== undefined) pass.failures.push({ step: step.name, message: absent });
+    if (absent !== undefined || isMissing(step.inputs, pass)) {
       pass.steps.delete(step);
       pass.missing.add(step.name);
       this.#left(step, pass);
@@ -347,7 +352,9 @@ export class Flow<Value> {
   #beginSink(sink: FlowSink, pass: Pass<Value>): void {
     const id = sinkId(sink.name, pass.record.key);
     if (this.#queue(id)[0] !== pass) return;
-    if (!isMissing(sink.values, pass)) {
+    const absent = absentIn(sink.values, pass);
+    if (absent !== undefined) pass.failures.push({ step: `sink ${sink.name}`, message: absent });
+    else if (!isMissing(sink.values, pass)) {
       const values = valuesOf(sink.values, pass);
       if (!values || !pass.epoch.isReleased) return;
       this.#write(pass, { sink: sink.name, values });
@@ -449,6 +456,20 @@ function valuesOf<Value>(
     found[name] = value;
   }
   return found;
+}
+
+/**
+ * Why one of these values will never come: an upgrade may ask for a value that the source did not give when the record was
+ * logged.
+ */
+function absentIn<Value>(
+  references: Readonly<Record<string, string>>,
+  { record: { source }, values }: Pass<Value>,
+): string | undefined {
+  const absent = Object.values(references).find(
+    (reference) => reference.startsWith(`${source}.`) && !values.has(reference),
+  );
+  return absent && `the record has no value "${absent.slice(source.length + 1)}"`;
 }
 
 /** Whether a step failed that one of these values comes from. */

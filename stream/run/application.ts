@@ -20,7 +20,7 @@ import {
 } from '../flow/flow.js';
 import type { FlowRecord, State, Version } from '../flow/version.js';
 import { type CheckpointStore, UncertainError } from '../log/checkpoint-store.js';
-import type { LoggedRecord, NewRecord, SourceLog } from '../log/record-log.js';
+import { BrokenLogError, type LoggedRecord, type NewRecord, type SourceLog } from '../log/record-log.js';
 import type { Output, Sink } from '../sinks/sink.js';
 import type { Feed, Source } from '../sources/source.js';
 import { type ApplicationObserver, observedUpgrade, type StepEnd } from './observer.js';
@@ -48,10 +48,15 @@ export interface StoredCheckpoint {
 export interface ApplicationOptions {
   readonly checkpoints: Pick<CheckpointStore<StoredCheckpoint>, 'latest' | 'store'>;
   readonly runner: StepRunner;
-  /** `wake` is for logs that others append to: it says that there is more. */
-  openLog(source: string, wake: () => void): Promise<SourceLog>;
+  /**
+   * Opens the log of a source, of which no record before an offset is read any more. A log that ends before goes on there.
+   * `wake` is for logs that others append to: it says that there is more.
+   */
+  openLog(source: string, from: number, wake: () => void): Promise<SourceLog>;
   /** Opens a sink, which may have had outputs since this mark. */
   openSink(name: string, definition: Definition, mark: unknown): Promise<Sink>;
+  /** Checks a source before an upgrade that brings it is committed. @throws Error that says why it cannot start (rejects) */
+  checkSource?(name: string, definition: Definition): Promise<void>;
   /**
    * Starts a source, which gives its records to `ingest` from now on. `positions` says how far it had read, by key. Left
    * out where others append to the logs.
@@ -181,7 +186,10 @@ export class Application {
     const reader = this.#readers.get(source);
     if (!reader || this.#isClosed) throw new Error(`source ${source} takes no records`);
     if (record.key.includes('\n')) throw new Error('a key has no line breaks');
-    const offset = await reader.log.append(record);
+    const offset = await reader.log.append(record).catch((error) => {
+      if (error instanceof BrokenLogError) this.#fail(error);
+      throw error;
+    });
     this.#options.observer?.logged(source, offset);
     reader.wake();
     return offset;
@@ -277,10 +285,7 @@ export class Application {
     this.#firstMarks = marks;
     const { sources } = this.#definition;
     for (const [source, read] of positions) this.#positions.set(source, new Map(read));
-    for (const source of Object.keys(sources)) {
-      const from = cut.get(source) ?? 0;
-      await this.#openReader(source, from);
-    }
+    for (const source of Object.keys(sources)) await this.#openReader(source, cut.get(source) ?? 0, false);
     await this.#openSinks(this.#definition, marks);
     const sinks = [...this.#sinks.values()].map(({ sink }) => sink);
     for (const [source, { log }] of this.#readers)
@@ -303,12 +308,17 @@ export class Application {
     signal?.throwIfAborted();
     this.#definitions.set(definition.id, definition);
     const sources = named(plan.sources, 'added');
+    const firsts = new Map<string, number>();
     // A sink that writes elsewhere is another one.
     const sinks = [...sinksOf(definition).keys()].filter((id) => !this.#sinks.has(id));
     try {
       await runner.prepare(definition);
+      for (const source of [...sources, ...named(plan.sources, 'changed')])
+        await this.#options.checkSource?.(source, definition);
       await this.#openSinks(definition, new Map(), sinks);
-      for (const source of sources) await this.#openReader(source, 0);
+      // A source that was here before, and was dropped, may have left records.
+      for (const source of sources)
+        firsts.set(source, await this.#openReader(source, this.#flow.next(source), true));
       const stop = () => {
         this.#abandon(signal?.reason);
         this.#replays.stopWaiting();
@@ -320,7 +330,7 @@ export class Application {
         await this.#replays.over();
         signal?.throwIfAborted();
         upgrading.phase = 'passing';
-        await this.#cut(definition, plan);
+        await this.#cut(definition, plan, firsts);
       } finally {
         signal?.removeEventListener('abort', stop);
       }
@@ -343,19 +353,19 @@ export class Application {
       await this.#sources.get(source)?.close();
       await this.#openSource(source, this.#flow.next(source));
     }
-    for (const source of sources) await this.#openSource(source, 0);
+    for (const [source, first] of firsts) await this.#openSource(source, first);
     await runner.release(before);
   }
 
   /** Cuts, and resolves when the checkpoint is stored. @throws Error where it is not (rejects) */
-  #cut(definition: Definition, plan?: UpgradePlan): Promise<void> {
+  #cut(definition: Definition, plan?: UpgradePlan, firsts?: ReadonlyMap<string, number>): Promise<void> {
     if (this.#isClosed) return Promise.reject(CLOSED);
     return new Promise((resolve, reject) => {
       const positions = new Map([...this.#positions].map(([source, read]) => [source, new Map(read)]));
       const marks = this.#marks();
       this.#cutting = { definition, positions, marks, isStoring: false, resolve, reject };
       this.#hasNew = false;
-      this.#flow.cut(plan && versionOf(definition, plan));
+      this.#flow.cut(plan && versionOf(definition, plan), firsts);
       for (const reader of this.#readers.values()) reader.wake();
       this.#go();
     });
@@ -497,11 +507,12 @@ export class Application {
     return true;
   }
 
-  async #openReader(source: string, from: number): Promise<Reader> {
-    const log = await this.#options.openLog(source, () => this.#readers.get(source)?.wake());
-    const reader = new Reader(log, from, (record) => this.#admit(source, record), this.#fail);
-    this.#readers.set(source, reader);
-    return reader;
+  /** Reads a log from an offset on, or from its end if that is later and `isNew`. @returns where it begins */
+  async #openReader(source: string, from: number, isNew: boolean): Promise<number> {
+    const log = await this.#options.openLog(source, from, () => this.#readers.get(source)?.wake());
+    const first = isNew ? Math.max(from, log.end) : from;
+    this.#readers.set(source, new Reader(log, first, (record) => this.#admit(source, record), this.#fail));
+    return first;
   }
 
   /** Starts a source where the last record of the log says that it stood. */
@@ -535,7 +546,11 @@ export class Application {
       const sink = await this.#options.openSink(names.get(id) as string, definition, marks.get(id));
       this.#sinks.set(
         id,
-        new SinkWriter(sink, (action, outputs) => this.#wrote(action, outputs), this.#fail),
+        new SinkWriter(sink, {
+          wrote: (action, outputs) => this.#wrote(action, outputs),
+          refused: (action, message) => this.#refused(action, message),
+          fail: this.#fail,
+        }),
       );
     }
   }
@@ -573,6 +588,12 @@ export class Application {
     this.#options.observer?.wrote(action.record, action.sink, outputs, this.definition);
     this.#flow.wrote(action);
     this.#go();
+  }
+
+  /** A record of which no outputs can be made goes to the errors. */
+  #refused(action: WriteAction<Tensor>, message: string): void {
+    const error = { step: `sink ${action.sink}`, message };
+    this.#sinks.get(ERRORS)?.write(action, { ...action, sink: ERRORS, values: {}, error });
   }
 
   #checkpointLater(ms: number): void {

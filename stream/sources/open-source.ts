@@ -18,6 +18,17 @@ export interface SourceHelp {
   log(message: string): void;
 }
 
+/** Checks what can be checked of a source before it is started. @throws Error, FarlightError that says why not (rejects) */
+export async function checkSource(
+  name: string,
+  { sources }: Definition,
+  { functions, nats }: Pick<SourceHelp, 'functions' | 'nats'>,
+): Promise<void> {
+  const source = sources[name];
+  if (source?.kind === 'nats') await nats();
+  if (source?.kind === 'generator') await functions.check(source.function);
+}
+
 /** Starts a source. @throws FarlightError where NATS cannot be had (rejects) */
 export async function openSource(
   name: string,

@@ -11,7 +11,7 @@ import { FunctionPool } from '../run/function-pool.js';
 import { LaneRunner, type OpenHosts } from '../run/lane-runner.js';
 import { openSink } from '../sinks/open-sink.js';
 import { lockFolder } from '../site.js';
-import { openSource } from '../sources/open-source.js';
+import { checkSource, openSource } from '../sources/open-source.js';
 import type { PostedRecords } from '../sources/posted-records.js';
 import { Coordinator, type CoordinatorObserver } from './coordinator/coordinator.js';
 import { APPLICATION } from './records.js';
@@ -92,6 +92,8 @@ export async function openCoordinator(
         storeEvery: checkpointEvery,
         observer: options.coordinatorObserver,
         log,
+        checkSource: (name, definition) =>
+          checkSource(name, definition, { functions, nats: async () => nats }),
         openSource: (name, definition, feed) =>
           openSource(name, definition, feed, { functions, posted, nats: async () => nats, log }),
         openSink: (target, mark) =>

@@ -127,7 +127,7 @@ export class Partition {
         checkpointEvery,
         window,
         log: (message) => log(`partition ${partition}: ${message}`),
-        openLog: (source, wake) =>
+        openLog: (source, _, wake) =>
           PartitionLog.open({
             broker,
             source,

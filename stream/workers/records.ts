@@ -12,6 +12,8 @@ export interface ApplicationRecord {
   readonly upgrade: number;
   /** How many upgrades have begun. */
   readonly begun: number;
+  /** The term of the coordinator that began last: none of before may begin an upgrade. */
+  readonly coordinator: number;
   /** The upgrade that is under way. */
   readonly open?: OpenUpgrade;
 }

@@ -167,6 +167,8 @@ describe('farlight stream', () => {
       'f.mjs has no function "product" among its exports',
     );
     expect(await refused(APPLICATION.replace('INT32[1]', 'INT32[2]'))).toContain('has another form');
+    const source = '\n  more: { nats: a.b, types: { x: "FP32[1]" } }\nsteps:';
+    expect(await refused(APPLICATION.replace('\nsteps:', source))).toContain('--nats');
     const failing = APPLICATION.replace('    state:', '    migrate: f.mjs#fail\n    state:');
     expect(await refused(failing)).toMatch(
       /the state of step "sum" for key "n\d" cannot be converted: .*no such form/,

@@ -174,7 +174,7 @@ async function play(seed: number, counts: Counts): Promise<void> {
       machines.send(now, source, { key: random.of(KEYS), value: random.below(1000) }).catch(() => {});
     } else if (now && dice < 50) {
       version += 1;
-      const wanted = edited(random, now.definition, version);
+      const wanted = edited(random, now.definition, version, ['t']);
       const stop = new AbortController();
       const fault = random.below(8);
       machines.failsToPrepare = fault === 0;

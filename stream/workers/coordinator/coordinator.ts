@@ -1,6 +1,6 @@
 import type { Clock } from '../../../link/machine/timer.js';
 import { invariant } from '../../../proto/errors.js';
-import { type Broker, type Entry, insist } from '../../broker/broker.js';
+import { type Broker, type Entry, FencedError, insist } from '../../broker/broker.js';
 import { Cell, valueIn } from '../../broker/cell.js';
 import type { Definition } from '../../definition/definition.js';
 import { planUpgrade, type UpgradePlan, type UpgradeWords } from '../../definition/upgrade-plan.js';
@@ -43,6 +43,8 @@ export interface CoordinatorOptions {
   /** Milliseconds from one stored state of sources and sinks to the next. */
   readonly storeEvery: number;
   readonly observer?: CoordinatorObserver | undefined;
+  /** Checks a source before an upgrade that brings it is committed. @throws Error that says why it cannot start (rejects) */
+  checkSource?(name: string, definition: Definition): Promise<void>;
   openSource(name: string, definition: Definition, feed: Feed): Promise<Source>;
   openSink(target: Target, mark: unknown): Promise<Sink>;
   log(message: string): void;
@@ -214,6 +216,7 @@ export class Coordinator {
       const upgrade = { from: this.#definition.id, to: published.id, plan };
       try {
         await observedUpgrade(observer, clock, upgrade, async () => {
+          await this.#checkSources(published, plan);
           for (const { name, change } of plan.sources) if (change === 'added') await this.#openIntake(name);
           await this.#tryCommit(published, words, signal);
           return this.epoch;
@@ -294,6 +297,7 @@ export class Coordinator {
   /** Makes the application, or gives up an upgrade that the coordinator before has begun and not committed. */
   async #begin(first: () => Promise<Definition>): Promise<void> {
     const { broker, partitions, versions } = this.#options;
+    const { term } = this.#lease;
     let definition: Definition | undefined;
     if (!(await this.#application.read())) {
       definition = await versions.publish(await first());
@@ -301,9 +305,10 @@ export class Coordinator {
         await this.#insist(() => broker.openStream(recordsOf(source)));
     }
     this.#record = await this.#application.change((record) => {
-      if (record) return record.open && withoutOpen(record);
+      if (record)
+        return record.coordinator === term ? undefined : { ...withoutOpen(record), coordinator: term };
       invariant(definition, 'an application was deleted');
-      return { partitions, definition: definition.id, upgrade: 0, begun: 0 };
+      return { partitions, definition: definition.id, upgrade: 0, begun: 0, coordinator: term };
     });
   }
 
@@ -334,6 +339,16 @@ export class Coordinator {
     const { openSource, versions } = this.#options;
     const definition = await versions.local(this.#definition.id);
     this.#sources.set(source, await openSource(source, definition, feed));
+  }
+
+  async #checkSources({ id }: Definition, { sources }: UpgradePlan): Promise<void> {
+    const { checkSource, versions } = this.#options;
+    const names = sources.flatMap(({ name, change }) =>
+      change === 'added' || change === 'changed' ? [name] : [],
+    );
+    if (!checkSource || names.length === 0) return;
+    const definition = await versions.local(id);
+    for (const name of names) await checkSource(name, definition);
   }
 
   /** After an upgrade: sources that are new, gone, or have changed. */
@@ -375,6 +390,7 @@ export class Coordinator {
       open?.upgrade === upgrade && open.coordinator === coordinator;
     this.#record = await this.#application.change((record) => {
       invariant(record, 'an application was deleted');
+      if (record.coordinator > coordinator) throw new FencedError('another coordinator has taken over');
       if (record.begun >= upgrade) return undefined;
       return { ...record, begun: upgrade, open: { upgrade, coordinator, definition: definition.id, words } };
     });

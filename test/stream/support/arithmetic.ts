@@ -129,7 +129,12 @@ function pass(
   const values = new Map([[`${source}.x`, value]]);
   for (const step of steps.filter((each) => each.source === source)) {
     const inputs = Object.values(step.inputs).map((reference) => values.get(reference));
-    if (inputs.some((each) => each === undefined)) continue;
+    if (inputs.some((each) => each === undefined)) {
+      // A step before it has failed, or the record itself lacks a value.
+      if (Object.values(step.inputs).some((reference) => reference === `${source}.y`))
+        lines.push(lineOf('$errors', source, offset, key, step.name));
+      continue;
+    }
     const hasState = Object.keys(step.state).length > 0;
     const mine = states.get(step.uid) ?? new Map<string, number>();
     states.set(step.uid, mine);

@@ -20,6 +20,8 @@ function randomStep(
   const source = random.of(sources);
   const values = [
     `${source}.x`,
+    // No record has this one: an upgrade may ask for a value that the source did not give before.
+    ...(random.is(5) ? [`${source}.y`] : []),
     ...before.filter((step) => step.source === source).map(({ name }) => `${name}.o`),
   ];
   const inputs = [...new Set([random.of(values), random.of(values)])];
@@ -52,8 +54,13 @@ function completed(
   };
 }
 
-/** A random next version of it. */
-export function edited(random: Random, { steps: old, sources }: Definition, version: number): Definition {
+/** A random next version of it. Of the sources that are gone, some come again. */
+export function edited(
+  random: Random,
+  { steps: old, sources }: Definition,
+  version: number,
+  again: readonly string[],
+): Definition {
   let names = Object.keys(sources);
   let steps = [...old];
   for (let edits = 1 + random.below(3); edits > 0; edits -= 1) {
@@ -63,9 +70,10 @@ export function edited(random: Random, { steps: old, sources }: Definition, vers
     else if (dice === 1 && steps.length > 1) steps = withoutStep(steps, step);
     else if (dice === 2) {
       // A source is added, with a step of its own.
-      const name = `n${version}x${edits}`;
+      const gone = again.filter((name) => !names.includes(name));
+      const name = gone.length > 0 && random.is(70) ? random.of(gone) : `n${version}x${edits}`;
       names = [...names, name];
-      steps.push(randomStep(random, `${name}p`, [name], steps));
+      steps.push(randomStep(random, `${name}p${version}x${edits}`, [name], steps));
     } else if (dice === 3 && names.length > 1) {
       const gone = random.of(names);
       const left = steps.filter(({ source }) => source !== gone);

@@ -13,14 +13,24 @@ import { numberOf, tensorOf } from './numbers.js';
 
 type Later = <T>(act: () => T) => Promise<T>;
 
+/** The log of a source, from the offset on at which it began. */
+interface DiskLog {
+  readonly first: number;
+  readonly records: LoggedRecord[];
+}
+
+function endOf({ first, records }: DiskLog): number {
+  return first + records.length;
+}
+
 /** Disk, sinks and hosts of an application: they outlive its process. Each operation ends when chaos lets it. */
 export class Site {
   readonly #chaos: Chaos;
-  readonly logs = new Map<string, LoggedRecord[]>();
+  readonly #logs = new Map<string, DiskLog>();
   /** All records ever, by source. */
   readonly records = new Map<string, SourceRecord[]>();
   /** Offsets that a sender was told of. */
-  readonly acknowledged: { source: string; offset: number; value: number }[] = [];
+  acknowledged: { source: string; offset: number; value: number }[] = [];
   readonly checkpoints: StoredCheckpoint[] = [];
   readonly written: string[] = [];
   /** By sink, the outputs that it has. */
@@ -43,6 +53,11 @@ export class Site {
     return this.checkpoints.filter(
       ({ definition }, at) => definition.id !== this.checkpoints[at - 1]?.definition.id,
     );
+  }
+
+  /** By source, the offset behind its last record. */
+  get ends(): Map<string, number> {
+    return new Map([...this.#logs].map(([source, log]) => [source, endOf(log)]));
   }
 
   async send(application: Application, source: string, record: SourceRecord): Promise<void> {
@@ -70,38 +85,46 @@ export class Site {
           });
         },
       },
-      openLog: async (source) => this.#openLog(source, later),
+      openLog: async (source, from) => this.#openLog(source, from, later),
       openSink: async (name, _, mark) => this.#openSink(name, mark, later),
       openSource: async () => ({ close: async () => {} }),
       runner: arithmeticRunner(later, this),
     };
   }
 
-  #openLog(source: string, later: Later): SourceLog {
-    const logged = this.logs.get(source) ?? [];
-    this.logs.set(source, logged);
+  #openLog(source: string, from: number, later: Later): SourceLog {
+    const disk = this.#logs.get(source) ?? { first: from, records: [] };
+    this.#logs.set(source, disk);
     const ever = this.records.get(source) ?? [];
     this.records.set(source, ever);
     const log: SourceLog = {
       get end() {
-        return logged.length;
+        return endOf(disk);
       },
       get bytes() {
-        return logged.length;
+        return disk.records.length;
       },
       append: (record: NewRecord) =>
         later(() => {
-          const offset = logged.length;
-          logged.push({ ...record, offset });
-          ever.push({ key: record.key, value: numberOf(record.values.x) });
+          if (this.#logs.get(source) !== disk) throw new Error('the log is closed');
+          const offset = endOf(disk);
+          disk.records.push({ ...record, offset });
+          ever[offset] = { key: record.key, value: numberOf(record.values.x) };
           return offset;
         }),
-      cursor: (from) => {
-        let at = from;
-        return { next: async () => (at < logged.length ? logged[at++] : undefined), close: async () => {} };
+      cursor: (first) => {
+        let at = first;
+        return {
+          next: async () => (at < endOf(disk) ? disk.records[at++ - disk.first] : undefined),
+          close: async () => {},
+        };
       },
       trim: async () => {},
-      delete: async () => {},
+      // Records that wait may go with their source.
+      delete: async () => {
+        this.#logs.delete(source);
+        this.acknowledged = this.acknowledged.filter((each) => each.source !== source);
+      },
       close: async () => {},
     };
     return log;
