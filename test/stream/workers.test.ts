@@ -1,8 +1,11 @@
+import { deserialize } from 'node:v8';
 import { describe, expect, it } from 'vitest';
+import { messageOf } from '#farlight/proto/errors.js';
 import { RecordObserver } from '#farlight/stream/statistics/record-observer.js';
 import { Tally } from '#farlight/stream/statistics/tally.js';
 import type { Coordinator } from '#farlight/stream/workers/coordinator/coordinator.js';
 import { Roster } from '#farlight/stream/workers/coordinator/roster.js';
+import { APPLICATION, type ApplicationRecord } from '#farlight/stream/workers/records.js';
 import type { Worker } from '#farlight/stream/workers/worker.js';
 import { edited, randomDefinition } from './support/definitions.js';
 import { COUNT, COUNTED, Machines } from './support/machines.js';
@@ -89,6 +92,40 @@ describe('a worker whose host cannot be reached', () => {
 });
 
 describe('a coordinator that stood still', () => {
+  it('opens no upgrade when it comes back after another one has begun', async () => {
+    const world = new World(SEED);
+    const machines = new Machines(world, PARTITIONS);
+    machines.broker.faults = 0;
+    machines.startWorker();
+    const first = randomDefinition(world.random, 0);
+    const opened = async () => {
+      const { process, coordinator: opening } = machines.startCoordinator(first);
+      let coordinator: Coordinator | undefined;
+      void opening.then((done) => {
+        coordinator = done;
+      });
+      while (!coordinator) await world.step();
+      return { process, coordinator };
+    };
+    const before = await opened();
+    while (before.coordinator.status().workers?.partitions.some(({ worker }) => worker === ''))
+      await world.step();
+    before.process.isStalled = true;
+    await opened();
+    const written: ApplicationRecord[] = [];
+    machines.broker.onWrite = (key, value) => {
+      if (key === APPLICATION) written.push(deserialize(value));
+    };
+    before.process.isStalled = false;
+    let why = '';
+    before.coordinator.upgrade({ ...first, id: 'v1', sinks: {} }).catch((error) => {
+      why = messageOf(error);
+    });
+    while (why === '') await world.step();
+    expect(written).toEqual([]);
+    expect(why).toMatch(/another coordinator has taken over|the coordinator was closed/);
+  });
+
   it('takes a worker for dead after 5 s in which it could have heard it, and not for its own silence', async () => {
     const world = new World(SEED);
     const process = world.process('coordinator');
