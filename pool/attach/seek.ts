@@ -63,8 +63,8 @@ async function waitForHosts(
     if (isInLine && !line.hasTicket) line.take(want);
     const { ahead, why: turn } = programsAhead(view);
     let why = turn;
-    // The programs whose turn is next look at the engine, and do what is due. So does one that has claimed a host: nobody
-    // else submits its job, and others have taken tickets since, which it need not have.
+    // The programs whose turn is next look at the engine, and do what is due. So does a program that has claimed a host,
+    // however many have taken tickets since: nobody else submits its job.
     if (ahead.length <= pool.max || view.mine.length > 0) {
       await view.look();
       throwIfFailed(view);
