@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { close, create } from '#farlight/client/index.js';
 import { GPUBufferUsage, GPUMapMode, GPUTextureUsage } from '#farlight/proto/gen/webgpu.js';
 import { Daemon } from '#farlight/server/daemon.js';
+import { collector } from '#farlight/server/executor/limits/garbage.js';
 import { memoryLog } from '../support/hosts/memory-log.js';
 import { parkingHosts, readWords } from '../support/hosts/parking-host.js';
 import { until } from '../support/machine/processes.js';
@@ -156,6 +157,34 @@ describe('a parked session', () => {
     device.queue.writeBuffer(invalid, 0, new Uint32Array(4));
     expect((await device.popErrorScope())?.message).toContain('[Invalid Buffer "its usage"]');
     expect(errors).toEqual([expect.stringContaining('usages')]);
+  });
+
+  it('comes back where its program has only views of textures, whose memory does not count any more', async () => {
+    const { device, daemon, park, count } = await start({ adapter: 'null' });
+    const size = 8192;
+    const { RENDER_ATTACHMENT, TRANSIENT_ATTACHMENT } = GPUTextureUsage;
+    const usage = RENDER_ATTACHMENT | TRANSIENT_ATTACHMENT;
+    const most = Math.floor((0.6 * daemon.describe().gpuCapacity) / (4 * size * size));
+    const make = () =>
+      Array.from({ length: most }, () =>
+        device.createTexture({ size: [size, size], format: 'rgba8unorm', usage }),
+      );
+    const views = make().map((texture) => texture.createView());
+    const collectHere = collector();
+    let textures: GPUTexture[] = [];
+    for (;;) {
+      device.pushErrorScope('out-of-memory');
+      textures = make();
+      if (!(await device.popErrorScope())) break;
+      // The host counts the first textures until the collector has found that the program has dropped them.
+      collectHere();
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    await park();
+    await device.queue.onSubmittedWorkDone();
+    await until(() => count('session back') + count('session ended') > 0);
+    expect(count('session back')).toBe(1);
+    expect(views).toHaveLength(textures.length);
   });
 
   it('has the same messages of the compiler for shaders, with errors and without', async () => {

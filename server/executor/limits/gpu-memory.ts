@@ -101,6 +101,11 @@ export class GpuMemory {
     return this.#grow(() => this.ledger.claimedWith(bytes));
   }
 
+  /** Whether an object counts until it is collected, also once the program has released it. */
+  get countsReleased(): boolean {
+    return this.#untilCollected;
+  }
+
   /** Whether a limit is known. Without one, no memory can be reserved. */
   get isBounded(): boolean {
     return Number.isFinite(this.#grant.limit);

@@ -1,4 +1,4 @@
-import { invariant } from '../../../proto/errors.js';
+import { invariant, messageOf } from '../../../proto/errors.js';
 import { GPUBufferUsage, GPUMapMode } from '../../../proto/gen/webgpu.js';
 import { textureBytes } from '../../../proto/texture-size.js';
 import { FOREIGN_ID, ROOT_ID } from '../../../proto/wire/handle.js';
@@ -207,11 +207,13 @@ export class Rebuilding {
     };
     entry.object = sharing && made.label === undefined ? shared.take(key) : undefined;
     if (entry.object) return;
+    let why = '';
     const { result, error } = scoped(owner.object as GPUDevice, () => {
       try {
         return this.#call(entry, made, self);
-      } catch {
-        // An exception means no object, as it did when the program made the object.
+      } catch (exception) {
+        // It means no object, as it did when the program made the object.
+        why = messageOf(exception);
         return undefined;
       }
     });
@@ -239,7 +241,7 @@ export class Rebuilding {
     const object = entry.object;
     const check = error.then((found) => {
       if (isValid && (found || !result))
-        throw new Error(`a ${entry.kind} cannot be made here: ${found?.message}`);
+        throw new Error(`a ${entry.kind} cannot be made here: ${found?.message ?? why}`);
       if (isValid === false && result && !found)
         throw new Error(`a ${entry.kind} is valid here, and was not`);
       if (isValid) keep(object);
@@ -295,30 +297,33 @@ export class Rebuilding {
     });
   }
 
-  #buffer(device: GPUDevice, { command }: Again): GPUBuffer {
-    const { memory, parkable } = this.#parts.context;
+  #buffer(device: GPUDevice, made: Again): GPUBuffer {
+    const { parkable } = this.#parts.context;
+    const { command } = made;
     const [descriptor] = command.args as [GPUBufferDescriptor];
     const { size, usage } = descriptor;
     const mappedAtCreation = size % 4 === 0 && (usage & GPUBufferUsage.COPY_DST) === 0;
     const create = (as: GPUBufferDescriptor) => device.createBuffer(as);
     const make = () => parkable.copyable.buffer({ ...descriptor, mappedAtCreation }, create);
-    const buffer = memory.allocate({
-      operation: 'GPUDevice.createBuffer',
-      bytes: size,
-      exceeds: () => false,
-      make,
-    });
+    const buffer = this.#allocate(made, size, make);
     if (mappedAtCreation) this.#mapped.add(buffer);
     return buffer;
   }
 
-  #texture(device: GPUDevice, { command }: Again): GPUTexture {
-    const { memory, parkable } = this.#parts.context;
-    const [descriptor] = command.args as [GPUTextureDescriptor];
+  #texture(device: GPUDevice, made: Again): GPUTexture {
+    const { parkable } = this.#parts.context;
+    const [descriptor] = made.command.args as [GPUTextureDescriptor];
     const create = (as: GPUTextureDescriptor) => device.createTexture(as);
     const make = () => parkable.copyable.texture({ ...descriptor }, create);
-    const bytes = textureBytes(descriptor);
-    return memory.allocate({ operation: 'GPUDevice.createTexture', bytes, exceeds: () => false, make });
+    return this.#allocate(made, textureBytes(descriptor), make);
+  }
+
+  /** An object that the program has released, and of which others are made, counts as it did before. */
+  #allocate<T extends object>({ command, isNamed }: Again, bytes: number, make: () => T): T {
+    const { memory } = this.#parts.context;
+    if (!isNamed && !memory.countsReleased) return make();
+    const operation = `GPUDevice.${command.operation.member}`;
+    return memory.allocate({ operation, bytes, exceeds: () => false, make });
   }
 
   #record(encoder: GPURenderBundleEncoder, step: Step<DecodedCommand>, owner: Entry | undefined): void {
