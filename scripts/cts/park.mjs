@@ -53,6 +53,8 @@ const done = { park: 0, move: 0 };
 const returns = [];
 /** How often a session stayed where it was, by reason. */
 const stayed = new Map();
+/** Why devices were lost, by the case that ran then. */
+const losses = new Map();
 /** Where the session is. There is one at a time. */
 const place = { host: 0, id: '' };
 
@@ -82,8 +84,10 @@ async function compare(chosen) {
       const [plain, parked] = [expected.get(name), found.get(name)];
       if (plain.status === parked.status) continue;
       const log = parked.log.filter((line, at) => !saysNothing(line, parked.log[at + 1]));
-      differences.push({ case: name, plain: plain.status, parked: parked.status, log });
-      console.log(`DIFFERS: ${name}: ${plain.status}, ${parked.status} when parked\n${log.join('\n')}`);
+      const lost = losses.get(name) ?? [];
+      differences.push({ case: name, plain: plain.status, parked: parked.status, lost, log });
+      const lines = [...lost.map((why) => `device lost: ${why}`), ...log];
+      console.log(`DIFFERS: ${name}: ${plain.status}, ${parked.status} when parked\n${lines.join('\n')}`);
     }
     const count = (value, what) => `${value} ${what}`;
     console.log(
@@ -158,12 +162,15 @@ async function run(cases, flags, { isParked, limit }) {
   for (let left = cases; left.length > 0; left = left.filter((name) => !results.has(name))) {
     const plan = scratch('plan.json');
     writeFileSync(plan, JSON.stringify({ cases: left, isParked, seed }));
+    let running = '';
     const ended = await runSuite(suite, ['--verbose', ...provider('parked.cjs', flags), 'webgpu:*'], {
       env: { FARLIGHT_CTS_PLAN: plan },
       // Before the suite takes its timers.
       preload: ['--expose-gc', '--require', fileURLToPath(new URL('parked.cjs', import.meta.url))],
       seconds: limit,
-      onMessage: ({ ask }, answer) => {
+      onMessage: ({ ask, begins, lost }, answer) => {
+        running = begins ?? running;
+        if (lost !== undefined) losses.set(running, [...(losses.get(running) ?? []), lost]);
         if (ask) void act(ask).then(answer);
       },
     });

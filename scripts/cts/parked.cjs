@@ -1,5 +1,6 @@
 // The GPU provider of scripts/cts/park.mjs. It runs the cases of a plan, in its order, and asks its parent to park or to move
-// the session at random moments: when a promise of WebGPU is settled, and before the case hears of that.
+// the session at random moments: when a promise of WebGPU is settled, and before the case hears of that. It also tells its
+// parent why a device was lost.
 //
 // FARLIGHT_CTS_PLAN names the plan, a JSON file: `cases`, their full names; `isParked`, whether to ask; `seed`.
 const { createHash } = require('node:crypto');
@@ -104,11 +105,19 @@ async function delayed(promise) {
   }
 }
 
+function tellOfLoss({ lost }) {
+  lost.then(({ reason, message }) => {
+    // The case has destroyed the device itself.
+    if (reason !== 'destroyed') process.send({ lost: message });
+  });
+}
+
 for (const [{ prototype }, name] of isParked ? AWAITED : []) {
   const method = prototype[name];
   prototype[name] = function (...args) {
     const promise = method.apply(this, args);
     if (this instanceof GPUDevice) device = this;
+    if (this instanceof GPUAdapter) promise.then(tellOfLoss, () => {});
     // Cases notice whether a call has failed at once, or later.
     return inspect(promise).includes('<rejected>') ? promise : delayed(promise);
   };

@@ -81,7 +81,7 @@ describe('scripts/cts/park.mjs', () => {
       'common/internal/query/parseQuery.js': 'exports.parseQuery = (query) => query;',
       'common/internal/file_loader.js': `
         let gpu;
-        const names = ['awaits', 'notices', 'ends'].flatMap((test) => [1, 2].map((n) => 'webgpu:a:' + test + ':n=' + n));
+        const names = ['awaits', 'notices', 'loses', 'ends'].flatMap((test) => [1, 2].map((n) => 'webgpu:a:' + test + ':n=' + n));
         exports.names = names;
         exports.TestFileLoader = class {
           async loadTree() {
@@ -106,6 +106,15 @@ describe('scripts/cts/park.mjs', () => {
           }
           const { isParked } = JSON.parse(require('node:fs').readFileSync(process.env.FARLIGHT_CTS_PLAN, 'utf8'));
           if (isParked && name.includes('notices')) throw new Error('it was parked');
+          if (isParked && name === 'webgpu:a:loses:n=1') {
+            const args = ['-o', 'pid=,args=', '--ppid', String(process.ppid)];
+            const processes = require('node:child_process').execFileSync('ps', args).toString().split('\\n');
+            for (const executor of processes.filter((line) => line.includes('executor')))
+              process.kill(Number.parseInt(executor), 'SIGKILL');
+            gpu = undefined;
+            await device.lost;
+            throw new Error('it was lost');
+          }
           if (isParked && name === 'webgpu:a:ends:n=1') process.exit(3);
           device.destroy();
         }
@@ -130,14 +139,20 @@ describe('scripts/cts/park.mjs', () => {
     const { stdout } = await ended.catch((error: { stdout: string }) => error);
     expect(stdout).toContain('DIFFERS: webgpu:a:notices:n=1: pass, fail when parked\nit was parked');
     const result = JSON.parse(readFileSync(out, 'utf8'));
-    expect(result.compared).toBe(6);
+    expect(result.compared).toBe(8);
     expect(
       result.differences.map((each: { case: string; parked: string }) => [each.case, each.parked]),
     ).toEqual([
       ['webgpu:a:notices:n=1', 'fail'],
       ['webgpu:a:notices:n=2', 'fail'],
+      ['webgpu:a:loses:n=1', 'fail'],
       ['webgpu:a:ends:n=1', 'crash'],
     ]);
+    // Those of cases that lose nothing are empty.
+    expect(result.differences.flatMap(({ lost }: { lost: string[] }) => lost)).toEqual([
+      expect.stringMatching(/SIGKILL.*start the program again/),
+    ]);
+    expect(stdout).toContain('webgpu:a:loses:n=1: pass, fail when parked\ndevice lost: ');
     expect(result.done.park + result.done.move).toBeGreaterThan(0);
     expect(result.asked.park + result.asked.move).toBeGreaterThanOrEqual(12);
   }, 60_000);
