@@ -43,6 +43,8 @@ export interface Facts {
   readonly term: number;
   /** The program that claimed it, by its ticket, and its tenant. */
   readonly claimedBy?: Claimant | undefined;
+  /** That program is known to have ended, and nobody has written down a job. So nobody ever has joined its host. */
+  readonly isAbandoned?: boolean;
   /** The engine's id of the term's job, once it was submitted. */
   readonly job?: string | undefined;
   /** No program renews the term's host from now on. */
@@ -148,7 +150,7 @@ export function dutyOf(allocation: Allocation, now: number, terms: Terms): Duty 
     case 'queued':
       if (facts.job !== undefined) return { do: 'wait' };
       if (isMine) return { do: 'submit' };
-      if (now - seen.term < terms.submit) return { do: 'wait' };
+      if (!facts.isAbandoned && now - seen.term < terms.submit) return { do: 'wait' };
       return { do: 'fence', why: 'the program that claimed it has not submitted its job' };
     case 'starting':
       if (seen.start === undefined || now - seen.start < terms.start) return { do: 'wait' };
@@ -163,9 +165,10 @@ export function dutyOf(allocation: Allocation, now: number, terms: Terms): Duty 
 
 /** The host must have ended, or its lease must have lapsed, before its term is over. */
 function dutyOfEnd({ facts, seen }: Allocation, why: string, now: number, terms: Terms): Duty {
-  const { status, ended, ready, fenced } = facts;
+  const { status, ended, ready, fenced, isAbandoned } = facts;
   if (fenced === undefined) return { do: 'fence', why };
-  const isCertain = ended !== undefined || (status?.phase === 'ended' && status.isCertain);
+  const isCertain =
+    ended !== undefined || isAbandoned === true || (status?.phase === 'ended' && status.isCertain);
   // The lease of its host began before the fence, and nobody has renewed it since.
   const isLapsed = seen.fence !== undefined && now - seen.fence >= terms.lease + terms.margin;
   if (isCertain || isLapsed) return { do: 'retire', why, failed: ready === undefined };

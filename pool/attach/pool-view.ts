@@ -10,6 +10,7 @@ import {
 } from '../allocation/allocation.js';
 import type { Pool } from '../definition/pool-file.js';
 import { isSilence, type JobDescription } from '../engines/engine.js';
+import { identityOf, isAlive } from '../engines/process-identity.js';
 import { hostJob, jobName } from '../host/job.js';
 import { addressOf, folderOf, readReports } from '../host/report.js';
 import { type Journal, journalOf } from '../journal/journal.js';
@@ -71,8 +72,10 @@ export class PoolView {
 
   /** @returns false where another program was first. */
   claim(slot: number, term: number): boolean {
-    if (this.#gaveUp || !this.journal.claim(slot, term, this.line.claimant)) return false;
-    this.journal.noteEngine({ engine: this.pool.engine.name, settings: this.pool.settings });
+    const { engine } = this.pool;
+    const self = engine.isHere ? identityOf(process.pid) : undefined;
+    if (this.#gaveUp || !this.journal.claim(slot, term, this.line.claimant, self)) return false;
+    this.journal.noteEngine({ engine: engine.name, settings: this.pool.settings });
     this.#mine.set(slot, term);
     return true;
   }
@@ -227,7 +230,12 @@ export class PoolView {
     const { term, claim, job, ready: known, fence, end } = this.journal.latest(slot);
     if (term === 0) return { term };
     const base = { term, claimedBy: claim?.by, job: job?.id, fenced: fence?.why, retired: end };
-    if (end || !job) return base;
+    if (end) return base;
+    if (!job) {
+      const isGone = this.pool.engine.isHere && claim?.process !== undefined && !isAlive(claim.process);
+      // Read the job again: this program may have slept, and the other one may have submitted it before it ended.
+      return { ...base, isAbandoned: isGone && this.#jobOfTerm(slot, term) === undefined };
+    }
     const status = await this.pool.engine.status(job.id).catch((error) => this.#heard(error));
     // After the status: a job that has ended has said all that it had to say.
     const reports = readReports(await this.#output(slot, term, job.id), term);

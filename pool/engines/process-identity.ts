@@ -34,7 +34,9 @@ function beganOnLinux(pid: number): string | undefined {
 function beganElsewhere(pid: number): string | undefined {
   try {
     const args = ['-o', 'lstart=', '-p', String(pid)];
-    const text = execFileSync('ps', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+    // One text for all programs, whatever their time zones and languages.
+    const env = { ...process.env, TZ: 'UTC0', LC_ALL: 'C' };
+    const text = execFileSync('ps', args, { encoding: 'utf8', env, stdio: ['ignore', 'pipe', 'ignore'] });
     return text.trim() || undefined;
   } catch (error) {
     return missing(error);

@@ -12,6 +12,8 @@ interface Claim {
   /** Clients show it to the term's host. The job has only its hash. */
   readonly token: string;
   readonly by?: Claimant;
+  /** The program's process, where all programs of the pool are on one machine: a number, and when the process began. */
+  readonly process?: { readonly pid: number; readonly began: string };
 }
 
 /**
@@ -95,9 +97,10 @@ export class Journal {
   }
 
   /** Claims a term. @returns false where another program was first. */
-  claim(slot: number, term: number, by?: Claimant): boolean {
+  claim(slot: number, term: number, by?: Claimant, process?: Claim['process']): boolean {
     const token = TOKEN_PREFIX + randomBytes(TOKEN_BYTES).toString('base64url');
-    if (!this.write(slot, term, 'claim', { token, ...(by && { by }) })) return false;
+    if (!this.write(slot, term, 'claim', { token, ...(by && { by }), ...(process && { process }) }))
+      return false;
     for (const old of this.#terms(slot)) if (old < term - KEPT_TERMS) this.#delete(slot, old);
     // This program may have slept since it looked: later terms have come, and the files of this one are deleted.
     return Math.max(...this.#terms(slot)) === term;

@@ -21,6 +21,20 @@ describe('an allocation', () => {
     ['is not submitted by another', { term: 1 }, 0, false, ['queued', 'wait']],
     ['is fenced where its job was never submitted', { term: 1 }, 60, false, ['queued', 'fence']],
     [
+      'is fenced at once where the program that claimed it has ended',
+      { term: 1, isAbandoned: true },
+      0,
+      false,
+      ['queued', 'fence'],
+    ],
+    [
+      'is retired at once where that program has ended and nobody knows a job',
+      { term: 1, fenced: 'f', isAbandoned: true },
+      0,
+      false,
+      ['releasing', 'retire'],
+    ],
+    [
       'waits in the queue without an end of its own',
       { term: 1, job: 'j', status: { phase: 'queued', why: '' } },
       9e9,

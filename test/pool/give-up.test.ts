@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -101,6 +102,37 @@ describe('a term that a portal has claimed before it was killed', () => {
     expect(after.journal.latest(1)).toMatchObject({ end: { failed: false } });
     expect(after.journal.latest(2)).not.toHaveProperty('fence');
     expect(after.claim(1, 2)).toBe(true);
+  });
+});
+
+describe('a program that was killed before it submitted the job of its claim', () => {
+  /** A process that claims the first host of the pool, and is killed then. */
+  const KILLED = `
+    import { PoolView } from '#farlight/pool/attach/pool-view.js';
+    import { readPool } from '#farlight/pool/definition/pool-file.js';
+    new PoolView(readPool('pool://local')).claim(1, 1);
+    process.kill(process.pid, 'SIGKILL');`;
+
+  it('keeps no other program of its machine waiting, and its lost job is cancelled', async () => {
+    const { signal } = spawnSync(process.execPath, ['--input-type=module', '-e', KILLED]);
+    expect(signal).toBe('SIGKILL');
+    const engine = new LosingEngine(join(state, 'jobs'));
+    engine.isSilent = false;
+    const pool = { ...readPool('pool://local'), engine };
+    const job = { name: jobName(pool.key, 1), term: 1 };
+    engine.taken.push({ ...job, id: 'lost', status: { phase: 'queued', why: '' } });
+    const other = new PoolView(pool);
+    await other.look();
+    expect([other.allocation(1).phase, engine.cancelled]).toEqual(['failed', ['lost']]);
+    expect(other.claim(1, 2)).toBe(true);
+  });
+
+  it('leaves the claim to its time where it may run on another machine', async () => {
+    spawnSync(process.execPath, ['--input-type=module', '-e', KILLED]);
+    const engine = Object.assign(new LosingEngine(join(state, 'jobs')), { isHere: false });
+    const other = new PoolView({ ...readPool('pool://local'), engine });
+    await other.look();
+    expect(other.allocation(1).phase).toBe('queued');
   });
 });
 
