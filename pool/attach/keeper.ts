@@ -28,7 +28,9 @@ export function startKeeper(): Worker {
     waiting.delete(message.id);
   });
   const gone = () => {
-    if (worker === started) worker = undefined;
+    // A thread that fails also exits, and the requests of that moment may be another thread's.
+    if (worker !== started) return;
+    worker = undefined;
     for (const [id, settle] of waiting) settle({ id });
     waiting.clear();
   };
