@@ -14,18 +14,19 @@ export interface LocalEnd {
 
 /**
  * The files in the folder of a job of this machine, each written once: the description, the process that looks after the
- * job, that it waits for the job before it, that it is cancelled, the job's own process, and how it ended.
+ * job, that it waits for the job before it, that it is cancelled, that its process starts, that process, and how it ended.
  */
 interface Files {
   job: JobDescription;
   runner: ProcessIdentity;
   waits: true;
   cancelled: true;
+  starts: true;
   process: ProcessIdentity;
   ended: LocalEnd;
 }
 
-/** How long the process that looks after a job may take to begin, in milliseconds. */
+/** How long the process that looks after a job may take to begin, and then to start the job's own, in milliseconds. */
 const BEGIN_MS = 30_000;
 
 /** The folder of one job of this machine. Only this user can read it. */
@@ -74,9 +75,18 @@ export class LocalJob {
     if (ended) return { phase: 'ended', ...ended, isCertain: true };
     if (process !== undefined || (runner !== undefined && this.read('process')))
       return { phase: 'running', node, address: '127.0.0.1', incarnation: '1' };
+    const starts = this.read('starts');
     if (runner !== undefined) {
-      if (!this.read('waits')) return { phase: 'starting', why: 'its process starts' };
-      return { phase: 'queued', why: 'the job of the same name before it still runs' };
+      if (!starts && this.read('waits'))
+        return { phase: 'queued', why: 'the job of the same name before it still runs' };
+      if (this.#ageMs(starts ? 'starts' : 'job') < BEGIN_MS)
+        return { phase: 'starting', why: 'its process starts' };
+      const why = `the process that looks after it does nothing; end that process (${runner})`;
+      return { phase: 'starting', why, isBlocked: true };
+    }
+    if (looksAfter && starts && !this.read('process')) {
+      const why = 'the process that looks after it was killed while it started the job, which may still run';
+      return { phase: 'ended', why, isCertain: false };
     }
     if (looksAfter) return { phase: 'ended', why: 'its process was killed', isCertain: true, bySite: true };
     if (this.ageMs < BEGIN_MS) return { phase: 'starting', why: 'its process starts' };
@@ -85,8 +95,12 @@ export class LocalJob {
 
   /** How long ago the job was submitted. Its folder is there before its description. */
   get ageMs(): number {
+    return this.#ageMs('job');
+  }
+
+  #ageMs(name: keyof Files): number {
     const quiet = { throwIfNoEntry: false } as const;
-    const stats = statSync(join(this.folder, 'job'), quiet) ?? statSync(this.folder, quiet);
+    const stats = statSync(join(this.folder, name), quiet) ?? statSync(this.folder, quiet);
     return stats ? wallClock() - stats.mtimeMs : Number.POSITIVE_INFINITY;
   }
 }

@@ -76,6 +76,8 @@ function run({ command, environment, log, limits, folder }: JobDescription): Pro
   const [file = '', ...args] = command;
   const output = openSync(log, 'a', 0o600);
   const stdio = ['ignore', output, output] satisfies StdioOptions;
+  // Before: a job whose process nobody knows may still run.
+  job.write('starts', true);
   const child = spawn(file, args, { cwd: folder ?? '/', env: environment, detached: true, stdio });
   closeSync(output);
   const kill = (signal: NodeJS.Signals) => {
@@ -99,8 +101,12 @@ function run({ command, environment, log, limits, folder }: JobDescription): Pro
   return new Promise((resolve) => {
     child.on('error', (error) => resolve({ why: `${file} cannot be run (${codeOf(error)})` }));
     child.on('spawn', () => {
-      const self = child.pid === undefined ? undefined : identityOf(child.pid);
-      if (self) job.write('process', self);
+      try {
+        const self = child.pid === undefined ? undefined : identityOf(child.pid);
+        if (self) job.write('process', self);
+      } catch (error) {
+        ending ??= `its process cannot be noted (${messageOf(error)})`;
+      }
       if (ending) end?.();
     });
     child.on('exit', (code, signal) => {

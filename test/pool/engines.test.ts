@@ -3,15 +3,20 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { packageProgram } from '#farlight/link/machine/package-files.js';
 import { DockerEngine } from '#farlight/pool/engines/docker/docker.js';
 import { checkImage, checkLimits } from '#farlight/pool/engines/engine.js';
 import { KubernetesEngine } from '#farlight/pool/engines/kubernetes/kubernetes.js';
 import { LocalEngine } from '#farlight/pool/engines/local.js';
+import { LocalJob } from '#farlight/pool/engines/local-job.js';
+import { identityOf } from '#farlight/pool/engines/process-identity.js';
 import { SlurmEngine } from '#farlight/pool/engines/slurm/slurm.js';
 import { DockerSite, whyNoDocker } from '../support/engines/docker-site.js';
 import { anyJob, conformance, folder } from '../support/engines/promises.js';
 import { SlurmSite, whyNoRest, whyNoSlurm } from '../support/engines/slurm-site.js';
+import { isAlive } from '../support/machine/processes.js';
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -94,6 +99,53 @@ describe('the engine local', () => {
     utimesSync(ended ?? '', hours, hours);
     await engine.cancel(await engine.submit(anyJob('true')));
     expect([begun, ended].map((each) => existsSync(each ?? ''))).toEqual([true, false]);
+  });
+
+  it('ends a job whose process it cannot note, and says why', async () => {
+    const job = new LocalJob(join(folder, 'jobs', 'c'.repeat(16)));
+    const description = anyJob('echo $$; exec sleep 60');
+    job.write('job', description);
+    // No file can take the place of this folder.
+    mkdirSync(join(job.folder, 'process', 'full'), { recursive: true });
+    const runner = fileURLToPath(packageProgram('pool/engines/local-runner.js'));
+    expect(spawnSync(process.execPath, [runner, job.folder]).status).toBe(0);
+    expect(job.read('ended')?.why).toMatch(/^its process cannot be noted \(EISDIR/);
+    const pid = Number(readFileSync(description.log, 'utf8'));
+    expect([job.read('starts'), isAlive(pid)]).toEqual([true, false]);
+  });
+
+  it('takes no job for ended for certain whose process nobody has noted', () => {
+    const gone = { pid: process.pid, began: 'long ago' };
+    const job = new LocalJob(join(folder, 'jobs', 'd'.repeat(16)));
+    job.write('runner', gone);
+    expect(job.status('here')).toMatchObject({ phase: 'ended', isCertain: true, bySite: true });
+    job.write('starts', true);
+    expect(job.status('here')).toEqual({
+      phase: 'ended',
+      why: 'the process that looks after it was killed while it started the job, which may still run',
+      isCertain: false,
+    });
+    job.write('process', gone);
+    expect(job.status('here')).toMatchObject({ phase: 'ended', isCertain: true, bySite: true });
+  });
+
+  it('says that a job is blocked whose watching process does nothing for half a minute', () => {
+    const job = new LocalJob(join(folder, 'jobs', 'e'.repeat(16)));
+    const longAgo = (name: string) => utimesSync(join(job.folder, name), 1, 1);
+    job.write('job', anyJob('true'));
+    job.write('runner', identityOf(process.pid) ?? { pid: 0, began: '' });
+    const starting = { phase: 'starting', why: 'its process starts' };
+    expect(job.status('here')).toEqual(starting);
+    longAgo('job');
+    const why = `the process that looks after it does nothing; end that process (${process.pid})`;
+    const blocked = { phase: 'starting', why, isBlocked: true };
+    expect(job.status('here')).toEqual(blocked);
+    job.write('waits', true);
+    expect(job.status('here')).toMatchObject({ phase: 'queued' });
+    job.write('starts', true);
+    expect(job.status('here')).toEqual(starting);
+    longAgo('starts');
+    expect(job.status('here')).toEqual(blocked);
   });
 
   it('ends a job whose watching process was killed, when it is cancelled', async () => {
