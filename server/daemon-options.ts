@@ -44,6 +44,8 @@ export interface DaemonOptions extends HostTrustOptions {
   silence?: Silence | undefined;
   /** How long an executor may be busy without a pause, in milliseconds, before the host ends it. Default 120 s. */
   busyMs?: number | undefined;
+  /** How long an executor may take to open its GPU, in milliseconds, before the host ends it. Default 90 s. */
+  startMs?: number | undefined;
   /** Bytes of the machine's memory for one executor; 0: no limit. Default: half of the machine's. */
   executorBytes?: number | undefined;
   /** Bytes of it for all executors; 0: no limit. Default: three quarters of it, or `executorBytes` where that is more. */

@@ -84,6 +84,24 @@ describe('sessions', () => {
   });
 });
 
+describe('an executor that does not open its GPU', () => {
+  /** A GPU that opens when this file is there. */
+  const STUCK = { adapter: 'once:/none/of/these', startMs: 200 };
+  const problem = {
+    code: 'NO_ADAPTER',
+    message: expect.stringMatching(/has not opened its GPU within 0.2 seconds, and the host ended it; see /),
+  };
+
+  it('ends the start of its host, which says why', async () => {
+    await expect(start(STUCK)).rejects.toMatchObject(problem);
+  });
+
+  it('ends its session, which says why', async () => {
+    const daemon = await start({ ...STUCK, withoutGpu: true });
+    expect(await open(daemon).closed).toMatchObject(problem);
+  });
+});
+
 describe('spare executors', () => {
   it('are replaced after one is used', async () => {
     const daemon = await start({ spares: 1 });

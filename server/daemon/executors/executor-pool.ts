@@ -5,6 +5,8 @@ import type {
   ExecutorReady,
 } from '../../../link/executor/executor-child.js';
 import { clearTimeout, setImmediate, setTimeout } from '../../../link/machine/clock.js';
+import { deferred } from '../../../link/machine/deferred.js';
+import { type Alarm, alarm } from '../../../link/machine/timer.js';
 import { FarlightError } from '../../../proto/errors.js';
 import type { BoundedFolder } from '../../../proto/session/executor-messages.js';
 import type { ExecutorCensus } from '../../observatory/host-view.js';
@@ -29,6 +31,8 @@ export interface PoolOptions {
   entry: URL;
   /** How long an executor may be busy without a pause, in milliseconds, before the pool ends it. */
   busyMs: number;
+  /** How long an executor may take to open its GPU once it is started, in milliseconds, before the pool ends it. */
+  startMs: number;
   /** The executors' limits of the machine's memory. The pool ends executors that exceed them. */
   memory: MemoryBounds;
   /** Makes a control group that enforces the limit of all; undefined where the system cannot. Called once. */
@@ -52,6 +56,8 @@ const DISKLESS: readonly string[] = ['software', 'null'];
 const WARM_MS = 15 * 60_000;
 /** How long to wait before the next spare after a failure, in milliseconds; doubles each time. */
 const RETRY_MS = { first: 500, longest: 30_000 };
+/** How long executors that were killed may take to exit when the pool closes, in milliseconds. */
+const EXIT_MS = 5000;
 
 /**
  * The daemon's executor processes. The pool owns each from its start to its exit. To start Node, Dawn and an adapter
@@ -148,13 +154,19 @@ export class ExecutorPool {
     for (const executor of this.#executors) if (executor.child === child) executor.leave();
   }
 
-  /** Ends every executor; resolves when all have exited. */
+  /** Ends every executor; resolves when all have exited, but for those that a driver does not let go. */
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#retry);
     this.#watch.close();
     for (const { child } of this.#executors) child.kill();
-    await Promise.all([...this.#executors].map(({ exited }) => exited));
+    const exited = Promise.all([...this.#executors].map((executor) => executor.exited));
+    const late = deferred<void>();
+    const limit = alarm(EXIT_MS, late.resolve);
+    await Promise.race([exited, late.promise]);
+    limit.cancel();
+    // The host may exit without them.
+    for (const { child } of this.#executors) child.unref();
     this.#group?.made?.close();
   }
 
@@ -168,7 +180,7 @@ export class ExecutorPool {
   }
 
   #takeSpare(tenant: string): PooledExecutor | undefined {
-    const suiting = this.#spares.filter((executor) => this.#suits(executor, tenant));
+    const suiting = this.#spares.filter((executor) => !executor.isEnding && this.#suits(executor, tenant));
     const spare = suiting.find(({ isReady }) => isReady) ?? suiting[0];
     if (spare) this.#spares.splice(this.#spares.indexOf(spare), 1);
     return spare;
@@ -218,7 +230,7 @@ export class ExecutorPool {
   }
 
   #start(tenant: string): PooledExecutor {
-    const { adapter, entry, warm, log, onGpu } = this.#options;
+    const { adapter, entry, warm, startMs, log, onGpu } = this.#options;
     const executor = new PooledExecutor(
       {
         adapter: this.#choice,
@@ -246,7 +258,15 @@ export class ExecutorPool {
       },
     );
     this.#executors.add(executor);
-    const started = this.#starts.add(() => this.#launch(executor));
+    let limit: Alarm | undefined;
+    const leave = this.#starts.add(() => {
+      limit = alarm(startMs, () => this.#endStuck(executor));
+      this.#launch(executor);
+    });
+    const started = () => {
+      limit?.cancel();
+      leave();
+    };
     return executor;
   }
 
@@ -273,6 +293,21 @@ export class ExecutorPool {
     if (!this.#closed) this.#options.onRoom();
   }
 
+  /**
+   * Ends an executor that does not open its GPU: its session, or the start of the host, would wait for ever. A spare stays
+   * among the spares until it has exited, so that no others start meanwhile and hang too.
+   */
+  #endStuck(executor: PooledExecutor): void {
+    if (executor.isEnding) return;
+    const reason = new FarlightError(
+      'NO_ADAPTER',
+      `the GPU executor has not opened its GPU within ${this.#options.startMs / 1000} seconds, and the host ended it; see on the host's machine whether the GPU's driver answers`,
+    );
+    this.#forget(executor);
+    executor.kill(reason);
+    this.#failed(reason);
+  }
+
   /** Ends a used executor by force, and tells its session why. */
   #endUsed(executor: PooledExecutor, what: string): void {
     const reason = new FarlightError(
@@ -280,6 +315,7 @@ export class ExecutorPool {
       `the GPU executor ${what}, and the host ended it; start the program again`,
     );
     this.#noteLost(executor, reason);
+    this.#forget(executor);
     executor.kill(reason);
   }
 
