@@ -159,6 +159,22 @@ describe('a parked session', () => {
     expect(errors).toEqual([expect.stringContaining('usages')]);
   });
 
+  it('adds no error where its program writes to an invalid buffer that was mapped at its creation', async () => {
+    const { device, park, errors } = await start({ adapter: 'null' });
+    const usage = MAP_READ | STORAGE;
+    const [short, long] = [4, 5 << 20].map((size) =>
+      device.createBuffer({ size, usage, mappedAtCreation: true }),
+    ) as [GPUBuffer, GPUBuffer];
+    await device.queue.onSubmittedWorkDone();
+    await park();
+    for (const buffer of [short, long]) {
+      new Uint32Array(buffer.getMappedRange()).set([1]);
+      buffer.unmap();
+    }
+    await device.queue.onSubmittedWorkDone();
+    expect(errors).toEqual([expect.stringContaining('usages'), expect.stringContaining('usages')]);
+  });
+
   it('comes back where its program has only views of textures, whose memory does not count any more', async () => {
     const { device, daemon, park, count } = await start({ adapter: 'null' });
     const size = 8192;

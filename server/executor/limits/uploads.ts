@@ -16,7 +16,9 @@ export interface UploadsOptions {
 export class Uploads {
   /** Buffers that cannot be written to while they are mapped. */
   readonly unwritable = new WeakSet<GPUBuffer>();
-  /** Buffers that could not be made. Writes to their mapping go nowhere, and are no further error. */
+  /**
+   * Buffers that could not be made, or not again. Writes to their mapping go nowhere, and are no further error.
+   */
   readonly unmade = new WeakSet<Entry>();
   readonly #options: UploadsOptions;
   readonly #stepBytes: number;

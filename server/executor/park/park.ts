@@ -184,7 +184,6 @@ function stateOf(parts: SessionParts): SessionState {
     }),
     described: known,
     mapped: mappedOf(parts),
-    unmade: all.filter((entry) => context.uploads.unmade.has(entry)).map(({ id }) => id),
     runner: runner.counts,
     tracer: tracer.counts,
     work: {

@@ -85,7 +85,7 @@ export class Rebuilding {
   /** Call it when the contents are there. */
   async finish(): Promise<void> {
     const { context, runner } = this.#parts;
-    const { objects, uploads, parkable } = context;
+    const { objects, parkable } = context;
     const state = this.#state;
     for (const buffer of this.#mapped) buffer.unmap();
     for (const { id, offset, size } of state.mapped) {
@@ -102,7 +102,6 @@ export class Rebuilding {
     }
     for (const { id, kind, device } of state.spent)
       objects.reserve(id, kind, this.#entry(device)).object = this.#spentObject(this.#entry(device), kind);
-    for (const id of state.unmade) uploads.unmade.add(objects.get(id));
     parkable.live.restore(this.#objects, (id) => this.#entry(id));
     // As the client has released it: its memory counts no longer than it did.
     for (const { id, isNamed } of this.#objects) if (!isNamed) runner.release(id, 1);
@@ -193,6 +192,8 @@ export class Rebuilding {
     // The program may ask an invalid shader for the compiler's messages.
     if (isValid === false && entry.kind !== 'GPUShaderModule') {
       entry.object = invalid();
+      // It may have been mapped at its creation. Here nothing is mapped, so that to write there would be one more error.
+      if (entry.kind === 'GPUBuffer') context.uploads.unmade.add(entry);
       return;
     }
     const { shared } = context.devices.of(owner);

@@ -52,8 +52,6 @@ export interface SessionState {
   readonly described: ReadonlyMap<number, Described>;
   /** Buffers that are mapped for reading, and their ranges. */
   readonly mapped: readonly ({ readonly id: number } & MappedRange)[];
-  /** Buffers that could not be made. */
-  readonly unmade: readonly number[];
   readonly runner: RunnerCounts;
   readonly tracer: TracerCounts;
   readonly work: WorkCounts;
