@@ -31,6 +31,8 @@ export interface IdleLinkOptions {
 
 /** How many looks there are in the time without a frame. */
 const LOOKS = 4;
+/** How many hosts are asked in turn to take the session again. One may have ended, or have a GPU that offers less. */
+const MOST_HOSTS = 3;
 
 /**
  * The link of a session whose host is given back while its program does nothing.
@@ -170,10 +172,8 @@ export class IdleLink implements Link {
     // Before the session has come, `#take` goes on.
     if (!kept || !welcome) return;
     this.#state = 'waking';
-    let host: AttachedHost | undefined;
     try {
-      host = await this.#options.seek();
-      const sessionId = await kept.bring(host.url);
+      const { host, sessionId } = await this.#bring(kept);
       if (!this.#is('waking')) {
         host.release(undefined);
         return;
@@ -195,8 +195,20 @@ export class IdleLink implements Link {
         'DISCONNECTED',
         `the session that was kept here cannot go on: ${messageOf(error)}`,
       );
-      if (host && host !== this.#host) host.release(reason);
       this.#finish(reason);
+    }
+  }
+
+  /** Has a host of the pool take the session. @throws Error (rejects) where there is none, or with the last host's reason. */
+  async #bring(kept: Kept): Promise<{ host: AttachedHost; sessionId: string }> {
+    for (let asked = 1; ; asked += 1) {
+      const host = await this.#options.seek();
+      try {
+        return { host, sessionId: await kept.bring(host.url) };
+      } catch (error) {
+        host.release(new FarlightError('DISCONNECTED', messageOf(error)));
+        if (asked === MOST_HOSTS || !this.#is('waking')) throw error;
+      }
     }
   }
 

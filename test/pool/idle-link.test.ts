@@ -18,7 +18,8 @@ function session(counts = { taken: 1, acknowledged: 1 }) {
   const brought: Brought[] = [];
   const inner: LinkEvents[] = [];
   let settle: { resolve(): void; reject(reason: Error): void } = { resolve: () => {}, reject: () => {} };
-  let isThere: Error | undefined;
+  let refusals = 0;
+  let sought = 0;
   const host = (name: string): AttachedHost => ({
     url: name,
     open: (listener, given) => {
@@ -37,7 +38,10 @@ function session(counts = { taken: 1, acknowledged: 1 }) {
     {
       parkMs: 20,
       first: host('one'),
-      seek: async () => host('two'),
+      seek: async () => {
+        sought += 1;
+        return host(['two', 'three', 'four'][sought - 1] as string);
+      },
       take: (_, id, wants) =>
         new Promise((resolve, reject) => {
           events.push(`take ${id}`);
@@ -45,7 +49,8 @@ function session(counts = { taken: 1, acknowledged: 1 }) {
           const kept = {
             offer,
             bring: async () => {
-              if (isThere) throw isThere;
+              refusals -= 1;
+              if (refusals >= 0) throw new Error('there is no room');
               return 'second';
             },
             forget: () => void events.push('forgotten'),
@@ -75,8 +80,8 @@ function session(counts = { taken: 1, acknowledged: 1 }) {
     seen,
     taken: () => settle.resolve(),
     refused: () => settle.reject(new Error('it is at work')),
-    noHost: () => {
-      isThere = new Error('there is no room');
+    refuse: (times: number) => {
+      refusals = times;
     },
   };
 }
@@ -91,7 +96,8 @@ describe('the link of a session whose program does nothing', () => {
     link.send(Uint8Array.of(2));
     link.send(Uint8Array.of(3));
     await seen('two gets 3');
-    expect(events).toEqual([
+    // Later it is idle again.
+    expect(events.slice(0, 6)).toEqual([
       'one gets 1',
       'take first',
       'one released',
@@ -138,19 +144,31 @@ describe('the link of a session whose program does nothing', () => {
     expect(events).toEqual(['one gets 1', 'take first', 'one gets 2']);
   });
 
-  it('is one loss with a reason where no host can have the session again', async () => {
-    const { link, events, seen, taken, noHost } = session();
+  it('asks another host where one does not take the session', async () => {
+    const { link, events, seen, taken, refuse } = session();
     await seen('take first');
     taken();
     await seen('one released');
-    noHost();
+    refuse(1);
+    link.send(Uint8Array.of(2));
+    await seen('three gets 2');
+    expect(events.slice(3, 6)).toEqual(['two released', 'forgotten', 'three gets 2']);
+  });
+
+  it('is one loss with a reason where three hosts do not take the session', async () => {
+    const { link, events, seen, taken, refuse } = session();
+    await seen('take first');
+    taken();
+    await seen('one released');
+    refuse(3);
     link.send(Uint8Array.of(2));
     const sentence = new FarlightError(
       'DISCONNECTED',
       'the session that was kept here cannot go on: there is no room',
     );
     await seen(`closed: ${sentence.message}`);
-    expect(events.slice(3)).toEqual(['two released', 'forgotten', `closed: ${sentence.message}`]);
+    const released = ['two released', 'three released', 'four released'];
+    expect(events.slice(3)).toEqual([...released, 'forgotten', `closed: ${sentence.message}`]);
   });
 
   it('removes the session where its program ends it', async () => {
