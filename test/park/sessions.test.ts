@@ -203,6 +203,40 @@ describe('a parked session', () => {
     expect(views).toHaveLength(textures.length);
   });
 
+  it('comes back where its buffers take most of the memory, and no command may write to them', async () => {
+    const { device, park, errors } = await start({ adapter: 'null' });
+    // Dawn's null device has 512 MiB.
+    const [buffer] = Array.from({ length: 2 }, () =>
+      device.createBuffer({ size: 180 << 20, usage: STORAGE, label: 'a large one' }),
+    ) as [GPUBuffer, GPUBuffer];
+    await device.queue.onSubmittedWorkDone();
+    await park();
+    const other = device.createBuffer({ size: 256, usage: COPY_SRC });
+    const texture = device.createTexture({
+      size: [1],
+      format: 'rgba8unorm',
+      usage: GPUTextureUsage.COPY_SRC,
+    });
+    const encoded = (record: (encoder: GPUCommandEncoder) => void) => () => {
+      const encoder = device.createCommandEncoder();
+      record(encoder);
+      encoder.finish();
+    };
+    for (const write of [
+      () => device.queue.writeBuffer(buffer, 0, new Uint32Array(4)),
+      // Longer than one frame.
+      () => device.queue.writeBuffer(buffer, 0, new Uint8Array(5 << 20)),
+      encoded((encoder) => encoder.clearBuffer(buffer)),
+      encoded((encoder) => encoder.copyBufferToBuffer(other, 0, buffer, 0, 16)),
+      encoded((encoder) => encoder.copyTextureToBuffer({ texture }, { buffer }, [1])),
+    ]) {
+      device.pushErrorScope('validation');
+      write();
+      expect((await device.popErrorScope())?.message, String(write)).toBeDefined();
+    }
+    expect(errors).toEqual([]);
+  });
+
   it('has the same messages of the compiler for shaders, with errors and without', async () => {
     const { device, park } = await start({ adapter: 'null' });
     device.pushErrorScope('validation');

@@ -28,6 +28,7 @@ interface Place {
 }
 
 const BUFFER_SOURCE: number = GPUBufferUsage.COPY_SRC;
+const BUFFER_TARGET: number = GPUBufferUsage.COPY_DST;
 const TEXTURE_SOURCE: number = GPUTextureUsage.COPY_SRC;
 const TEXTURE_TARGET: number = GPUTextureUsage.COPY_DST;
 
@@ -83,6 +84,16 @@ const SHADER_PLACES: Readonly<Record<string, readonly Place[]>> = {
   ],
 };
 
+/** The commands that write to a buffer. They are frequent, and few sessions come back with buffers that got this usage. */
+const TARGET_PLACES: Readonly<Record<string, readonly Place[]>> = {
+  'GPUCommandEncoder.clearBuffer': [argument(BUFFER_TARGET, 0)],
+  'GPUCommandEncoder.copyBufferToBuffer': [argument(BUFFER_TARGET, 2)],
+  'GPUCommandEncoder.copyTextureToBuffer': [member(BUFFER_TARGET, 1, 'buffer')],
+  'GPUQueue.writeBuffer': [argument(BUFFER_TARGET, 0)],
+  'GPUQueue.beginWriteBuffer': [argument(BUFFER_TARGET, 0)],
+  'FarlightRange.receive': [argument(BUFFER_TARGET, 1)],
+};
+
 /**
  * Whether shaders read and fill a texture, because copies cannot: one with several samples, or one with depth. Stencil
  * has copies, and with several samples nothing.
@@ -102,19 +113,29 @@ export class Copyable {
   readonly #asked = new WeakMap<object, number>();
   /** Whether a texture has usages for shaders that the program has not asked for. */
   #addsShaderAccess = false;
+  /** Whether a buffer has COPY_DST that the program has not asked for. */
+  #addsTargets = false;
   /** By opcode. */
   #looks: (boolean | undefined)[] = [];
   readonly #places: (readonly Place[] | undefined)[] = [];
 
   /** Makes a buffer from a descriptor of the program, with COPY_SRC where that is allowed. */
   buffer(descriptor: GPUBufferDescriptor, make: (descriptor: GPUBufferDescriptor) => GPUBuffer): GPUBuffer {
+    return this.#make(descriptor, withSource(descriptor), make);
+  }
+
+  /** As `buffer`, with COPY_DST, where that is allowed, so that the buffer can be filled. */
+  bufferToFill(
+    descriptor: GPUBufferDescriptor,
+    make: (descriptor: GPUBufferDescriptor) => GPUBuffer,
+  ): GPUBuffer {
     const { usage } = descriptor;
-    const isWrong = usage === 0 || (usage & ~BUFFER_USAGES) !== 0;
-    return this.#make(
-      descriptor,
-      isWrong || usage & GPUBufferUsage.MAP_READ ? usage : usage | BUFFER_SOURCE,
-      make,
-    );
+    if (usage & (GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_WRITE)) return this.buffer(descriptor, make);
+    if (!this.#addsTargets) {
+      this.#addsTargets = true;
+      this.#looks = [];
+    }
+    return this.#make(descriptor, withSource(descriptor) | BUFFER_TARGET, make);
   }
 
   /** Makes a texture from a descriptor of the program, with the usages to read and fill it, where they are allowed. */
@@ -139,7 +160,10 @@ export class Copyable {
     const known = this.#looks[opcode];
     if (known !== undefined) return known;
     const key = `${name}.${method}`;
-    const looks = key in PLACES || (this.#addsShaderAccess && key in SHADER_PLACES);
+    const looks =
+      key in PLACES ||
+      (this.#addsShaderAccess && key in SHADER_PLACES) ||
+      (this.#addsTargets && key in TARGET_PLACES);
     this.#looks[opcode] = method === 'createView' || looks;
     return this.#looks[opcode] === true;
   }
@@ -153,8 +177,10 @@ export class Copyable {
     args: readonly unknown[],
     invalid: (kind: string) => object,
   ): void {
-    if (!(opcode in this.#places))
-      this.#places[opcode] = PLACES[`${name}.${method}`] ?? SHADER_PLACES[`${name}.${method}`];
+    if (!(opcode in this.#places)) {
+      const key = `${name}.${method}`;
+      this.#places[opcode] = [PLACES, SHADER_PLACES, TARGET_PLACES].flatMap((places) => places[key] ?? []);
+    }
     for (const { usage, find } of this.#places[opcode] ?? []) {
       for (const { holder, key } of find(args)) {
         const resource = holder[key] as Resource;
@@ -190,4 +216,10 @@ export class Copyable {
     this.#asked.set(resource, descriptor.usage);
     return resource;
   }
+}
+
+/** The usage of a buffer's descriptor, with COPY_SRC where that is allowed. */
+function withSource({ usage }: GPUBufferDescriptor): number {
+  const isWrong = usage === 0 || (usage & ~BUFFER_USAGES) !== 0;
+  return isWrong || usage & GPUBufferUsage.MAP_READ ? usage : usage | BUFFER_SOURCE;
 }

@@ -303,9 +303,10 @@ export class Rebuilding {
     const { command } = made;
     const [descriptor] = command.args as [GPUBufferDescriptor];
     const { size, usage } = descriptor;
-    const mappedAtCreation = size % 4 === 0 && (usage & GPUBufferUsage.COPY_DST) === 0;
+    // No other may be mapped: the implementation would take the same memory again until it is filled.
+    const mappedAtCreation = (usage & GPUBufferUsage.MAP_WRITE) !== 0;
     const create = (as: GPUBufferDescriptor) => device.createBuffer(as);
-    const make = () => parkable.copyable.buffer({ ...descriptor, mappedAtCreation }, create);
+    const make = () => parkable.copyable.bufferToFill({ ...descriptor, mappedAtCreation }, create);
     const buffer = this.#allocate(made, size, make);
     if (mappedAtCreation) this.#mapped.add(buffer);
     return buffer;

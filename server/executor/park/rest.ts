@@ -81,8 +81,8 @@ function buffer(
   const isFixed = object.mapState === 'unmapped' || (object.mapState === 'mapped' && mapped.has(object));
   if (!isFixed) throw new Unparkable(`the buffer ${named(object)} is mapped`);
   const { usage } = (command.args[0] ?? {}) as GPUBufferDescriptor;
-  // Others are filled while they are mapped at their creation, which needs a multiple of 4.
-  if (object.size % 4 !== 0 && (usage & GPUBufferUsage.COPY_DST) === 0)
+  // It is filled while it is mapped at its creation, which needs a multiple of 4.
+  if (object.size % 4 !== 0 && usage & GPUBufferUsage.MAP_WRITE)
     throw new Unparkable(`the buffer ${named(object)} of ${object.size} bytes cannot be filled again`);
   const pieces = piecesOfBuffer(object.size);
   // Only a map reads such a buffer, and no map reaches the tail.
