@@ -317,9 +317,10 @@ export class Daemon {
    * Moves the sessions to the hosts that the owner has named. Resolves when each has moved, or stays.
    *
    * @param withinMs how long a session may take to be at rest.
+   * @param until when no further host is asked, by the steady clock.
    */
-  move(withinMs: number): Promise<void> {
-    return this.#sessions.moveAll(withinMs);
+  move(withinMs: number, until?: number): Promise<void> {
+    return this.#sessions.moveAll(withinMs, until);
   }
 
   /**
@@ -358,7 +359,7 @@ export class Daemon {
     if (!this.#stopping) this.#stop(ms);
     const until = monotonicNow() + ms;
     const left = () => Math.max(0, until - monotonicNow());
-    if (ms > 0 && this.#options.moveTo?.length) await this.move(ms);
+    if (ms > 0 && this.#options.moveTo?.length) await this.move(ms, until);
     await this.#sessions.none(left());
     await this.#sessions.told(left());
     return this.close();

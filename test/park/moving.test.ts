@@ -233,8 +233,10 @@ function offer(bytes: number): Omit<MoveOffer, 'sessionId'> {
 }
 
 /** A file at one host, and another host. */
-function hosts(options: Partial<ArrivalsOptions> & { cut?: number; most?: number } = {}) {
-  const { cut, most = 1 << 30, ...others } = options;
+function hosts(
+  options: Partial<ArrivalsOptions> & { cut?: number; most?: number; addresses?: string[] } = {},
+) {
+  const { cut, most = 1 << 30, addresses = ['grpc://127.0.0.1:7079'], ...others } = options;
   const folder = temporary.make();
   const place = { path: join(folder, 'file'), key: new Uint8Array(32).fill(7) };
   const contents = Buffer.alloc(3_000_000, 'the sealed file of a session');
@@ -261,14 +263,15 @@ function hosts(options: Partial<ArrivalsOptions> & { cut?: number; most?: number
   let received: Promise<void> = Promise.resolve();
   const departures = new Departures({
     ...{ store, keepsContents: false, hasLines: false },
-    hosts: [parseHostAddress('grpc://127.0.0.1:7079')],
+    hosts: addresses.map((address) => parseHostAddress(address)),
     open: async () => {
       const { here, there: far } = connection(cut);
       received = arrivals.receive(far, { tenant: 'hosts', tokenId: undefined });
       return here;
     },
   });
-  const hand = () => departures.hand(offer(contents.length), place, departures.hosts(), () => {});
+  const hand = (until?: number) =>
+    departures.hand(offer(contents.length), place, departures.hosts(), () => {}, until);
   return { hand, contents, place, there, store, received: () => received };
 }
 
@@ -306,6 +309,24 @@ describe('the way of a stored session to another host', () => {
     await received();
     expect(there).toEqual([]);
     expect(store.bytes).toBe(0);
+  });
+
+  it('asks the next host where one does not take it, unless its time is over', async () => {
+    const addresses = ['grpc://127.0.0.1:7079', 'grpc://127.0.0.1:7080'];
+    for (const [until, asked] of [
+      [performance.now() + 60_000, 2],
+      [performance.now() - 1, 1],
+    ] as const) {
+      let refusals = 0;
+      const refusal = () => {
+        refusals += 1;
+        return 'its GPU is full';
+      };
+      const { hand, received } = hosts({ refusal, addresses });
+      await expect(hand(until)).rejects.toThrow('its GPU is full');
+      await received();
+      expect(refusals).toBe(asked);
+    }
   });
 
   it('leaves the session with exactly one host, wherever it is cut', async () => {

@@ -5,8 +5,10 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { ExecutorChild } from '#farlight/link/executor/executor-child.js';
 import { encodePacket, PACKET } from '#farlight/proto/wire/packet.js';
 import type { SessionRequest } from '#farlight/server/daemon/door/front-door.js';
+import { IdleWatch } from '#farlight/server/daemon/sessions/idle-watch.js';
 import { ParkedStore } from '#farlight/server/daemon/sessions/parked-store.js';
 import { type ParkingSession, SessionParking } from '#farlight/server/daemon/sessions/parking.js';
+import { ENDED, SessionEnds } from '#farlight/server/daemon/sessions/session-ends.js';
 import { parkSession } from '#farlight/server/executor/park/park.js';
 import type { SessionParts } from '#farlight/server/executor/park/session-state.js';
 import { AtWork, Unparkable } from '#farlight/server/executor/wire/endpoint.js';
@@ -79,6 +81,39 @@ describe('a session that stays where it is', () => {
     parking.over({ code: 'DISCONNECTED', message: 'over' });
     for (const [at, factor] of factors.entries())
       expect((times[at + 1] as number) - (times[at] as number)).toBeGreaterThan(factor * idleMs - 2);
+  });
+});
+
+describe('the watch of an idle session', () => {
+  it('waits longer than a timer can', async () => {
+    const warnings: string[] = [];
+    const note = ({ name }: Error) => void warnings.push(name);
+    process.on('warning', note);
+    let times = 0;
+    const watch = new IdleWatch(10 * 3_600_000, () => {
+      times += 1;
+    });
+    for (let failure = 0; failure < 6; failure += 1) watch.failed();
+    watch.start();
+    // A timer that is set for too long fires at once, with a warning.
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    watch.stop();
+    process.off('warning', note);
+    expect(warnings).toEqual([]);
+    expect(times).toBe(0);
+  });
+});
+
+describe('the reasons for which sessions have ended', () => {
+  it('do not displace the hosts of moved sessions, however many end', () => {
+    const ends = new SessionEnds();
+    const moved = { address: 'grpc://127.0.0.1:7079', sessionId: 'there' };
+    ends.note('moved', { end: ENDED, tenant: 'one', moved });
+    for (let at = 0; at < 5000; at += 1) ends.note(`session ${at}`, { end: ENDED, tenant: 'one' });
+    expect(ends.movedTo('moved', 'one')).toEqual(moved);
+    expect(ends.movedTo('moved', 'another')).toBeUndefined();
+    expect(ends.of('session 4999', 'one')).toBe(ENDED);
+    expect(ends.of('session 0', 'one')).not.toBe(ENDED);
   });
 });
 

@@ -60,8 +60,14 @@ export class Departures {
    * Moves a session to one of these hosts. Resolves when that has it. Rejects with the reason; then the session stays.
    *
    * @param withinMs how long the session may take to be at rest.
+   * @param until when no further host is asked, by the steady clock. A host that is silent takes minutes.
    */
-  async move(session: Session, hosts: readonly HostAddress[], withinMs: number): Promise<void> {
+  async move(
+    session: Session,
+    hosts: readonly HostAddress[],
+    withinMs: number,
+    until: number = Number.POSITIVE_INFINITY,
+  ): Promise<void> {
     const { log, terms, parking } = session;
     invariant(parking, 'a host without parked sessions has no departures');
     const since = monotonicNow();
@@ -75,7 +81,7 @@ export class Departures {
         throw new Error('its program has an older Farlight, or is a web page, and cannot follow it');
       await parking.parkWithin(withinMs, async ({ place, channel }) => {
         const offer = this.#offer(session, channel, place);
-        const moved = await this.hand(offer, place, hosts, refused);
+        const moved = await this.hand(offer, place, hosts, refused, until);
         log.moved(moved.address, offer.bytes, monotonicNow() - since);
         return moved;
       });
@@ -122,6 +128,7 @@ export class Departures {
    * only the client is missing. If this rejects, no client will ever come to another host for the session.
    *
    * @param refused is called with the address and the reason of each host that does not take it.
+   * @param until when no further host is asked, by the steady clock.
    * @throws Error (rejects) with all reasons.
    */
   async hand(
@@ -129,9 +136,11 @@ export class Departures {
     place: ParkedPlace,
     hosts: readonly HostAddress[],
     refused: (to: string, why: string) => void,
+    until: number = Number.POSITIVE_INFINITY,
   ): Promise<Moved> {
     const reasons: string[] = [];
     for (const address of hosts) {
+      if (reasons.length > 0 && monotonicNow() >= until) break;
       // A new id for each host, so that a session that was nearly there is of no use to anybody.
       const sessionId = newSessionId();
       try {

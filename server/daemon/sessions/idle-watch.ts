@@ -1,5 +1,7 @@
 import { clearTimeout, monotonicNow, setTimeout } from '../../../link/machine/clock.js';
 
+/** The longest time that a timer can have, in milliseconds. */
+const LONGEST_MS = 2 ** 31 - 1;
 /** How often the time to the next attempt doubles at most. */
 const MOST_DOUBLINGS = 6;
 
@@ -49,6 +51,6 @@ export class IdleWatch {
     if (this.#idleMs === 0) return;
     const left = this.#workedAt + this.#idleMs * 2 ** this.#failures - monotonicNow();
     if (left <= 0) this.#onIdle();
-    else this.#timer = setTimeout(() => this.#look(), left).unref();
+    else this.#timer = setTimeout(() => this.#look(), Math.min(left, LONGEST_MS)).unref();
   }
 }

@@ -4,6 +4,8 @@ import type { KnownClient } from '../../trust/admission.js';
 
 /** How many reasons to keep for clients that come back to an ended session. */
 const KEPT_ENDS = 1024;
+/** How many moved sessions to keep. Their clients go on, so that short sessions must not take these places. */
+const KEPT_MOVED = 16_384;
 
 const UNKNOWN: SessionEnd = {
   code: 'DISCONNECTED',
@@ -27,34 +29,41 @@ interface Ended {
 /** Keeps why sessions ended, and which host has those that were moved, for clients that come back. */
 export class SessionEnds {
   /** By the session's id; the oldest first. */
-  readonly #ends = new Map<string, Ended>();
+  readonly #ended = new Map<string, Ended>();
+  /** Those that other hosts have, in the same way. */
+  readonly #moved = new Map<string, Ended>();
 
   /** Keeps the first reason of a session's end. @returns that reason. */
   note(id: string, how: Ended): SessionEnd {
-    const first = this.#ends.get(id);
+    const first = this.#get(id);
     if (first) return first.end;
-    this.#ends.set(id, how);
-    for (const oldest of this.#ends.keys()) {
-      if (this.#ends.size <= KEPT_ENDS) break;
-      this.#ends.delete(oldest);
+    const [ends, most] = how.moved ? [this.#moved, KEPT_MOVED] : [this.#ended, KEPT_ENDS];
+    ends.set(id, how);
+    for (const oldest of ends.keys()) {
+      if (ends.size <= most) break;
+      ends.delete(oldest);
     }
     return how.end;
   }
 
   /** The reason for a tenant's client, which learns nothing of other tenants' sessions. */
   of(id: string, tenant: string): SessionEnd {
-    const known = this.#ends.get(id);
+    const known = this.#get(id);
     return known?.tenant === tenant ? known.end : UNKNOWN;
   }
 
   /** Which other host has a session, for a tenant's client. */
   movedTo(id: string, tenant: string): Moved | undefined {
-    const known = this.#ends.get(id);
+    const known = this.#get(id);
     return known?.tenant === tenant ? known.moved : undefined;
   }
 
   /** The client of a session that had come from another host. */
   clientOf(id: string): KnownClient | undefined {
-    return this.#ends.get(id)?.client;
+    return this.#get(id)?.client;
+  }
+
+  #get(id: string): Ended | undefined {
+    return this.#moved.get(id) ?? this.#ended.get(id);
   }
 }

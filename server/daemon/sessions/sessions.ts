@@ -107,9 +107,13 @@ export class Sessions {
   }
 
   /** Moves all sessions to other hosts, as far as that is possible within so many milliseconds. */
-  async moveAll(withinMs: number): Promise<void> {
+  async moveAll(withinMs: number, until?: number): Promise<void> {
+    const { departures } = this.#options;
+    if (!departures) return;
+    const hosts = departures.hosts();
     // The log has the reason for each that stays.
-    await Promise.allSettled([...this.#sessions.keys()].map((id) => this.moveOne(id, undefined, withinMs)));
+    const sessions = [...this.#sessions.values()];
+    await Promise.allSettled(sessions.map((session) => departures.move(session, hosts, withinMs, until)));
   }
 
   /**
