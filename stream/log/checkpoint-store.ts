@@ -22,10 +22,20 @@ export class CheckpointStore<T extends { readonly epoch: number }> {
     this.#folder = folder;
   }
 
-  /** @throws Error where the folder cannot be read (rejects) */
+  /** @throws Error where the folder, or the latest checkpoint in it, cannot be read (rejects) */
   async latest(): Promise<T | undefined> {
     const name = (await this.#names()).at(-1);
-    return name === undefined ? undefined : (deserialize(await readFile(join(this.#folder, name))) as T);
+    if (name === undefined) return undefined;
+    const file = join(this.#folder, name);
+    try {
+      return deserialize(await readFile(file)) as T;
+    } catch (error) {
+      // The one before is of no use: records between the two may be gone.
+      throw new Error(
+        `checkpoint ${file} cannot be read: ${messageOf(error)}. Bring it back from a copy, or begin anew with another state folder`,
+        { cause: error },
+      );
+    }
   }
 
   /**

@@ -237,6 +237,16 @@ describe('the checkpoints of an application', () => {
     expect(readdirSync(folder)).toHaveLength(2);
   });
 
+  it('say which file cannot be read, and what to do', async () => {
+    const folder = temporary.make();
+    const store = new CheckpointStore<{ epoch: number }>(folder);
+    await store.store({ epoch: 1 });
+    const file = join(folder, readdirSync(folder)[0] as string);
+    writeFileSync(file, '');
+    await expect(store.latest()).rejects.toThrow(`checkpoint ${file} cannot be read: `);
+    await expect(store.latest()).rejects.toThrow('Bring it back from a copy, or begin anew');
+  });
+
   it('are not replaced by a process that stores the same epoch', async () => {
     const folder = temporary.make();
     const store = () => new CheckpointStore<{ epoch: number; text: string }>(folder);
