@@ -137,15 +137,17 @@ async function serve(
     : await openApplication({ ...shared, nats: () => nats.open(), observer: recordObserver(tally) }, first);
   try {
     const upgrade = async (asked: UpgradeRequest, signal: AbortSignal): Promise<UpgradeAnswer> => {
+      const isRollback = asked.file === undefined;
       const definition = asked.file === undefined ? await application.previous : await define(asked.file);
       if (!definition)
         throw new FarlightError(
           'BAD_OPTION',
           'the application was never upgraded: there is no version to go back to',
         );
+      const words = { ...asked, isRollback };
       const plan = asked.isPlanOnly
-        ? await application.plan(definition, asked)
-        : await application.upgrade(definition, asked, signal);
+        ? await application.plan(definition, words)
+        : await application.upgrade(definition, words, signal);
       return { plan, epoch: application.epoch };
     };
     const controls = await serveControls(folder, { status: () => application.status(), upgrade });

@@ -30,13 +30,20 @@ export interface UpgradeWords {
   readonly reset?: readonly string[];
   /** Uids of removed steps whose states may go, and removed sources whose waiting records may go. */
   readonly drop?: readonly string[];
+  /** The new version is the one before the version that runs: what it converted then stays converted. */
+  readonly isRollback?: boolean;
+}
+
+interface StepWords {
+  readonly isReset: boolean;
+  readonly isRollback: boolean;
 }
 
 /** Compares two versions of an application, by the uids of their steps and the hashes of what these do. Pure. */
 export function planUpgrade(
   from: Definition,
   to: Definition,
-  { reset = [], drop = [] }: UpgradeWords = {},
+  { reset = [], drop = [], isRollback = false }: UpgradeWords = {},
 ): UpgradePlan {
   const before = new Map(from.steps.map((step) => [step.uid, step]));
   const after = new Map(to.steps.map((step) => [step.uid, step]));
@@ -47,7 +54,9 @@ export function planUpgrade(
     );
   const steps: StepChange[] = [];
   for (const step of to.steps)
-    steps.push(changeOf(before.get(step.uid), step, reset.includes(step.uid), refusals));
+    steps.push(
+      changeOf(before.get(step.uid), step, { isReset: reset.includes(step.uid), isRollback }, refusals),
+    );
   for (const uid of [...reset, ...drop])
     if (!before.has(uid) && !from.sources[uid])
       refusals.push(`There is no step with the uid "${uid}", and no source of that name.`);
@@ -80,7 +89,7 @@ export function planUpgrade(
 function changeOf(
   old: StepDefinition | undefined,
   step: StepDefinition,
-  isReset: boolean,
+  words: StepWords,
   refusals: string[],
 ): StepChange {
   const { uid, name } = step;
@@ -101,13 +110,13 @@ function changeOf(
       `Step "${uid}" has state, by the keys of source "${old.source}": it cannot take records of "${step.source}". Give it another uid.`,
     );
   }
-  return { uid, name, change, details, state: stateOf(old, step, isReset, refusals) };
+  return { uid, name, change, details, state: stateOf(old, step, words, refusals) };
 }
 
 function stateOf(
   old: StepDefinition,
   step: StepDefinition,
-  isReset: boolean,
+  { isReset, isRollback }: StepWords,
   refusals: string[],
 ): NonNullable<StepChange['state']> {
   if (!hasState(step)) {
@@ -119,7 +128,10 @@ function stateOf(
   if (isReset) return 'reset';
   // A function that the version before has too has converted the states already.
   const { migrate } = step;
-  if (migrate && (migrate.hash !== old.migrate?.hash || migrate.name !== old.migrate.name)) return 'migrated';
+  // The version that runs took the states as this one had left them.
+  const isConverted = isRollback && !old.migrate && sameState(old, step);
+  if (migrate && !isConverted && (migrate.hash !== old.migrate?.hash || migrate.name !== old.migrate.name))
+    return 'migrated';
   if (sameState(old, step)) return 'kept';
   refusals.push(
     `The state of step "${step.uid}" has another form. Give it a function that converts it (migrate: FILE.mjs#EXPORT), or say --reset ${step.uid}.`,

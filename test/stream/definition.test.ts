@@ -216,6 +216,13 @@ describe('the plan of an upgrade', () => {
     expect(again.lines[0]).toBe('one, changed, kept, f.mjs#sum has changed');
   });
 
+  it('converts no state again where a rollback goes back to the version that has converted it', async () => {
+    const withMigrate = GOOD.replace('state: { total', 'migrate: f.mjs#turn\n    state: { total');
+    const back = (words: UpgradeWords) => planned(() => withMigrate, words, GOOD);
+    expect((await back({ isRollback: true })).lines[0]).toBe('one, kept, kept');
+    expect((await back({})).lines[0]).toBe('one, kept, migrated');
+  });
+
   it('refuses a state of another form, unless it is converted or reset', async () => {
     const other = (text: string) => text.replace('total: "INT32[1]"', 'total: "INT32[2]"');
     expect((await planned(other)).refusals[0]).toMatch(/^The state of step "one" has another form/);
