@@ -14,7 +14,11 @@ export async function showStatus(
   const { name, version, epoch, passing, isUpgrading, sources, steps, sinks, workers } = status;
   const lines = [
     `${name}, version ${version}, epoch ${epoch}${isUpgrading ? ', being upgraded' : ''}: ${passing} records on their way`,
-    ...sources.map((each) => `source ${each.name}: ${each.records} records, ${each.waiting} wait`),
+    ...sources.map(({ name, records, waiting, aside, problem }) => {
+      const parts = [`${records} records`, `${waiting} wait`, ...(aside ? [`${aside} put aside`] : [])];
+      const why = problem === undefined ? '' : `; it fails, and is tried again: ${problem}`;
+      return `source ${name}: ${parts.join(', ')}${why}`;
+    }),
     ...steps.map(({ uid, records, failed, ms }) => {
       const mean = records === 0 ? 0 : ms / records;
       return `step ${uid}: ${records} records, ${failed} failed, ${mean.toFixed(1)} ms each`;

@@ -60,9 +60,16 @@ function endsTable({ nodes }: AllView): string[] {
       count(node.records),
       `${rate(node.rate)}/s`,
       node.kind === 'source' ? count(node.waiting) : '-',
-      node.what,
+      whatOf(node),
     ]);
   return columns([['SOURCE OR SINK', 'RECORDS', 'RATE', 'WAITING', 'WHAT'], ...rows], [1, 2, 3]);
+}
+
+/** What a source or a sink is, or why a source does not take all. */
+function whatOf(node: NodeView): string {
+  if (node.kind !== 'source') return node.what;
+  const { what, problem, aside } = node;
+  return problem ?? (aside ? `${what}, ${count(aside)} put aside` : what);
 }
 
 function workersTable({ workers }: AllView): string[] {

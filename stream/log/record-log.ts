@@ -56,6 +56,9 @@ export interface RecordLogOptions {
 /** The log is broken: nothing can be appended until it is opened again. */
 export class BrokenLogError extends Error {}
 
+/** A record that can never be logged. */
+export class UnfitRecordError extends Error {}
+
 const NAME = /^(\d{16})\.log$/;
 /** Of each record: the length and the checksum of its bytes. */
 const HEADER_BYTES = 8;
@@ -124,7 +127,7 @@ export class RecordLog implements SourceLog {
   append(record: NewRecord): Promise<number> {
     const payload = serialize(record);
     if (payload.length > MOST_RECORD_BYTES)
-      return Promise.reject(new Error(`a record has ${payload.length} bytes, more than 64 MiB`));
+      return Promise.reject(new UnfitRecordError(`a record has ${payload.length} bytes, more than 64 MiB`));
     const bytes = Buffer.alloc(HEADER_BYTES + payload.length);
     bytes.writeUInt32LE(payload.length, 0);
     bytes.writeUInt32LE(crc32(payload), 4);

@@ -20,9 +20,15 @@ import {
 } from '../flow/flow.js';
 import type { FlowRecord, State, Version } from '../flow/version.js';
 import { type CheckpointStore, UncertainError } from '../log/checkpoint-store.js';
-import { BrokenLogError, type LoggedRecord, type NewRecord, type SourceLog } from '../log/record-log.js';
+import {
+  BrokenLogError,
+  type LoggedRecord,
+  type NewRecord,
+  type SourceLog,
+  UnfitRecordError,
+} from '../log/record-log.js';
 import type { Output, Sink } from '../sinks/sink.js';
-import type { Feed, Source } from '../sources/source.js';
+import { type Feed, healthOf, type Source } from '../sources/source.js';
 import { type ApplicationObserver, observedUpgrade, type StepEnd } from './observer.js';
 import { Reader } from './reader.js';
 import { Replays } from './replays.js';
@@ -185,7 +191,7 @@ export class Application {
   async ingest(source: string, record: NewRecord): Promise<number> {
     const reader = this.#readers.get(source);
     if (!reader || this.#isClosed) throw new Error(`source ${source} takes no records`);
-    if (record.key.includes('\n')) throw new Error('a key has no line breaks');
+    if (record.key.includes('\n')) throw new UnfitRecordError('a key has no line breaks');
     const offset = await reader.log.append(record).catch((error) => {
       if (error instanceof BrokenLogError) this.#fail(error);
       throw error;
@@ -208,7 +214,8 @@ export class Application {
   status(): ApplicationStatus {
     const { name, id } = this.#definition;
     const sources = [...this.#readers].map(([source, { log }]) => {
-      return { name: source, records: log.end, waiting: this.backlog(source), bytes: log.bytes };
+      const health = healthOf(this.#sources.get(source));
+      return { name: source, records: log.end, waiting: this.backlog(source), bytes: log.bytes, ...health };
     });
     return {
       name,
@@ -350,7 +357,9 @@ export class Application {
       [...this.#sinks.keys()].filter((id) => !kept.has(id)),
     );
     for (const source of named(plan.sources, 'changed')) {
-      await this.#sources.get(source)?.close();
+      const running = this.#sources.get(source);
+      if (running?.become?.(definition.sources[source])) continue;
+      await running?.close();
       await this.#openSource(source, this.#flow.next(source));
     }
     for (const [source, first] of firsts) await this.#openSource(source, first);

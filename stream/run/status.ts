@@ -11,6 +11,14 @@ export interface StepCounts {
   running: number;
 }
 
+/** What a person must know of a source that does not take all. */
+export interface SourceHealth {
+  /** Why it fails now. It is tried again. */
+  readonly problem?: string;
+  /** Files, messages or other records that were put aside since the start; left out where there is none. */
+  readonly aside?: number;
+}
+
 export interface ApplicationStatus {
   readonly name: string;
   readonly version: string;
@@ -20,14 +28,14 @@ export interface ApplicationStatus {
   /** Records that have passed through since the start. */
   readonly passed: number;
   readonly isUpgrading: boolean;
-  readonly sources: readonly {
+  readonly sources: readonly (SourceHealth & {
     readonly name: string;
     readonly records: number;
     /** Logged, and not on their way yet. */
     readonly waiting: number;
     /** Of its log; left out where the broker has it. */
     readonly bytes?: number;
-  }[];
+  })[];
   readonly steps: readonly (StepCounts & { readonly uid: string })[];
   readonly sinks: readonly { readonly name: string; readonly outputs: number }[];
   /** Of an application whose work is shared. */

@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { monotonicNow, wallClock } from '../../link/machine/clock.js';
 import { pause } from '../../link/machine/timer.js';
 import { codeOf } from '../../proto/errors.js';
+import { MOST_RECORD_BYTES, UnfitRecordError } from '../log/record-log.js';
+import { type Attempts, WHOLE } from './attempts.js';
 import { type Feed, roomIn } from './source.js';
 
 /** How often to look for new files, in milliseconds. Network file systems tell nobody of them. */
@@ -16,31 +18,50 @@ const HERE = '.';
  * Each file is a record. The folder that it is in is its key, as of one camera, and the files of a folder are taken in the
  * order of their names: a file whose name comes before one that was taken is left out. So are hidden files.
  */
-export async function watchFolder(folder: string, feed: Feed, signal: AbortSignal): Promise<void> {
+export async function watchFolder(
+  folder: string,
+  feed: Feed,
+  attempts: Attempts,
+  signal: AbortSignal,
+): Promise<void> {
   const latest = new Map(feed.positions);
   const settling = new Map<string, Settling>();
-  while (!signal.aborted) {
-    for (const key of await foldersIn(folder)) {
-      for (const name of await filesIn(join(folder, key))) {
-        if (name <= String(latest.get(key) ?? '')) continue;
-        await roomIn(feed, signal);
-        if (signal.aborted) return;
-        const path = key === HERE ? name : `${key}/${name}`;
-        const data = await whole(join(folder, path), path, settling);
-        // The files after it wait too, so that they keep their order.
-        if (!data) break;
-        settling.delete(path);
-        await feed.ingest({
-          key,
-          position: name,
-          values: {
-            data: { name: 'data', datatype: 'UINT8', shape: [data.length], data },
-            path: { name: 'path', datatype: 'BYTES', shape: [1], data: [Buffer.from(path)] },
-          },
-        });
-        latest.set(key, name);
-      }
+  const take = async (key: string, name: string): Promise<boolean> => {
+    const path = key === HERE ? name : `${key}/${name}`;
+    try {
+      const data = await whole(join(folder, path), path, settling);
+      if (!data) return false;
+      await feed.ingest({
+        key,
+        position: name,
+        values: {
+          data: { name: 'data', datatype: 'UINT8', shape: [data.length], data },
+          path: { name: 'path', datatype: 'BYTES', shape: [1], data: [Buffer.from(path)] },
+        },
+      });
+    } catch (error) {
+      if (!(error instanceof UnfitRecordError)) throw error;
+      attempts.putAside(path, error.message);
     }
+    settling.delete(path);
+    latest.set(key, name);
+    return true;
+  };
+  const takeAll = async (key: string) => {
+    for (const name of await filesIn(join(folder, key))) {
+      if (name <= String(latest.get(key) ?? '')) continue;
+      await roomIn(feed, signal);
+      // The files after one that is not whole yet wait too, so that they keep their order.
+      if (signal.aborted || !(await take(key, name))) return;
+    }
+  };
+  const look = async () => {
+    const keys = await foldersIn(folder);
+    attempts.keep([WHOLE, ...keys]);
+    for (const key of keys) await attempts.once(key, () => takeAll(key), signal);
+  };
+  while (!signal.aborted) {
+    await attempts.once(WHOLE, look, signal);
     await pause(LOOK_MS, signal);
   }
 }
@@ -65,7 +86,11 @@ interface Settling {
   readonly since: number;
 }
 
-/** The bytes of a file that nobody writes to any more; undefined for another one, or one that is gone. */
+/**
+ * The bytes of a file that nobody writes to any more; undefined for another one, or one that is gone.
+ *
+ * @throws UnfitRecordError where it is too long (rejects)
+ */
 async function whole(
   file: string,
   path: string,
@@ -73,6 +98,7 @@ async function whole(
 ): Promise<Uint8Array | undefined> {
   try {
     const { mtimeMs, size } = await stat(file);
+    if (size > MOST_RECORD_BYTES) throw new UnfitRecordError(`the file has ${size} bytes, more than 64 MiB`);
     if (wallClock() - mtimeMs >= SETTLED_MS) return new Uint8Array(await readFile(file));
     const change = `${mtimeMs} ${size}`;
     const before = settling.get(path);

@@ -3,6 +3,7 @@ import { monotonicNow } from '../../link/machine/clock.js';
 import { pause } from '../../link/machine/timer.js';
 import type { GeneratorDefinition } from '../definition/definition.js';
 import type { FunctionPool } from '../run/function-pool.js';
+import type { Attempts } from './attempts.js';
 import { type Feed, roomIn } from './source.js';
 
 const POSITION_KEY = 'n';
@@ -12,6 +13,7 @@ export async function generate(
   { function: fn, values, keys, every }: GeneratorDefinition,
   functions: FunctionPool,
   feed: Feed,
+  attempts: Attempts,
   signal: AbortSignal,
 ): Promise<void> {
   let n = Math.max(0, ...[...feed.positions.values()].map((position) => Number(position) + 1));
@@ -21,8 +23,11 @@ export async function generate(
     if (every !== undefined) await pause(start + (n - first) * every - monotonicNow(), signal);
     await roomIn(feed, signal);
     if (signal.aborted) return;
-    const made = await functions.run(fn, { n: numberTensor(n) }, values);
-    await feed.ingest({ key: `${POSITION_KEY}${n % keys}`, values: made, position: n });
+    const make = async () => {
+      const made = await functions.run(fn, { n: numberTensor(n) }, values);
+      await feed.ingest({ key: `${POSITION_KEY}${n % keys}`, values: made, position: n });
+    };
+    await attempts.untilWell(`record ${n}`, make, signal);
     n += 1;
   }
 }

@@ -1,6 +1,8 @@
+import { PROCESS_CLOCK } from '../../link/machine/timer.js';
 import type { Nats } from '../broker/nats-connection.js';
 import type { Definition } from '../definition/definition.js';
 import type { FunctionPool } from '../run/function-pool.js';
+import { Attempts } from './attempts.js';
 import { watchFolder } from './folder-source.js';
 import { generate } from './generator-source.js';
 import { followSubject } from './nats-source.js';
@@ -37,21 +39,30 @@ export async function openSource(
   { functions, posted, nats: connect, log }: SourceHelp,
 ): Promise<Source> {
   const source = sources[name];
-  const fail = (error: Error) => log(`source ${name} has ended: ${error.message}`);
+  const attempts = new Attempts({ name, clock: PROCESS_CLOCK, log });
   switch (source?.kind) {
     case 'wav':
-      return started((signal) => playWavs(source, feed, signal), fail);
+      return started((...tried) => playWavs(source, feed, ...tried), attempts);
     case 'folder':
-      return started((signal) => watchFolder(source.folder, feed, signal), fail);
+      return started((...tried) => watchFolder(source.folder, feed, ...tried), attempts);
     case 'generator':
-      return started((signal) => generate(source, functions, feed, signal), fail);
+      return started((...tried) => generate(source, functions, feed, ...tried), attempts);
     case 'nats': {
       const nats = await connect();
-      return started((signal) => followSubject(name, source, nats, feed, log, signal), fail);
+      return started((...tried) => followSubject(name, source, nats, feed, ...tried), attempts);
     }
-    case 'http':
-      posted.set(name, new PostedRecords(name, source.types, feed));
-      return { close: async () => void posted.delete(name) };
+    case 'http': {
+      const records = new PostedRecords(name, source.types, feed);
+      posted.set(name, records);
+      return {
+        become(definition) {
+          if (definition?.kind !== 'http') return false;
+          records.become(definition.types);
+          return true;
+        },
+        close: async () => void posted.delete(name),
+      };
+    }
     default:
       return { close: async () => {} };
   }

@@ -32,7 +32,7 @@ const MOST_RECORDS = 1000;
 /** Takes records that are posted. A record with a number that is not above the last one of its key was taken before. */
 export class PostedRecords {
   readonly #name: string;
-  readonly #types: ReadonlyMap<string, string>;
+  #types: ReadonlyMap<string, string>;
   readonly #feed: Feed;
   /** By key, the number of the last record that is safe. */
   readonly #sequences: Map<string, number>;
@@ -44,6 +44,11 @@ export class PostedRecords {
     this.#types = new Map(Object.entries(types));
     this.#feed = feed;
     this.#sequences = new Map([...feed.positions].map(([key, position]) => [key, Number(position)]));
+  }
+
+  /** From now on records have values of these types. Their numbers go on. */
+  become(types: Readonly<Record<string, string>>): void {
+    this.#types = new Map(Object.entries(types));
   }
 
   /** Resolves when few records wait to begin, or the signal aborts. */

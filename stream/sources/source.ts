@@ -1,7 +1,10 @@
 import { setMaxListeners } from 'node:events';
 import { pause } from '../../link/machine/timer.js';
 import { messageOf } from '../../proto/errors.js';
+import type { SourceDefinition } from '../definition/definition.js';
 import type { NewRecord } from '../log/record-log.js';
+import type { SourceHealth } from '../run/status.js';
+import type { Attempts } from './attempts.js';
 
 /** A source is started with this: where its records go, and how far it had read. */
 export interface Feed {
@@ -15,6 +18,10 @@ export interface Feed {
 
 /** A source that runs until it is closed. */
 export interface Source {
+  /** Left out where it cannot fail. */
+  readonly attempts?: Pick<Attempts, 'problem' | 'aside'>;
+  /** Goes on as another definition says, and takes records all the while. False where it must be opened anew for that. */
+  become?(definition: SourceDefinition | undefined): boolean;
   close(): Promise<void>;
 }
 
@@ -22,20 +29,30 @@ export interface Source {
 const MOST_WAITING = 256;
 const LOOK_MS = 5;
 
-/** Runs `act` until it ends or the signal aborts. Its error goes to `fail`. */
-export function started(act: (signal: AbortSignal) => Promise<void>, fail: (error: Error) => void): Source {
+/** Runs `act`, which tries by itself what fails, until it ends or the source is closed. */
+export function started(
+  act: (attempts: Attempts, signal: AbortSignal) => Promise<void>,
+  attempts: Attempts,
+): Source {
   const stop = new AbortController();
   // A folder of WAV files has a listener for each.
   setMaxListeners(0, stop.signal);
-  const done = act(stop.signal).catch((error) => {
-    if (!stop.signal.aborted) fail(new Error(messageOf(error), { cause: error }));
+  const done = act(attempts, stop.signal).catch((error) => {
+    if (!stop.signal.aborted) attempts.ended(messageOf(error));
   });
   return {
+    attempts,
     async close() {
       stop.abort();
       await done;
     },
   };
+}
+
+/** Its health, as a status has it. */
+export function healthOf(source: Source | undefined): SourceHealth {
+  const { problem, aside = 0 } = source?.attempts ?? {};
+  return { ...(problem !== undefined && { problem }), ...(aside > 0 && { aside }) };
 }
 
 /** Waits while too many records of this source wait. */

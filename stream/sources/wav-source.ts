@@ -4,6 +4,8 @@ import type { Tensor } from '../../infer/service/tensor.js';
 import { monotonicNow } from '../../link/machine/clock.js';
 import { pause } from '../../link/machine/timer.js';
 import type { SourceDefinition } from '../definition/definition.js';
+import { UnfitRecordError } from '../log/record-log.js';
+import { type Attempts, WHOLE } from './attempts.js';
 import { type Feed, roomIn } from './source.js';
 
 type WavDefinition = Extract<SourceDefinition, { kind: 'wav' }>;
@@ -22,10 +24,27 @@ interface WavFormat {
 export async function playWavs(
   { folder, samples, pace }: WavDefinition,
   feed: Feed,
+  attempts: Attempts,
   signal: AbortSignal,
 ): Promise<void> {
-  const names = (await readdir(folder)).filter((name) => name.toLowerCase().endsWith('.wav')).sort();
-  await Promise.all(names.map((name) => play(join(folder, name), name, { samples, pace }, feed, signal)));
+  let names: string[] = [];
+  const list = async () => {
+    names = (await readdir(folder)).filter((name) => name.toLowerCase().endsWith('.wav')).sort();
+  };
+  await attempts.untilWell(WHOLE, list, signal);
+  const positions = new Map(feed.positions);
+  const playing = names.map((name) => {
+    const ingest: Feed['ingest'] = async (record) => {
+      const offset = await feed.ingest(record);
+      positions.set(record.key, record.position);
+      attempts.well(name);
+      return offset;
+    };
+    const mine = { ...feed, positions, ingest };
+    const act = () => play(join(folder, name), name, { samples, pace }, mine, signal);
+    return attempts.untilWell(name, act, signal);
+  });
+  await Promise.all(playing);
 }
 
 async function play(
@@ -78,9 +97,9 @@ function samplesOf(bytes: Buffer, channels: number, isFloat: boolean): Tensor {
   };
 }
 
-/** @throws Error where it is no WAV file that can be played (rejects) */
+/** @throws UnfitRecordError where it is no WAV file that can be played (rejects) */
 async function readFormat(file: FileHandle, path: string): Promise<WavFormat> {
-  const wrong = (why: string) => new Error(`${path} cannot be played: ${why}`);
+  const wrong = (why: string) => new UnfitRecordError(`${path} cannot be played: ${why}`);
   const head = Buffer.alloc(12);
   await file.read(head, 0, 12, 0);
   if (head.toString('latin1', 0, 4) !== 'RIFF' || head.toString('latin1', 8, 12) !== 'WAVE')

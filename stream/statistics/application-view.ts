@@ -1,6 +1,6 @@
 import type { Quantiles } from '../../infer/statistics/request-times.js';
 import type { Change, StepChange } from '../definition/upgrade-plan.js';
-import type { PartitionNow, Upgrading, WorkerStatus } from '../run/status.js';
+import type { PartitionNow, SourceHealth, Upgrading, WorkerStatus } from '../run/status.js';
 import type { SecondView } from './history.js';
 
 /** The state of an application, as its page and `farlight top` read it. A tenant is shown its own alone. */
@@ -71,7 +71,8 @@ interface NodeRates {
 }
 
 export type NodeView =
-  | (NodeRates & { readonly kind: 'source'; readonly waiting: number; readonly bytes?: number })
+  | (NodeRates &
+      SourceHealth & { readonly kind: 'source'; readonly waiting: number; readonly bytes?: number })
   | (NodeRates & {
       readonly kind: 'step';
       readonly uid: string;

@@ -110,6 +110,20 @@ export const FIGURES: readonly Figure<Facts>[] = [
     "Bytes of the source's log.",
     ({ bytes }) => bytes,
   ),
+  ofNodes(
+    'source',
+    'gauge',
+    'farlight_stream_source_failing',
+    'Whether a source fails now, and is tried again.',
+    ({ problem }) => Number(problem !== undefined),
+  ),
+  ofNodes(
+    'source',
+    'counter',
+    'farlight_stream_source_aside_total',
+    'Files, messages or other records that were put aside, since they can never be taken.',
+    ({ aside = 0 }) => aside,
+  ),
   {
     name: 'farlight_stream_posted_records_total',
     help: 'Records that were posted: taken, taken before, or wrong.',

@@ -147,8 +147,7 @@ export class Observatory {
     };
     if (kind === 'source') {
       const source = status.sources.find((each) => each.name === name);
-      const { records = 0, waiting = 0, bytes } = source ?? {};
-      return { ...common, kind, records, waiting, ...(bytes !== undefined && { bytes }) };
+      return { ...common, kind, records: 0, waiting: 0, ...source, name };
     }
     if (kind === 'sink')
       return { ...common, kind, records: status.sinks.find((each) => each.name === name)?.outputs ?? 0 };

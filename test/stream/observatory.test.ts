@@ -235,6 +235,8 @@ describe('the figures of an application for Prometheus', () => {
       'farlight_stream_upgrades_total{outcome="abandoned"} 1',
       'farlight_stream_source_records_total{source="sound"} 2',
       'farlight_stream_source_waiting_records{source="sound"} 7',
+      'farlight_stream_source_failing{source="sound"} 1',
+      'farlight_stream_source_aside_total{source="sound"} 2',
       'farlight_stream_posted_records_total{source="sound",outcome="repeated"} 1',
       'farlight_stream_step_seconds_total{step="detect"} 2.5',
       'farlight_stream_batch_size_bucket{step="detect",le="4"} 1',

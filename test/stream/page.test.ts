@@ -87,7 +87,12 @@ describe('the page of a stream application', { timeout: 90_000 }, () => {
       ['c', '{"y":2}'],
       ['b', '{"y":1}'],
     ]);
-    expect((await rowsOf(page, '#sources'))[0]?.slice(0, 2)).toEqual(['sound', '3']);
+    const [source] = await rowsOf(page, '#sources');
+    expect([source?.slice(0, 2), source?.slice(-2)]).toEqual([
+      ['sound', '3'],
+      ['2', 'the mount is away'],
+    ]);
+    expect(await page.locator('#graph .source .figures').textContent()).toContain('fails');
     expect(await page.locator('#upgrade').isVisible()).toBe(false);
     application.upgrade();
     await page.getByText('An upgrade to version v2 is under way: detect (changed), smooth (added)').waitFor();

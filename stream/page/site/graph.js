@@ -101,7 +101,10 @@ function rankOf(nodes) {
 
 function words(node) {
   const each = `${rate(node.rate)}/s`;
-  if (node.kind === 'source') return node.waiting > 0 ? `${each}, ${count(node.waiting)} wait` : each;
+  if (node.kind === 'source') {
+    const waits = node.waiting > 0 ? [`${count(node.waiting)} wait`] : [];
+    return [each, ...waits, ...(node.problem === undefined ? [] : ['fails'])].join(', ');
+  }
   if (node.kind === 'sink') return `${each}, ${count(node.records)} in all`;
   const parts = [each, ...(node.rate > 0 ? [duration(node.ms)] : [])];
   if (node.items > 0) parts.push(`batches of ${rate(node.items)}`);

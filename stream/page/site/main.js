@@ -83,6 +83,8 @@ const sources = new LiveTable(at('sources'), {
     { title: 'Rate', number: true, text: perSecond },
     { title: 'Waiting', number: true, text: ({ waiting }) => count(waiting) },
     { title: 'Log', number: true, text: (row) => (row.bytes === undefined ? '-' : bytes(row.bytes)) },
+    { title: 'Put aside', number: true, text: ({ aside = 0 }) => count(aside) },
+    { title: 'Fails', text: ({ problem }) => problem ?? '-' },
   ],
 });
 

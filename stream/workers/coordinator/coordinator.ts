@@ -10,7 +10,7 @@ import { Serial } from '../../run/serial.js';
 import type { ApplicationStatus, Upgrading } from '../../run/status.js';
 import type { Target } from '../../sinks/open-sink.js';
 import type { Sink } from '../../sinks/sink.js';
-import type { Feed, Source } from '../../sources/source.js';
+import { type Feed, healthOf, type Source } from '../../sources/source.js';
 import { withoutOpen } from '../partition.js';
 import type { Delivery } from '../partition-outputs.js';
 import {
@@ -188,6 +188,7 @@ export class Coordinator {
       isPrepared: (partition) =>
         open !== undefined && this.#partitions[partition]?.prepared?.upgrade === open.upgrade,
       intakes: this.#intakes,
+      health: (source) => healthOf(this.#sources.get(source)),
       outputs: this.#deliveries.counts,
       reports: this.#roster.reports,
       workers: this.#roster.known,
@@ -355,6 +356,7 @@ export class Coordinator {
   async #followSources({ sources }: UpgradePlan): Promise<void> {
     for (const { name, change } of sources) {
       if (change === 'kept') continue;
+      if (change === 'changed' && this.#sources.get(name)?.become?.(this.#definition.sources[name])) continue;
       await this.#sources.get(name)?.close();
       this.#sources.delete(name);
       if (change === 'removed') {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { deserialize, serialize } from 'node:v8';
 import { Appender, contentIn } from '../../broker/appender.js';
 import { type Broker, insist, messagesFrom } from '../../broker/broker.js';
-import type { NewRecord } from '../../log/record-log.js';
+import { type NewRecord, UnfitRecordError } from '../../log/record-log.js';
 import { recordsOf } from '../records.js';
 
 /** Records of a source that can wait run so far ahead of the steps, at most. */
@@ -87,11 +87,11 @@ export class Intake {
 
   /** Resolves with the record's offset and partition once it is logged. @throws Error (rejects) */
   async ingest(record: NewRecord): Promise<{ offset: number; partition: number }> {
-    if (record.key.includes('\n')) throw new Error('a key has no line breaks');
+    if (record.key.includes('\n')) throw new UnfitRecordError('a key has no line breaks');
     const partition = partitionOf(record.key, this.#appenders.length);
     const bytes = serialize(record);
     if (bytes.length + FRAME_BYTES > this.#broker.mostBytes)
-      throw new Error(
+      throw new UnfitRecordError(
         `a record has ${bytes.length} bytes, and NATS takes ${this.#broker.mostBytes}: raise its max_payload`,
       );
     const sequence = await (this.#appenders[partition] as Appender).append(bytes);

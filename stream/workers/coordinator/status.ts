@@ -1,6 +1,12 @@
 import type { Definition } from '../../definition/definition.js';
 import { ERRORS } from '../../flow/flow.js';
-import type { ApplicationStatus, PartitionNow, StepCounts, WorkerStatus } from '../../run/status.js';
+import type {
+  ApplicationStatus,
+  PartitionNow,
+  SourceHealth,
+  StepCounts,
+  WorkerStatus,
+} from '../../run/status.js';
 import type { PartitionStatus, WorkerRecord } from '../records.js';
 import type { Intake } from './intake.js';
 import type { Reports } from './reports.js';
@@ -20,6 +26,7 @@ export function applicationStatus({
   partitions: count,
   isPrepared,
   intakes,
+  health,
   outputs,
   reports,
   workers,
@@ -31,6 +38,7 @@ export function applicationStatus({
   /** Whether a partition has stored its states for the upgrade that is under way. */
   isPrepared(partition: number): boolean;
   readonly intakes: ReadonlyMap<string, Pick<Intake, 'count' | 'ahead' | 'aheadIn'>>;
+  health(source: string): SourceHealth;
   /** By sink. */
   readonly outputs: ReadonlyMap<string, number>;
   readonly reports: Reports;
@@ -58,7 +66,7 @@ export function applicationStatus({
     passed: sumOf(owned, ({ passed }) => passed),
     isUpgrading,
     sources: [...intakes].map(([name, { count, ahead }]) => {
-      return { name, records: count, waiting: ahead };
+      return { name, records: count, waiting: ahead, ...health(name) };
     }),
     steps: definition.steps.map(({ uid }) => {
       const { records = 0, failed = 0, ms = 0 } = reports.steps.get(uid) ?? {};

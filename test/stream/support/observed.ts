@@ -73,7 +73,7 @@ export class ObservedApplication {
       passing: 2,
       passed: records,
       isUpgrading: this.upgrading !== undefined,
-      sources: [{ name: 'sound', records, waiting: 7, bytes: 2048 }],
+      sources: [{ name: 'sound', records, waiting: 7, bytes: 2048, problem: 'the mount is away', aside: 2 }],
       steps: [{ uid: 'detect', records, failed: 1, ms: 2500, running: 0 }],
       sinks: [{ name: 'out', outputs: records }],
       ...(this.workers && { workers: this.workers }),
