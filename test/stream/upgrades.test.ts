@@ -1,9 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import type { Definition } from '#farlight/stream/definition/definition.js';
 import type { Application } from '#farlight/stream/run/application.js';
-import { oracle, stepOf } from './support/arithmetic.js';
+import { oracle } from './support/arithmetic.js';
 import { Chaos, settled } from './support/chaos.js';
-import { edited, randomDefinition } from './support/definitions.js';
+import { definitionOf, edited, randomDefinition } from './support/definitions.js';
 import { numberOf } from './support/numbers.js';
 import { Site } from './support/site.js';
 
@@ -22,27 +21,6 @@ describe('an application that is upgraded and killed at random moments', () => {
 });
 
 describe('an upgrade', () => {
-  const definitionOf = (
-    id: string,
-    sources: readonly string[],
-    inputs: Record<string, string[]>,
-  ): Definition => {
-    const arithmetic = { factor: 1, failsAt: 0, hasState: true };
-    const steps = Object.entries(inputs).map(([uid, from]) => {
-      const [source = ''] = (from[0] as string).split('.');
-      return stepOf(uid, source, from, arithmetic);
-    });
-    const sinks = steps.map(({ name, source }) => {
-      return [`to-${name}`, { kind: 'file', file: name, source, values: { o: `${name}.o` } }] as const;
-    });
-    return {
-      name: 'test',
-      id,
-      sources: Object.fromEntries(sources.map((name) => [name, { kind: 'http', types: {} }] as const)),
-      steps,
-      sinks: Object.fromEntries(sinks),
-    };
-  };
   const done = async <T>(chaos: Chaos, act: Promise<T>): Promise<T> => {
     await chaos.drain();
     return act;

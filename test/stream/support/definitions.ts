@@ -2,6 +2,29 @@ import type { Definition, StepDefinition } from '#farlight/stream/definition/def
 import { stepOf } from './arithmetic.js';
 import type { Random } from './chaos.js';
 
+/** An application with a step for each of these inputs, all of one source, and a sink for each step. */
+export function definitionOf(
+  id: string,
+  sources: readonly string[],
+  inputs: Readonly<Record<string, readonly string[]>>,
+): Definition {
+  const arithmetic = { factor: 1, failsAt: 0, hasState: true };
+  const steps = Object.entries(inputs).map(([uid, from]) => {
+    const [source = ''] = (from[0] as string).split('.');
+    return stepOf(uid, source, from, arithmetic);
+  });
+  const sinks = steps.map(({ name, source }) => {
+    return [`to-${name}`, { kind: 'file', file: name, source, values: { o: `${name}.o` } }] as const;
+  });
+  return {
+    name: 'test',
+    id,
+    sources: Object.fromEntries(sources.map((name) => [name, { kind: 'http', types: {} }] as const)),
+    steps,
+    sinks: Object.fromEntries(sinks),
+  };
+}
+
 /** A random application. */
 export function randomDefinition(random: Random, version: number): Definition {
   const names = ['s', 't'].slice(0, 1 + random.below(2));
@@ -65,16 +88,16 @@ export function edited(
   let steps = [...old];
   for (let edits = 1 + random.below(3); edits > 0; edits -= 1) {
     const step = random.of(steps);
-    const dice = random.below(6);
+    const dice = random.below(8);
     if (dice === 0) steps.push(randomStep(random, `p${version}x${edits}`, names, steps));
     else if (dice === 1 && steps.length > 1) steps = withoutStep(steps, step);
-    else if (dice === 2) {
+    else if (dice === 2 || dice === 6) {
       // A source is added, with a step of its own.
       const gone = again.filter((name) => !names.includes(name));
-      const name = gone.length > 0 && random.is(70) ? random.of(gone) : `n${version}x${edits}`;
+      const name = gone.length > 0 && random.is(90) ? random.of(gone) : `n${version}x${edits}`;
       names = [...names, name];
       steps.push(randomStep(random, `${name}p${version}x${edits}`, [name], steps));
-    } else if (dice === 3 && names.length > 1) {
+    } else if ((dice === 3 || dice === 7) && names.length > 1) {
       const gone = random.of(names);
       const left = steps.filter(({ source }) => source !== gone);
       if (left.length > 0) {
