@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { deserialize, serialize } from 'node:v8';
-import { type Broker, FencedError, insist, type Message } from './broker.js';
+import { type Broker, FencedError, insist, LostError, type Message } from './broker.js';
 
 interface Waiting {
   readonly body: Uint8Array;
@@ -18,6 +18,8 @@ export class Appender {
   readonly #stream: string;
   readonly #partition: number;
   readonly #writer: string;
+  /** The sequence of the last message with content when this was opened. 0 if there was none. */
+  readonly content: number;
   readonly #waiting: Waiting[] = [];
   #sequence: number;
   #count = 0;
@@ -35,12 +37,14 @@ export class Appender {
     const writer = randomUUID();
     for (;;) {
       const last = await insist(broker, isOver, () => broker.last(stream, partition));
-      if (last?.id === idOf(writer, 0)) return new Appender(broker, stream, partition, writer, last.sequence);
-      const body = Buffer.concat([FENCE, serialize(last ? contentOf(last) : 0)]);
+      const content = last ? contentOf(last) : 0;
+      if (last?.id === idOf(writer, 0))
+        return new Appender(broker, stream, partition, writer, last.sequence, content);
+      const body = Buffer.concat([FENCE, serialize(content)]);
       try {
         const fence = { id: idOf(writer, 0), body };
         const sequence = await broker.append(stream, partition, fence, last?.sequence ?? 0);
-        return new Appender(broker, stream, partition, writer, sequence);
+        return new Appender(broker, stream, partition, writer, sequence, content);
       } catch (error) {
         if (isOver()) throw error;
         await broker.rest();
@@ -48,12 +52,20 @@ export class Appender {
     }
   }
 
-  private constructor(broker: Broker, stream: string, partition: number, writer: string, sequence: number) {
+  private constructor(
+    broker: Broker,
+    stream: string,
+    partition: number,
+    writer: string,
+    sequence: number,
+    content: number,
+  ) {
     this.#broker = broker;
     this.#stream = stream;
     this.#partition = partition;
     this.#writer = writer;
     this.#sequence = sequence;
+    this.content = content;
   }
 
   /** The sequence of the last message of this partition. */
@@ -61,7 +73,11 @@ export class Appender {
     return this.#sequence;
   }
 
-  /** Resolves with its sequence once the broker has it. @throws FencedError, or Error where this was closed (rejects) */
+  /**
+   * Resolves with its sequence once the broker has it.
+   *
+   * @throws FencedError, LostError, or Error where this was closed (rejects)
+   */
   append(content: Uint8Array): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ body: Buffer.concat([CONTENT, content]), resolve, reject });
@@ -106,7 +122,9 @@ export class Appender {
         );
         // The answer was lost.
         if (last?.id === id) return last.sequence;
-        if ((last?.sequence ?? 0) !== this.#sequence)
+        const end = last?.sequence ?? 0;
+        if (end < this.#sequence) throw new LostError(stream, partition, this.#sequence, end);
+        if (end !== this.#sequence)
           throw new FencedError(`another process writes partition ${partition} of ${stream}`, {
             cause: error,
           });

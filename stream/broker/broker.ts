@@ -70,6 +70,16 @@ export class ConflictError extends Error {}
 /** Another process has taken over what this one did. */
 export class FencedError extends Error {}
 
+/** The broker does not have messages any more that it had. Their sequences come again, so nothing can go on by itself. */
+export class LostError extends Error {
+  constructor(stream: string, partition: number | undefined, had: number, has: number) {
+    const place = partition === undefined ? stream : `${stream}, partition ${partition},`;
+    super(
+      `the NATS server has lost messages: ${place} had message ${had}, and ends at ${has}. Bring the server's data back from a copy, or begin anew: give the application another name`,
+    );
+  }
+}
+
 /** Deletes the objects that begin with this, except one. It never rejects: the next call deletes those that are left. */
 export async function tidy(broker: Broker, prefix: string, kept: string | undefined): Promise<void> {
   try {

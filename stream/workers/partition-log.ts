@@ -1,6 +1,6 @@
 import { deserialize } from 'node:v8';
 import { contentIn, contentOf } from '../broker/appender.js';
-import { type Broker, type Following, insist } from '../broker/broker.js';
+import { type Broker, type Following, insist, LostError } from '../broker/broker.js';
 import type { Cursor, LoggedRecord, NewRecord, SourceLog } from '../log/record-log.js';
 import { recordsOf } from './records.js';
 
@@ -8,6 +8,8 @@ export interface PartitionLogOptions {
   readonly broker: Broker;
   readonly source: string;
   readonly partition: number;
+  /** No record before this offset is read. */
+  readonly from: number;
   /** Called when there are more records. */
   wake(): void;
   /** The sequence up to which the coordinator has stored positions: no record after it is deleted. */
@@ -25,11 +27,13 @@ export class PartitionLog implements SourceLog {
   readonly #cursors = new Set<PartitionCursor>();
   #end = 0;
 
+  /** @throws LostError where records are gone that were read before (rejects) */
   static async open(options: PartitionLogOptions): Promise<PartitionLog> {
-    const { broker, source, partition, isOver } = options;
+    const { broker, source, partition, from, isOver } = options;
     const log = new PartitionLog(options);
     const last = await insist(broker, isOver, () => broker.last(recordsOf(source), partition));
     const sequence = last ? contentOf(last) : 0;
+    if (sequence + 1 < from) throw new LostError(recordsOf(source), partition, from - 1, sequence);
     if (sequence > 0) log.#end = sequence + 1;
     return log;
   }

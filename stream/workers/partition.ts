@@ -3,7 +3,7 @@ import { deserialize, serialize } from 'node:v8';
 import type { Clock } from '../../link/machine/timer.js';
 import { messageOf } from '../../proto/errors.js';
 import { Appender } from '../broker/appender.js';
-import { type Broker, FencedError, insist, tidy } from '../broker/broker.js';
+import { type Broker, FencedError, insist, LostError, tidy } from '../broker/broker.js';
 import { Cell } from '../broker/cell.js';
 import type { Definition } from '../definition/definition.js';
 import { Application, type StoredCheckpoint } from '../run/application.js';
@@ -109,10 +109,11 @@ export class Partition {
     const record = await this.#claim();
     this.#term = record.term;
     const application = await this.#settled();
-    this.#appender = await Appender.open(broker, OUTPUTS, partition, this.#isOver);
     const name = checkpointOf(record, application);
     this.#checkpoint = name;
     const checkpoint = name === undefined ? undefined : await this.#load(name);
+    await this.#checkOutputs(checkpoint);
+    this.#appender = await Appender.open(broker, OUTPUTS, partition, this.#isOver);
     const from = Math.min(...[...(checkpoint?.marks.values() ?? [])].map(Number));
     const since = Number.isFinite(from) ? from : 0;
     const outputs = await PartitionOutputs.open(broker, partition, this.#appender, since, this.#isOver);
@@ -127,11 +128,12 @@ export class Partition {
         checkpointEvery,
         window,
         log: (message) => log(`partition ${partition}: ${message}`),
-        openLog: (source, _, wake) =>
+        openLog: (source, from, wake) =>
           PartitionLog.open({
             broker,
             source,
             partition,
+            from,
             wake,
             read: () => this.#readOf(source),
             isOver: this.#isOver,
@@ -226,6 +228,15 @@ export class Partition {
     return { ...stored, definition: await definition(stored.definition) };
   }
 
+  /** @throws LostError where outputs are gone that were there at the checkpoint (rejects) */
+  async #checkOutputs(checkpoint: StoredCheckpoint | undefined): Promise<void> {
+    const { broker, partition } = this.#options;
+    const had = Math.max(0, ...[...(checkpoint?.marks.values() ?? [])].map(Number));
+    const last = await insist(broker, this.#isOver, () => broker.last(OUTPUTS, partition));
+    const has = last?.sequence ?? 0;
+    if (has < had) throw new LostError(OUTPUTS, partition, had, has);
+  }
+
   /** Stores a checkpoint. @throws Error where another one owns the partition, or the upgrade is given up (rejects) */
   async #store(checkpoint: StoredCheckpoint): Promise<void> {
     const { broker, partition } = this.#options;
@@ -240,10 +251,11 @@ export class Partition {
       // Where the answer was lost.
       if (record.checkpoint === name || record.prepared?.checkpoint === name) return undefined;
       const { term, owner } = record;
-      if (!upgrading) return { term, owner, checkpoint: name };
+      const cut = new Map([...(record.cut ?? []), ...rest.cut]);
+      if (!upgrading) return { term, owner, cut, checkpoint: name };
       const { upgrade } = upgrading;
       const last = before !== undefined && { checkpoint: before };
-      return { term, owner, ...last, prepared: { upgrade, checkpoint: name } };
+      return { term, owner, cut, ...last, prepared: { upgrade, checkpoint: name } };
     });
     if (upgrading) await this.#decision(upgrading);
     this.#checkpoint = name;

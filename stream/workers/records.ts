@@ -37,6 +37,8 @@ export interface PartitionRecord {
   readonly checkpoint?: string;
   /** The checkpoint at the cut of an upgrade: the last one, if that upgrade is committed. */
   readonly prepared?: { readonly upgrade: number; readonly checkpoint: string };
+  /** By source, the highest offset that a cut ever had: records before it were at the broker. */
+  readonly cut?: ReadonlyMap<string, number>;
   /** An upgrade that this partition cannot make. */
   readonly failed?: { readonly upgrade: number; readonly message: string };
 }

@@ -1,13 +1,14 @@
 import { deserialize } from 'node:v8';
 import { describe, expect, it } from 'vitest';
 import { messageOf } from '#farlight/proto/errors.js';
+import type { Definition } from '#farlight/stream/definition/definition.js';
 import { RecordObserver } from '#farlight/stream/statistics/record-observer.js';
 import { Tally } from '#farlight/stream/statistics/tally.js';
 import type { Coordinator } from '#farlight/stream/workers/coordinator/coordinator.js';
 import { Roster } from '#farlight/stream/workers/coordinator/roster.js';
 import { APPLICATION, type ApplicationRecord } from '#farlight/stream/workers/records.js';
 import type { Worker } from '#farlight/stream/workers/worker.js';
-import { edited, randomDefinition } from './support/definitions.js';
+import { definitionOf, edited, randomDefinition } from './support/definitions.js';
 import { COUNT, COUNTED, Machines } from './support/machines.js';
 import { type Process, World } from './support/world.js';
 
@@ -91,6 +92,96 @@ describe('a worker whose host cannot be reached', () => {
   });
 });
 
+describe('a broker that has lost its last messages', () => {
+  const begun = async () => {
+    const world = new World(SEED);
+    const machines = new Machines(world, 1);
+    machines.broker.faults = 0;
+    machines.startWorker();
+    const first = definitionOf('v1', ['t'], { p: ['t.x'] });
+    const { process, coordinator } = await openCoordinator(world, machines, first);
+    for (const value of [1, 2, 3]) await done(world, machines.send(coordinator, 't', { key: 'a', value }));
+    return { world, machines, first, process, coordinator };
+  };
+
+  it.each(['records-t', 'outputs'])(
+    'ends the next coordinator with one sentence, whatever came into %s since the last checkpoint',
+    async (stream) => {
+      const { world, machines, first, process } = await begun();
+      while (machines.written.length < 3) await world.step();
+      for (const until = world.time + 6000; world.time < until; ) await world.step();
+      world.kill(process);
+      machines.broker.lose(stream, 2);
+      for (let start = 0; start < 3; start += 1) {
+        let why = '';
+        const { coordinator } = machines.startCoordinator(first);
+        coordinator
+          .then((opened) => opened.failed)
+          .catch((error) => {
+            why = messageOf(error);
+          });
+        while (why === '') await world.step();
+        expect(why).toMatch(`the NATS server has lost messages: ${stream}`);
+      }
+    },
+  );
+
+  it('ends a coordinator at its next record, and each one after it', async () => {
+    const { world, machines, first, coordinator } = await begun();
+    machines.broker.lose('records-t', 1);
+    const why: string[] = [];
+    const failed = (error: unknown) => void why.push(messageOf(error));
+    coordinator.failed.catch(failed);
+    machines.send(coordinator, 't', { key: 'a', value: 4 }).catch(failed);
+    while (why.length < 2) await world.step();
+    machines.startCoordinator(first).coordinator.catch(failed);
+    while (why.length < 3) await world.step();
+    for (const each of why) expect(each).toMatch('records-t, partition 0, had message 4, and ends at 3');
+  });
+});
+
+describe('a source of several machines that was dropped and comes back', () => {
+  it('begins anew, also where the coordinator has ended since', async () => {
+    const world = new World(SEED);
+    const machines = new Machines(world, PARTITIONS);
+    machines.broker.faults = 0;
+    machines.startWorker();
+    const both = definitionOf('v1', [COUNTED, 't'], { p: [`${COUNTED}.x`], q: ['t.x'] });
+    const one = definitionOf('v2', ['t'], { q: ['t.x'] });
+    let { process, coordinator } = await openCoordinator(world, machines, both);
+    for (let count = 1; count <= 2; count += 1) {
+      while (counted(machines).length < count * COUNT) await world.step();
+      expect(counted(machines)).toHaveLength(count * COUNT);
+      await done(world, coordinator.upgrade(one, { drop: [COUNTED, 'p'] }));
+      if (count === 2) {
+        world.kill(process);
+        ({ process, coordinator } = await openCoordinator(world, machines, both));
+      }
+      await done(world, coordinator.upgrade({ ...both, id: `v${count}3` }));
+    }
+    while (counted(machines).length < 3 * COUNT) await world.step();
+  });
+});
+
+/** Lets the world go on until something is done. */
+async function done<T>(world: World, act: Promise<T>): Promise<T> {
+  const results: { value: T }[] = [];
+  const errors: unknown[] = [];
+  act.then(
+    (value) => results.push({ value }),
+    (error) => errors.push(error),
+  );
+  while (results.length === 0 && errors.length === 0) await world.step();
+  const [result] = results;
+  if (!result) throw errors[0];
+  return result.value;
+}
+
+async function openCoordinator(world: World, machines: Machines, first: Definition) {
+  const { process, coordinator } = machines.startCoordinator(first);
+  return { process, coordinator: await done(world, coordinator) };
+}
+
 describe('a coordinator that stood still', () => {
   it('opens no upgrade when it comes back after another one has begun', async () => {
     const world = new World(SEED);
@@ -98,20 +189,11 @@ describe('a coordinator that stood still', () => {
     machines.broker.faults = 0;
     machines.startWorker();
     const first = randomDefinition(world.random, 0);
-    const opened = async () => {
-      const { process, coordinator: opening } = machines.startCoordinator(first);
-      let coordinator: Coordinator | undefined;
-      void opening.then((done) => {
-        coordinator = done;
-      });
-      while (!coordinator) await world.step();
-      return { process, coordinator };
-    };
-    const before = await opened();
+    const before = await openCoordinator(world, machines, first);
     while (before.coordinator.status().workers?.partitions.some(({ worker }) => worker === ''))
       await world.step();
     before.process.isStalled = true;
-    await opened();
+    await openCoordinator(world, machines, first);
     const written: ApplicationRecord[] = [];
     machines.broker.onWrite = (key, value) => {
       if (key === APPLICATION) written.push(deserialize(value));

@@ -1,6 +1,6 @@
 import type { Clock } from '../../../link/machine/timer.js';
 import { invariant } from '../../../proto/errors.js';
-import { type Broker, type Entry, FencedError, insist } from '../../broker/broker.js';
+import { type Broker, type Entry, FencedError, insist, LostError } from '../../broker/broker.js';
 import { Cell, valueIn } from '../../broker/cell.js';
 import type { Definition } from '../../definition/definition.js';
 import { planUpgrade, type UpgradePlan, type UpgradeWords } from '../../definition/upgrade-plan.js';
@@ -18,13 +18,14 @@ import {
   type ApplicationRecord,
   OUTPUTS,
   type PartitionRecord,
+  partitionKey,
   recordsOf,
   type WorkerRecord,
 } from '../records.js';
 import type { Versions } from '../versions.js';
 import { Deliveries } from './deliveries.js';
 import { FrontStore } from './front-store.js';
-import { Intake } from './intake.js';
+import { Intake, type IntakeBefore } from './intake.js';
 import { Lease } from './lease.js';
 import type { Progress } from './reports.js';
 import { Roster } from './roster.js';
@@ -173,7 +174,11 @@ export class Coordinator {
   async ingest(source: string, record: NewRecord): Promise<number> {
     const intake = this.#intakes.get(source);
     if (!intake || this.#isClosed) throw new Error(`source ${source} takes no records`);
-    const { offset, partition } = await intake.ingest(record);
+    const { offset, partition } = await intake.ingest(record).catch((error) => {
+      // The next coordinator must know which records there were.
+      if (error instanceof LostError) void this.#lastStore().then(() => this.#fail(error));
+      throw error;
+    });
     this.#options.observer?.logged(source, partition, offset);
     return offset;
   }
@@ -218,7 +223,10 @@ export class Coordinator {
       try {
         await observedUpgrade(observer, clock, upgrade, async () => {
           await this.#checkSources(published, plan);
-          for (const { name, change } of plan.sources) if (change === 'added') await this.#openIntake(name);
+          const added = plan.sources.filter(({ change }) => change === 'added');
+          for (const { name } of added) await this.#openIntake(name, { state: 'anew', had: [] });
+          // The next coordinator must know where they have begun.
+          if (added.length > 0) await this.#store();
           await this.#tryCommit(published, words, signal);
           return this.epoch;
         });
@@ -234,10 +242,15 @@ export class Coordinator {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     await Promise.all([...this.#sources.values()].map((source) => source.close()));
-    const late = new Promise<void>((resolve) => this.#options.clock.after(LAST_STORE_MS, resolve));
     // Without it the next coordinator has more to read again.
-    if (this.#deliveries) await Promise.race([this.#store().catch(() => {}), late]);
+    if (this.#deliveries) await this.#lastStore();
     await this.#end();
+  }
+
+  /** It never rejects. */
+  async #lastStore(): Promise<void> {
+    const late = new Promise<void>((resolve) => this.#options.clock.after(LAST_STORE_MS, resolve));
+    await Promise.race([this.#store().catch(() => {}), late]);
   }
 
   /** Ends at once, as after a failure. */
@@ -268,7 +281,15 @@ export class Coordinator {
     this.#roster = new Roster({ broker, clock, term, partitions, isOver: this.#isOver, log });
     this.#watching = await this.#insist(() => broker.watch((key, entry) => this.#changed(key, entry)));
     this.#front = await FrontStore.load(broker, this.#lease.term, this.#isOver);
-    for (const source of Object.keys(this.#definition.sources)) await this.#openIntake(source);
+    const cuts: PartitionRecord['cut'][] = [];
+    for (let at = 0; at < partitions; at += 1) {
+      const cell = new Cell<PartitionRecord>(broker, partitionKey(at), this.#isOver);
+      cuts.push((await cell.read())?.cut);
+    }
+    for (const source of Object.keys(this.#definition.sources)) {
+      const had = cuts.map((cut) => (cut?.get(source) ?? 0) - 1);
+      await this.#openIntake(source, { state: this.#front.before?.sources.get(source), had });
+    }
     this.#deliveries = new Deliveries(
       {
         broker,
@@ -321,10 +342,9 @@ export class Coordinator {
     });
   }
 
-  async #openIntake(source: string): Promise<void> {
+  async #openIntake(source: string, before: IntakeBefore): Promise<void> {
     if (this.#intakes.has(source)) return;
     const { partitions } = this.#record;
-    const before = this.#front.before?.sources.get(source);
     const intake = await Intake.open(this.#options.broker, source, partitions, before, this.#isOver);
     this.#intakes.set(source, intake);
   }

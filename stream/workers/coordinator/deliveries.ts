@@ -1,5 +1,5 @@
 import { contentIn } from '../../broker/appender.js';
-import { type Broker, batchesFrom, insist } from '../../broker/broker.js';
+import { type Broker, batchesFrom, insist, LostError } from '../../broker/broker.js';
 import type { Target } from '../../sinks/open-sink.js';
 import type { Sink } from '../../sinks/sink.js';
 import { type Delivery, deliveryIn } from '../partition-outputs.js';
@@ -34,7 +34,7 @@ export class Deliveries {
   readonly #marks: Map<string, unknown>;
   readonly #counts = new Map<string, number>();
   #delivered: number;
-  /** Rejects when a sink can never take an output, or there is a bug. */
+  /** Rejects when a sink can never take an output, outputs were lost, or there is a bug. */
   readonly done: Promise<void>;
 
   constructor(options: DeliveriesOptions, before: DeliveredState | undefined) {
@@ -63,6 +63,7 @@ export class Deliveries {
     const { broker, isOver } = this.#options;
     try {
       const end = await this.#end();
+      if (end < this.#delivered) throw new LostError(OUTPUTS, undefined, this.#delivered, end);
       for await (const batch of batchesFrom(broker, OUTPUTS, undefined, this.#delivered + 1, isOver)) {
         const byTarget = new Map<string, { target: Target; deliveries: PartitionDelivery[] }>();
         for (const message of batch) {

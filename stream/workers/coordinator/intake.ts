@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { deserialize, serialize } from 'node:v8';
 import { Appender, contentIn } from '../../broker/appender.js';
-import { type Broker, insist, messagesFrom } from '../../broker/broker.js';
+import { type Broker, insist, LostError, messagesFrom } from '../../broker/broker.js';
 import { type NewRecord, UnfitRecordError } from '../../log/record-log.js';
 import { recordsOf } from '../records.js';
 
@@ -16,6 +16,14 @@ export interface ReadState {
   readonly read: readonly number[];
 }
 
+/** How much of a source there was before. */
+export interface IntakeBefore {
+  /** How far the coordinator before had come; 'anew' where the source begins anew behind the records that there are. */
+  readonly state: ReadState | 'anew' | undefined;
+  /** By partition, the sequence of a record that there was. */
+  readonly had: readonly number[];
+}
+
 /** The records of one source, on their way into the partitions. It is alone in them: see `Appender`. */
 export class Intake {
   readonly #broker: Broker;
@@ -26,22 +34,25 @@ export class Intake {
   readonly #ahead: number[][];
   #count = 0;
 
-  /**
-   * @param before how far the coordinator before had come
-   * @throws Error where `isOver` says so (rejects)
-   */
+  /** @throws LostError where records are gone; Error where `isOver` says so (rejects) */
   static async open(
     broker: Broker,
     source: string,
     partitions: number,
-    before: ReadState | undefined,
+    { state, had }: IntakeBefore,
     isOver: () => boolean,
   ): Promise<Intake> {
     const stream = recordsOf(source);
     await insist(broker, isOver, () => broker.openStream(stream));
     const numbers = Array.from({ length: partitions }, (_, at) => at);
     const appenders = await Promise.all(numbers.map((at) => Appender.open(broker, stream, at, isOver)));
-    const read = numbers.map((at) => before?.read[at] ?? 0);
+    const before = state === 'anew' ? undefined : state;
+    const read = appenders.map(({ content }, at) => (state === 'anew' ? content : (before?.read[at] ?? 0)));
+    for (const [at, { content }] of appenders.entries()) {
+      const known = Math.max(had[at] ?? 0, read[at] ?? 0);
+      // The next records would get sequences that others had: their readers would leave them out.
+      if (content < known) throw new LostError(stream, at, known, content);
+    }
     const intake = new Intake(broker, appenders, read, new Map(before?.positions));
     await Promise.all(numbers.map((at) => intake.#readAll(stream, at, isOver)));
     return intake;

@@ -90,6 +90,13 @@ export class MemoryBroker {
     };
   }
 
+  /** Loses the last messages of a stream, as a server may whose disk did not have them yet. */
+  lose(name: string, count: number): void {
+    const stream = this.#stream(name);
+    stream.messages = stream.messages.slice(0, -count);
+    stream.last -= count;
+  }
+
   #ask<T>(process: Process, act: () => T): Promise<T> {
     const { random } = this.#world;
     const now = () => {
