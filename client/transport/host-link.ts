@@ -199,12 +199,17 @@ export class HostLink implements Link, TurnedLink {
     return this.#state === 'closing' || this.#state === 'closed';
   }
 
+  /** Once a host was found, a connection that brings no sign is taken for a lost one, and another is tried. */
+  get #signMs(): number {
+    return this.#isFound ? Math.min(this.#connectMs, CONNECT_TIMEOUT_MS) : this.#connectMs;
+  }
+
   #dial(): void {
     this.#isReached = false;
     const dialing = new native.AbortController();
     this.#dialing = dialing;
     this.#dialer
-      .connect({ timeoutMs: this.#connectMs, signal: dialing.signal, session: this.#name })
+      .connect({ timeoutMs: this.#signMs, signal: dialing.signal, session: this.#name })
       .then(
         (carrier) => {
           this.#dialing = undefined;
@@ -247,8 +252,9 @@ export class HostLink implements Link, TurnedLink {
       connection.send(PACKET.hello, objectBody({ ...this.#hello, token }));
       this.#channel.attach(connection, 0);
     }
-    this.#alarm = alarm(this.#connectMs, () => {
-      if (!this.#isFound) this.#fail(silent(this.#dialer, this.#connectMs));
+    const signMs = this.#signMs;
+    this.#alarm = alarm(signMs, () => {
+      if (!this.#isFound) this.#fail(silent(this.#dialer, signMs));
       connection.abort();
     });
   }

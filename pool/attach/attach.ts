@@ -10,7 +10,7 @@ import { type AttachedHost, IdleLink, type IdleLinkOptions } from './idle-link.j
 import { leaveHost, releaseHosts } from './keeper.js';
 import type { HostOfTerm } from './keeper-thread.js';
 import { KeptSession } from './kept-session.js';
-import { reasonOfPool, whenEnded } from './lost-host.js';
+import { PATIENT, reasonOfPool, whenEnded } from './lost-host.js';
 import { PoolView } from './pool-view.js';
 import { seekHosts } from './seek.js';
 
@@ -56,7 +56,7 @@ export function allocateHosts(addresses: readonly string[], signal: AbortSignal)
 /** The way to the host, for one session. When that is over, or never begins, its lease is renewed no more. */
 function transportOf(host: HostOfTerm, pool: Pool, target: string, options: AttachOptions): Transport {
   const { signal, ...rest } = options;
-  const way = remoteHost(host.url, rest);
+  const way = remoteHost(host.url, { ...rest, ...PATIENT });
   let isOpen = false;
   signal.addEventListener('abort', () => {
     if (!isOpen) void leaveHost(host, true);
@@ -102,7 +102,8 @@ function idleOptions(
       url: host.url,
       open: (events, brought) => {
         const over = (reason: FarlightError | undefined) => events.onClose(reasonOfPool(pool.name, reason));
-        const link = remoteHost(host.url, options).open(hello, { ...events, onClose: over }, brought);
+        const way = remoteHost(host.url, { ...options, ...PATIENT });
+        const link = way.open(hello, { ...events, onClose: over }, brought);
         stop = whenEnded(host, pool.engine, (why) => {
           events.onClose(
             new FarlightError('DISCONNECTED', `the host of the pool ${pool.name} has ended (${why})`),

@@ -12,6 +12,12 @@ const ASK_MS = { here: 100, elsewhere: 1000 };
 const ASKED_MS = 30_000;
 
 /**
+ * How a session waits for the host that it was given. That host has answered just now, so it is there, and slow where its
+ * machine is overloaded. One that ends meanwhile is noticed sooner, by `whenEnded` or the portal.
+ */
+export const PATIENT = { connectMs: ASKED_MS } as const;
+
+/**
  * Calls `ended`, once, when a host does not answer and is known to have ended: nobody needs to wait for it to come back.
  *
  * @returns a function that stops this.

@@ -215,6 +215,37 @@ describe('a link', () => {
     expect(await useless).toMatchObject({ code: 'DISCONNECTED', message: expect.stringMatching(/grpc:/) });
     expect(await closed({})).toMatchObject({ code: 'UNREACHABLE' });
   });
+
+  it('a link waits for a connection to a host that it has found as always, however long it waits for the first', async () => {
+    const waits: number[] = [];
+    /** Brings the host's sign, and is lost. */
+    const brief: Carrier = {
+      start: (events) => {
+        events.onReached?.();
+        setImmediate(() => events.onGone(undefined));
+      },
+      send: () => true,
+      end: () => {},
+      abort: () => {},
+    };
+    await new Promise<void>((done) => {
+      const connect: Dialer['connect'] = async ({ timeoutMs }) => {
+        waits.push(timeoutMs);
+        if (waits.length === 2) done();
+        return brief;
+      };
+      const hungUp = async () => Promise.reject(new Error('nobody asks'));
+      const events = { onWelcome: () => {}, onFrame: () => {}, onDrain: () => {}, onClose: () => {} };
+      const link = new HostLink(
+        { url: 'grpc://host', connect, hungUp },
+        { connectMs: 30_000 },
+        HELLO,
+        events,
+      );
+      cleanups.push(() => link.close());
+    });
+    expect(waits).toEqual([30_000, 5000]);
+  });
 });
 
 /** A connection that closes when something is written to it. */

@@ -3,7 +3,7 @@ import type { Transport } from '../../../client/transport/transport.js';
 import { native } from '../../../link/machine/globals.js';
 import { FarlightError } from '../../../proto/errors.js';
 import { type Allocated, type AllocatedOfEach, allocateOfEach, oneHostOf } from '../../attach/allocate.js';
-import { reasonOfPool } from '../../attach/lost-host.js';
+import { PATIENT, reasonOfPool } from '../../attach/lost-host.js';
 import { giveUpAtSignal, stayAlive } from '../../attach/while-waiting.js';
 import { type HeldHosts, Hold } from './hold.js';
 import { parsePortalAddress } from './portal-address.js';
@@ -89,7 +89,7 @@ function transportOf(
   target: string,
   { signal, ...options }: OpenOptions & { signal: AbortSignal },
 ): Transport {
-  const way = remoteHost(url, options);
+  const way = remoteHost(url, { ...options, ...PATIENT });
   let isOpen = false;
   signal.addEventListener('abort', () => {
     if (!isOpen) void hold.release();
