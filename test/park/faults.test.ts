@@ -1,10 +1,12 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { remoteHost } from '#farlight/client/transport/open.js';
 import { GPUBufferUsage } from '#farlight/proto/gen/webgpu.js';
 import { PACKET } from '#farlight/proto/wire/packet.js';
 import { Daemon } from '#farlight/server/daemon.js';
 import { grpcLine, RawClient } from '../support/clients/raw-client.js';
+import { SessionClient } from '../support/clients/session-client.js';
 import { DaemonProcess } from '../support/hosts/daemon-process.js';
 import { parkingHosts, readWords } from '../support/hosts/parking-host.js';
 import { executorsOf, until } from '../support/machine/processes.js';
@@ -170,15 +172,19 @@ describe('a parked session', () => {
   });
 
   it("does not exist for another tenant's client", async () => {
-    const { daemon, device, park, of } = await start({
+    const { daemon, count } = await start({
       adapter: 'null',
       listen: 'grpcs://127.0.0.1:0',
       trustFolder: temporary.make(),
     });
-    await park();
-    const sessionId = String(of('session parked')[0]?.sessionId);
-    const token = daemon.tokens?.add({ tenant: 'other' }).token as string;
-    const url = daemon.url.replace('://', `://${token}@`);
+    const as = (tenant: string) => {
+      const token = daemon.tokens?.add({ tenant }).token as string;
+      return { token, url: daemon.url.replace('://', `://${token}@`) };
+    };
+    const own = new SessionClient(remoteHost(as('one').url));
+    const { sessionId } = await own.welcome;
+    await daemon.parkOne(sessionId);
+    const { token, url } = as('other');
     const stranger = new RawClient(grpcLine(url)).greet(PACKET.resume, {
       sessionId,
       taken: 0,
@@ -188,6 +194,7 @@ describe('a parked session', () => {
     expect(await stranger.object(PACKET.end)).toMatchObject({
       message: expect.stringMatching(/does not know/),
     });
-    await device.queue.onSubmittedWorkDone();
+    expect(count('session ended')).toBe(0);
+    own.link.close();
   });
 });

@@ -2,18 +2,23 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Duplex } from 'node:stream';
 import { afterEach, describe, expect, it } from 'vitest';
+import { remoteHost } from '#farlight/client/transport/open.js';
+import { MovePackets } from '#farlight/link/channel/move-packets.js';
 import { parseHostAddress } from '#farlight/link/dial/host-address.js';
 import type { ExecutorChild } from '#farlight/link/executor/executor-child.js';
 import { packageVersion } from '#farlight/link/machine/package-version.js';
 import type { Moved } from '#farlight/proto/session/handshake.js';
-import type { MoveOffer } from '#farlight/proto/session/moves.js';
+import { MOVE, type MoveOffer } from '#farlight/proto/session/moves.js';
 import { noWork } from '#farlight/proto/session/session-counts.js';
-import { encodePacket, PACKET } from '#farlight/proto/wire/packet.js';
+import { encodePacket, objectBody, PACKET } from '#farlight/proto/wire/packet.js';
 import type { SessionRequest } from '#farlight/server/daemon/door/front-door.js';
+import { openMove } from '#farlight/server/daemon/door/grpc-moves.js';
 import { Arrivals, type ArrivalsOptions } from '#farlight/server/daemon/sessions/arrivals.js';
 import { Departures } from '#farlight/server/daemon/sessions/departures.js';
 import { ParkedStore } from '#farlight/server/daemon/sessions/parked-store.js';
 import { type ParkingSession, SessionParking } from '#farlight/server/daemon/sessions/parking.js';
+import { Daemon } from '#farlight/server/daemon.js';
+import { SessionClient } from '../support/clients/session-client.js';
 import { folders } from '../support/trust/trust.js';
 
 const temporary = folders();
@@ -362,5 +367,22 @@ describe('the way of a stored session to another host', () => {
     });
     const handed = departures.hand(offer(1), arrivals.place, departures.hosts(), () => {});
     await expect(handed).rejects.toThrow(/grpc:\/\/127.0.0.1:7079 does not take it/);
+  });
+
+  it('ends where the other host has another session of that id', async () => {
+    const parking = { root: join(temporary.make(), 'parked'), idleMs: 0 };
+    const moveFrom = 'default';
+    const daemon = await Daemon.start({ listen: '127.0.0.1:0', adapter: 'null', warm: 0, parking, moveFrom });
+    const client = new SessionClient(remoteHost(daemon.url));
+    try {
+      const { sessionId } = await client.welcome;
+      const packets = new MovePackets(await openMove(parseHostAddress(daemon.url)));
+      await packets.send(MOVE.offer, objectBody({ ...offer(1), sessionId }));
+      await expect(packets.expect(MOVE.ready)).rejects.toThrow('another session of this id');
+      packets.close();
+    } finally {
+      client.link.close();
+      await daemon.close();
+    }
   });
 });

@@ -254,10 +254,13 @@ export class Sessions {
   }
 
   /** Why the host cannot take a session from another host; undefined where it can. */
-  refuseArrival({ protocol, tenant, windowBytes, keepsContents, hasLines }: MoveOffer): string | undefined {
+  refuseArrival(offer: MoveOffer): string | undefined {
+    const { sessionId, protocol, tenant, windowBytes, keepsContents, hasLines } = offer;
     const { versions, contents, lines } = this.#options;
     const refusal = this.#options.refusal();
     if (refusal) return refusal.message;
+    // With that id its client could not come back to the other session.
+    if (this.#sessions.has(sessionId)) return 'it has another session of this id';
     if (!this.#options.knowsTenant(tenant)) return `it has no tenant ${tenant} (farlight token add --tenant)`;
     if (protocol < versions.protocolMin || protocol > versions.protocolMax)
       return `it does not speak protocol ${protocol}`;
