@@ -19,6 +19,7 @@ export interface Container {
     readonly OOMKilled: boolean;
     readonly StartedAt: string;
   };
+  readonly HostConfig: { readonly Memory: number };
   readonly NetworkSettings: {
     readonly Networks: Readonly<Record<string, { readonly IPAddress: string }>> | null;
   };
@@ -82,9 +83,15 @@ const WAS_CANCELLED = 'it was cancelled';
 /** Shells and Docker add a signal's number to this. */
 const SIGNALLED = 128;
 
-function endOf({ Name, State: { ExitCode, OOMKilled } }: Container): { why: string; code?: number } {
+const KILLED = SIGNALLED + 9;
+
+function endOf({ Name, State, HostConfig }: Container): { why: string; code?: number } {
+  const { ExitCode, OOMKilled } = State;
   if (Name.endsWith(CANCELLED)) return { why: WAS_CANCELLED };
   if (OOMKilled) return { why: 'it needed more memory than its limit' };
+  // Docker learns of the end and of its cause in two messages, in any order.
+  if (ExitCode === KILLED && HostConfig.Memory > 0)
+    return { why: 'it was killed (signal 9), perhaps since it needed more memory than its limit' };
   if (ExitCode > SIGNALLED) return { why: `it was killed (signal ${ExitCode - SIGNALLED})` };
   return { why: ExitCode === 0 ? 'it ended' : `it ended with exit code ${ExitCode}`, code: ExitCode };
 }
