@@ -42,14 +42,15 @@ export async function openStream(graph, hosts, { keys, versions }) {
     outputs: observer,
     /** Gives it one record, of the next key. Resolves when the record is logged. */
     give: () => application.ingest('sound', records[next++ % keys]),
-    /** Gives it so many records, of each key up to UNANSWERED that are not logged yet. Resolves when the sink has all outputs. */
+    /**
+     * Gives it so many records, the keys in turn, of each key up to UNANSWERED that are not logged yet. Resolves when the sink
+     * has all outputs.
+     */
     async pass(count) {
       const done = observer.after(count);
-      let given = 0;
-      const sender = async (record) => {
+      const sender = async (record, key) => {
         const unanswered = [];
-        while (given < count) {
-          given += 1;
+        for (let given = key; given < count; given += keys) {
           unanswered.push(application.ingest('sound', record));
           if (unanswered.length >= UNANSWERED) await unanswered.shift();
           while (application.backlog('sound') >= MOST_WAITING) await observer.next();

@@ -20,12 +20,10 @@ export async function openRequests(graph, hosts, keys) {
   }));
   const constants = constantsOf(graph);
   return {
-    /** Resolves when so many requests have their answers. */
+    /** Resolves when so many requests, of the clients in turn, have their answers. */
     async pass(count) {
-      let sent = 0;
-      const ask = async (client) => {
-        while (sent < count) {
-          sent += 1;
+      const ask = async (client, key) => {
+        for (let sent = key; sent < count; sent += keys) {
           // The engine owns the tensors that it gets.
           const inputs = [client.record, ...client.states, ...constants].map(copied);
           const { outputs } = await engine.infer({ model: 'graph', inputs });
