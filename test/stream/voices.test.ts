@@ -15,7 +15,7 @@ import {
   type Heard,
   makeExample,
   probabilitiesOf,
-  setRate,
+  setRates,
   type Version,
 } from './support/voices.js';
 
@@ -32,6 +32,8 @@ const RECORDS = Math.floor((SECONDS * 16_000) / 512);
 /** Records of a microphone each second in the short form, and how many show the capacity in the long one. */
 const RATE = 4;
 const FIRST_RECORDS = 12;
+/** The microphones of the long form have rates from 0.7 to 1.3 of their mean. */
+const SPREAD = 0.3;
 /** How long the usual time between outputs is looked at in the long form. */
 const LOOK_MS = 20_000;
 
@@ -73,7 +75,7 @@ describe('the example of voices on three workers, each with a GPU host of its ow
         cluster.write('app.yaml', fileText(version, pace));
       const seen = new Arrivals(here('heard.jsonl'));
       cleanups.push(() => seen.close());
-      setRate(here('sounds'), RATE, IS_LONG ? FIRST_RECORDS : RECORDS);
+      setRates(here('sounds'), { perSecond: RATE, records: IS_LONG ? FIRST_RECORDS : RECORDS });
       write(FIRST, IS_LONG ? 'fast' : 'real-time');
       const coordinator = await cluster.coordinate('--no-dashboard');
       const workers = await Promise.all(
@@ -93,12 +95,13 @@ describe('the example of voices on three workers, each with a GPU host of its ow
         const capacity = (all - from) / ((performance.now() - start) / 1000);
         // From now on the microphones play in slow motion, at half of it.
         const rate = capacity / 2 / MICROPHONES;
-        setRate(here('sounds'), rate, RECORDS);
+        seen.periods = setRates(here('sounds'), { perSecond: rate, records: RECORDS, spread: SPREAD });
         write(FIRST);
         await upgrade(cluster.file);
-        await until(() => seen.count > all + MICROPHONES);
+        // They begin together, and get out of step with each record.
+        await until(() => seen.count > all + 2 * MICROPHONES);
         seen.forget();
-        await pause(LOOK_MS);
+        await pause(2 * LOOK_MS);
         console.log(
           `${capacity.toFixed(1)} records/s are the most; now ${rate.toFixed(2)} of each microphone`,
         );
@@ -120,7 +123,7 @@ describe('the example of voices on three workers, each with a GPU host of its ow
         }
         const took = performance.now() - start;
         await playing((versions.at(-1) as Version).mark);
-        if (IS_LONG) await pause(LOOK_MS / 4);
+        if (IS_LONG) await pause(LOOK_MS / 2);
         console.log(`upgrade ${at + 1} in ${took.toFixed(0)} ms: ${seen.gaps}`);
       }
       const nowhere = await cluster.workInVain('--host', 'grpc://127.0.0.1:9');

@@ -11,7 +11,9 @@ export class Arrivals {
   readonly #latest = new Map<string, number>();
   #last: number | undefined;
   #longest = 0;
-  #longestOfKey = 0;
+  #latestBy = 0;
+  /** By key, the milliseconds from one record to the next. */
+  periods: ReadonlyMap<string, number> = new Map();
   /** By key, the mark of its last line. */
   readonly marks = new Map<string, number>();
   count = 0;
@@ -22,13 +24,13 @@ export class Arrivals {
   }
 
   get gaps(): string {
-    return `at most ${this.#longest.toFixed(0)} ms without an output, ${this.#longestOfKey.toFixed(0)} ms of one microphone`;
+    return `at most ${this.#longest.toFixed(0)} ms without an output, one of a microphone at most ${this.#latestBy.toFixed(0)} ms late`;
   }
 
   /** The gaps from now on count. */
   forget(): void {
     this.#longest = 0;
-    this.#longestOfKey = 0;
+    this.#latestBy = 0;
   }
 
   close(): void {
@@ -48,7 +50,8 @@ export class Arrivals {
     for (const line of lines) {
       const { key, values } = JSON.parse(line) as Line<{ mark: number }>;
       this.#longest = Math.max(this.#longest, now - (this.#last ?? now));
-      this.#longestOfKey = Math.max(this.#longestOfKey, now - (this.#latest.get(key) ?? now));
+      const due = (this.#latest.get(key) ?? now) + (this.periods.get(key) ?? 0);
+      this.#latestBy = Math.max(this.#latestBy, now - due);
       this.#latest.set(key, now);
       this.marks.set(key, values.mark);
       this.#last = now;
