@@ -172,11 +172,14 @@ export class Run implements Observations {
 
 /** Of several bindings that do not fit a layout, Dawn names one by the order of a hash table. */
 const LAYOUT = "While validating the entry-point's compatibility";
+/** After a turn of the program a map may be done or not: only its promise tells the program. */
+const PENDING = 'used in submit while pending map';
+const MAPPED = 'used in submit while mapped';
 
 export function describe(error: GPUError | null): string {
   if (!error) return 'null';
   const { message } = error;
-  const words = message.includes(LAYOUT) ? LAYOUT : message;
+  const words = message.includes(LAYOUT) ? LAYOUT : message.replace(PENDING, MAPPED);
   return `${error.constructor.name}: ${words}`;
 }
 
