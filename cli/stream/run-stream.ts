@@ -1,8 +1,9 @@
 import { resolve } from 'node:path';
 import { inferenceTrust, type Trust } from '../../infer/door/trust.js';
 import { quietGrpc } from '../../link/grpc/grpc.js';
-import { monotonicNow, setTimeout, steadyTime } from '../../link/machine/clock.js';
+import { monotonicNow, steadyTime } from '../../link/machine/clock.js';
 import { packageVersion } from '../../link/machine/package-version.js';
+import { PROCESS_CLOCK, settledWithin } from '../../link/machine/timer.js';
 import { parsePageAddress } from '../../page/page-server.js';
 import { FarlightError, messageOf } from '../../proto/errors.js';
 import { brief, type Log } from '../../server/observatory/log.js';
@@ -174,7 +175,7 @@ async function serve(
       const stored = application
         .checkpoint()
         .catch((error) => say(`no checkpoint was stored: ${messageOf(error)}`));
-      await Promise.race([stored, new Promise((resolve) => setTimeout(resolve, DRAIN_MS).unref())]);
+      await settledWithin(PROCESS_CLOCK, DRAIN_MS, stored);
     } finally {
       await front?.close(GRACE_MS);
       if (page) await page.close();

@@ -65,7 +65,7 @@ function endsTable({ nodes }: AllView): string[] {
   return columns([['SOURCE OR SINK', 'RECORDS', 'RATE', 'WAITING', 'WHAT'], ...rows], [1, 2, 3]);
 }
 
-/** What a source or a sink is, or why a source does not take all. */
+/** Describes a source or a sink. Of a source that fails it gives the reason. */
 function whatOf(node: NodeView): string {
   if (node.kind !== 'source') return node.what;
   const { what, problem, aside } = node;

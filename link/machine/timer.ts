@@ -60,3 +60,16 @@ export const PROCESS_CLOCK: Clock = {
   now: monotonicNow,
   after: (ms, act) => void unref(setTimeout(act, ms)),
 };
+
+/** Resolves when a promise has settled, or after so many milliseconds. It never rejects: an error is lost here. */
+export function settledWithin(
+  clock: Pick<Clock, 'after'>,
+  ms: number,
+  promise: Promise<unknown>,
+): Promise<void> {
+  return new native.Promise((resolve) => {
+    const end = () => resolve();
+    clock.after(ms, end);
+    promise.then(end, end);
+  });
+}

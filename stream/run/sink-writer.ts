@@ -21,7 +21,7 @@ export interface SinkListener {
 
 interface Waiting {
   readonly action: WriteAction<Tensor>;
-  /** What is written for it. */
+  /** The outputs come from this: the action itself, or the error that takes its place. */
   readonly written: WriteAction<Tensor>;
 }
 

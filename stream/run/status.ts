@@ -11,7 +11,7 @@ export interface StepCounts {
   running: number;
 }
 
-/** What a person must know of a source that does not take all. */
+/** The troubles of a source. A source that takes all has none. */
 export interface SourceHealth {
   /** Why it fails now. It is tried again. */
   readonly problem?: string;

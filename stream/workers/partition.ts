@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { deserialize, serialize } from 'node:v8';
-import type { Clock } from '../../link/machine/timer.js';
+import { type Clock, settledWithin } from '../../link/machine/timer.js';
 import { messageOf } from '../../proto/errors.js';
 import { Appender } from '../broker/appender.js';
 import { type Broker, FencedError, insist, LostError, tidy } from '../broker/broker.js';
@@ -292,9 +292,9 @@ export class Partition {
   }
 
   async #lastCheckpoint(): Promise<void> {
-    const late = new Promise<void>((resolve) => this.#options.clock.after(LAST_CHECKPOINT_MS, resolve));
     // Without it the next owner has more to compute again.
-    await Promise.race([this.#application?.checkpoint().catch(() => {}), late]);
+    if (this.#application)
+      await settledWithin(this.#options.clock, LAST_CHECKPOINT_MS, this.#application.checkpoint());
   }
 
   /** Tells the coordinator that this partition cannot make the upgrade. */

@@ -5,7 +5,7 @@ import { wallClock } from '../../../link/machine/clock.js';
 
 /** The end of a unix socket's name until its server listens. */
 export const UNFINISHED = '~';
-/** What a host has begun to make is left over if it is older than this, in milliseconds. */
+/** An unfinished socket or folder that is older than this was left by a killed host, in milliseconds. */
 const UNFINISHED_MS = 60_000;
 
 /**

@@ -30,7 +30,7 @@ interface Ended {
 export class SessionEnds {
   /** By the session's id; the oldest first. */
   readonly #ended = new Map<string, Ended>();
-  /** Those that other hosts have, in the same way. */
+  /** The sessions that moved to other hosts, in the same way. */
   readonly #moved = new Map<string, Ended>();
 
   /** Keeps the first reason of a session's end. @returns that reason. */

@@ -2,7 +2,7 @@ import type { FarlightDevice } from '../../../proto/gen/operations.js';
 import { LIMIT_NAMES } from '../../../proto/gen/webgpu.js';
 import { describe, describeInfo } from '../handlers/adapters.js';
 
-/** What a program knows of an adapter or a device. */
+/** The features, limits and subgroup sizes that a program was told of an adapter or a device. */
 export type Described = Pick<FarlightDevice<never>, 'features' | 'limits'> & {
   /** The smallest and the largest number of invocations in a subgroup. */
   readonly subgroupSizes: readonly [number, number];

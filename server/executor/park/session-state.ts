@@ -48,7 +48,7 @@ export interface SessionState {
   readonly objects: readonly Kept<number>[];
   readonly spent: readonly SpentState[];
   readonly devices: readonly DeviceState[];
-  /** What the client knows of its adapters and devices, by number. */
+  /** The features, limits and subgroup sizes of the client's adapters and devices, by number. */
   readonly described: ReadonlyMap<number, Described>;
   /** Buffers that are mapped for reading, and their ranges. */
   readonly mapped: readonly ({ readonly id: number } & MappedRange)[];

@@ -1,4 +1,4 @@
-import type { Clock } from '../../../link/machine/timer.js';
+import { type Clock, settledWithin } from '../../../link/machine/timer.js';
 import { invariant } from '../../../proto/errors.js';
 import { type Broker, type Entry, FencedError, insist, LostError } from '../../broker/broker.js';
 import { Cell, valueIn } from '../../broker/cell.js';
@@ -248,9 +248,8 @@ export class Coordinator {
   }
 
   /** It never rejects. */
-  async #lastStore(): Promise<void> {
-    const late = new Promise<void>((resolve) => this.#options.clock.after(LAST_STORE_MS, resolve));
-    await Promise.race([this.#store().catch(() => {}), late]);
+  #lastStore(): Promise<void> {
+    return settledWithin(this.#options.clock, LAST_STORE_MS, this.#store());
   }
 
   /** Ends at once, as after a failure. */
