@@ -40,32 +40,33 @@ function inPool(example: string, pool: string): string {
 }
 
 describe('the jobs of the examples', () => {
-  /** What each one prints at the end. These fail where the GPU does not compute. */
-  const COMPUTING = ['wgsl', 'tfjs', 'typegpu', 'jax', 'silero', 'transformers'].map(
-    (name) => [name, 'sha256 '] as const,
-  );
-  /** The pictures and weights of these have tests of their own (test/e2e). */
-  const OTHERS = ['webgpu', 'movenet', 'three', 'babylon', 'playcanvas', 'pixi', 'train'].map(
-    (name) => [name, 'Wrote '] as const,
-  );
+  /** These fail where the GPU does not compute. The pictures and weights of the others have tests of their own (test/e2e). */
+  const COMPUTING = ['wgsl', 'tfjs', 'typegpu', 'jax', 'silero', 'transformers'];
+  const OTHERS = ['webgpu', 'movenet', 'three', 'babylon', 'playcanvas', 'pixi', 'train'];
+  const PROGRAMS = [...COMPUTING, ...OTHERS];
+  /** Each is a process that computes for seconds: `npm run example-jobs` has them all. */
+  const RUN =
+    process.env.FARLIGHT_EXAMPLE_JOBS === 'all' ? PROGRAMS : ['wgsl', 'tfjs', 'silero', 'webgpu', 'train'];
 
   it('are all of the folder', () => {
-    const others = ['letters', 'server'];
     const names = readdirSync(EXAMPLES).flatMap((name) => /^(.+)\.yaml$/.exec(name)?.[1] ?? []);
-    expect(names.sort()).toEqual(
-      [...COMPUTING, ...OTHERS]
-        .map(([name]) => name)
-        .concat(others)
-        .sort(),
-    );
+    expect(names.sort()).toEqual([...PROGRAMS, 'letters', 'server'].sort());
   });
 
-  it.concurrent.each([...COMPUTING, ...OTHERS])(
+  it.each(PROGRAMS)('the job %s runs a program of the examples', (name) => {
+    const plan = planFile(inPool(name, 'local'));
+    const [job] = renderPlan(plan, `${name}-1`, '/none');
+    const program = job?.command.find((word) => word.startsWith(join(REPOSITORY, 'examples/')));
+    expect([program && existsSync(program), program]).toEqual([true, expect.stringMatching(/\.mjs$/)]);
+  });
+
+  it.concurrent.each(RUN)(
     'the job %s runs on a host that is started when its program asks, and ends well',
-    async (name, prints) => {
-      const computes = COMPUTING.some(([computing]) => computing === name);
+    async (name) => {
+      const computes = COMPUTING.includes(name);
       const { report, log } = await site.run(inPool(name, computes ? 'local' : 'fast'));
-      expect([report.phase, log]).toEqual(['succeeded', expect.stringContaining(prints)]);
+      const last = computes ? 'sha256 ' : 'Wrote ';
+      expect([report.phase, log]).toEqual(['succeeded', expect.stringContaining(last)]);
     },
     MINUTES,
   );

@@ -1,4 +1,4 @@
-// What slurmrestd gets and says, by the versions of its interface. test/pool/engines.test.ts has a real one.
+// What slurmrestd gets and says, by the versions of its interface. test/pool/engines/slurm-rest.test.ts has a real one.
 import { describe, expect, it } from 'vitest';
 import type { JobDescription } from '#farlight/pool/engines/engine.js';
 import { statusOf } from '#farlight/pool/engines/slurm/job-facts.js';

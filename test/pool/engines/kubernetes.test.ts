@@ -5,8 +5,8 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { JobStatus } from '#farlight/pool/engines/engine.js';
 import { KubernetesEngine } from '#farlight/pool/engines/kubernetes/kubernetes.js';
 import { asked } from '#farlight/pool/engines/kubernetes/kubernetes-api.js';
-import { how, KubernetesSite } from '../support/engines/kubernetes-site.js';
-import { anyJob, conformance, folder } from '../support/engines/promises.js';
+import { how, KubernetesSite } from '../../support/engines/kubernetes-site.js';
+import { anyJob, conformance, folder } from '../../support/engines/promises.js';
 
 let named = 0;
 /** In a conversation, the names that are drawn are the same each time. */
