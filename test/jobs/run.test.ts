@@ -45,8 +45,7 @@ describe('the jobs of the examples', () => {
   const OTHERS = ['webgpu', 'movenet', 'three', 'babylon', 'playcanvas', 'pixi', 'train'];
   const PROGRAMS = [...COMPUTING, ...OTHERS];
   /** Each is a process that computes for seconds: `npm run example-jobs` has them all. */
-  const RUN =
-    process.env.FARLIGHT_EXAMPLE_JOBS === 'all' ? PROGRAMS : ['wgsl', 'tfjs', 'silero', 'webgpu', 'train'];
+  const RUN = process.env.FARLIGHT_EXAMPLE_JOBS === 'all' ? PROGRAMS : ['wgsl', 'webgpu', 'train'];
 
   it('are all of the folder', () => {
     const names = readdirSync(EXAMPLES).flatMap((name) => /^(.+)\.yaml$/.exec(name)?.[1] ?? []);
