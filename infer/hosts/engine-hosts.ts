@@ -4,7 +4,7 @@ import { type Clock, PROCESS_CLOCK } from '../../link/machine/timer.js';
 import { FarlightError } from '../../proto/errors.js';
 import { fixedMemory } from '../engine/host-memory.js';
 import type { EngineHost } from '../engine/hosts.js';
-import { openFunctionLane } from '../lanes/functions/function-lane.js';
+import { FunctionLane } from '../lanes/functions/function-lane.js';
 import { type GpuLaneOptions, openGpuLane } from '../lanes/gpu/gpu-lane.js';
 import { GpuTimes } from '../lanes/gpu/gpu-times.js';
 import { LanesMemory } from './lanes-memory.js';
@@ -86,7 +86,7 @@ const WAITING_LANES = 8;
 /** Lanes of this machine for the functions of graphs. */
 export function functionHosts(): EngineHost[] {
   const memory = fixedMemory(0);
-  const openLane = (name: string) => openFunctionLane({ name });
+  const openLane = (name: string) => Promise.resolve(new FunctionLane({ name }));
   const cores = Math.max(1, availableParallelism());
   return [
     { name: 'functions', resource: 'cpu', lanes: cores, memory, openLane },

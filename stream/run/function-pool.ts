@@ -1,24 +1,43 @@
 import { availableParallelism } from 'node:os';
-import { openFunctionLane } from '../../infer/lanes/functions/function-lane.js';
-import type { Lane } from '../../infer/lanes/lane.js';
+import { FunctionLane } from '../../infer/lanes/functions/function-lane.js';
+import { type LaneRun, RunError } from '../../infer/lanes/lane.js';
 import { rowsOf, type Tensor } from '../../infer/service/tensor.js';
-import { deferred } from '../../link/machine/deferred.js';
 import type { FunctionDefinition } from '../definition/definition.js';
 
 /** Functions that mostly wait: more of them than cores. */
 const WAITING_LANES = 8;
+/** The most calls of one message to a thread, and how long they may take together, in milliseconds. */
+const MOST_CALLS = 16;
+const MOST_MS = 1;
+/** How much the last calls of a function count in the mean of its time. */
+const NEWEST = 0.25;
+
+type Outputs = Readonly<Record<string, Tensor>>;
+
+interface Call {
+  readonly definition: FunctionDefinition;
+  /** Left out: the function is only loaded. */
+  readonly run?: Omit<LaneRun, 'model'>;
+  resolve(outputs: Outputs): void;
+  reject(error: unknown): void;
+}
 
 interface Place {
-  readonly lane: Lane;
+  readonly lane: FunctionLane;
   /** The functions that it has loaded. */
   readonly loaded: Set<string>;
 }
 
-/** Runs functions in threads of this machine, each thread one at a time. Calls that find no free thread wait. */
+/**
+ * Runs functions in threads of this machine, each thread one at a time. Calls that find no free thread wait. A thread gets
+ * several of these at once where their function is quick: a message to a thread takes longer than such a function.
+ */
 export class FunctionPool {
   readonly #free: Place[] = [];
-  readonly #all: Lane[] = [];
-  readonly #waiting: ((place: Place) => void)[] = [];
+  readonly #all: FunctionLane[] = [];
+  readonly #waiting: Call[] = [];
+  /** The mean time of a call, in milliseconds, by function. */
+  readonly #times = new Map<string, number>();
   readonly #name: string;
   readonly #most: number;
 
@@ -29,7 +48,7 @@ export class FunctionPool {
 
   /** @throws RunError that says why its module or its export cannot be had (rejects) */
   async check(definition: FunctionDefinition): Promise<void> {
-    await this.#with(definition, async () => {});
+    await this.#call(definition);
   }
 
   /** @throws RunError where the function fails (rejects) */
@@ -37,54 +56,86 @@ export class FunctionPool {
     definition: FunctionDefinition,
     inputs: Readonly<Record<string, Tensor>>,
     outputs: readonly string[],
-  ): Promise<Readonly<Record<string, Tensor>>> {
-    return this.#with(definition, async (lane) => {
-      const given = Object.entries(inputs).map(([name, value]) => {
-        const count = rowsOf(value.shape);
-        return [name, [{ value: { ...value, name }, from: 0, count }]] as const;
-      });
-      const report = await lane.run({
-        model: idOf(definition),
-        inputs: Object.fromEntries(given),
-        parts: [1],
-        keep: [],
-        fetch: outputs,
-      });
-      return Object.fromEntries(outputs.map((name) => [name, report.outputs[name]?.[0] as Tensor]));
+  ): Promise<Outputs> {
+    const given = Object.entries(inputs).map(([name, value]) => {
+      const count = rowsOf(value.shape);
+      return [name, [{ value: { ...value, name }, from: 0, count }]] as const;
     });
+    const run = { inputs: Object.fromEntries(given), parts: [1], keep: [], fetch: outputs };
+    return this.#call(definition, run);
   }
 
   async close(): Promise<void> {
     await Promise.all(this.#all.map((lane) => lane.close()));
   }
 
-  async #with<T>(definition: FunctionDefinition, act: (lane: Lane) => Promise<T>): Promise<T> {
-    const place = await this.#take();
-    try {
-      const id = idOf(definition);
-      if (!place.loaded.has(id)) {
-        await place.lane.load({ id, file: definition.file, function: definition.name });
-        place.loaded.add(id);
+  #call(definition: FunctionDefinition, run?: Call['run']): Promise<Outputs> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ definition, resolve, reject, ...(run && { run }) });
+      const place = this.#free.pop() ?? this.#another();
+      if (place) void this.#work(place);
+    });
+  }
+
+  #another(): Place | undefined {
+    if (this.#all.length >= this.#most) return undefined;
+    const lane = new FunctionLane({ name: `${this.#name} ${this.#all.length + 1}` });
+    this.#all.push(lane);
+    return { lane, loaded: new Set() };
+  }
+
+  /** Runs calls in a free thread until none waits. It never rejects: each call has its own error. */
+  async #work(place: Place): Promise<void> {
+    for (let calls = this.#take(); calls.length > 0; calls = this.#take()) {
+      try {
+        await this.#runAll(place, calls);
+      } catch (error) {
+        // One of several is at fault, and which one is not known.
+        if (calls.length === 1) calls[0]?.reject(error);
+        else for (const call of calls) await this.#runAll(place, [call]).catch(call.reject);
       }
-      return await act(place.lane);
-    } finally {
-      const next = this.#waiting.shift();
-      if (next) next(place);
-      else this.#free.push(place);
+    }
+    this.#free.push(place);
+  }
+
+  /** The next calls, of one function. */
+  #take(): Call[] {
+    const [first] = this.#waiting;
+    if (!first) return [];
+    const id = idOf(first.definition);
+    const most = first.run ? Math.min(MOST_CALLS, MOST_MS / (this.#times.get(id) ?? MOST_MS)) : 1;
+    let count = 1;
+    for (; count + 1 <= most; count += 1) {
+      const next = this.#waiting[count];
+      if (!next?.run || idOf(next.definition) !== id) break;
+    }
+    return this.#waiting.splice(0, count);
+  }
+
+  /** @throws RunError or LaneLostError where no call has an answer (rejects) */
+  async #runAll({ lane, loaded }: Place, calls: readonly Call[]): Promise<void> {
+    const [{ definition }] = calls as [Call];
+    const id = idOf(definition);
+    if (!loaded.has(id)) {
+      await lane.load({ id, file: definition.file, function: definition.name });
+      loaded.add(id);
+    }
+    const runs = calls.flatMap(({ run }) => (run ? [{ ...run, model: id }] : []));
+    const { reports, ms } = runs.length > 0 ? await lane.runAll(runs) : { reports: [], ms: 0 };
+    if (runs.length > 0) this.#learn(id, ms / runs.length);
+    for (const [index, { run, resolve, reject }] of calls.entries()) {
+      const report = reports[index];
+      if (report instanceof RunError) reject(report);
+      else
+        resolve(
+          Object.fromEntries((run?.fetch ?? []).map((name) => [name, report?.outputs[name]?.[0] as Tensor])),
+        );
     }
   }
 
-  async #take(): Promise<Place> {
-    const free = this.#free.pop();
-    if (free) return free;
-    if (this.#all.length < this.#most) {
-      const lane = await openFunctionLane({ name: `${this.#name} ${this.#all.length + 1}` });
-      this.#all.push(lane);
-      return { lane, loaded: new Set() };
-    }
-    const { promise, resolve } = deferred<Place>();
-    this.#waiting.push(resolve);
-    return promise;
+  #learn(id: string, ms: number): void {
+    const mean = this.#times.get(id) ?? ms;
+    this.#times.set(id, mean + NEWEST * (ms - mean));
   }
 }
 

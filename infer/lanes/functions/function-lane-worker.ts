@@ -1,5 +1,6 @@
 /** The worker of a lane for functions. Their output goes to the server's standard error. */
 import { pathToFileURL } from 'node:url';
+import { monotonicNow } from '../../../link/machine/clock.js';
 import { messageOf } from '../../../proto/errors.js';
 import type { Tensor } from '../../service/tensor.js';
 import { type LaneModel, RunError } from '../lane.js';
@@ -12,6 +13,14 @@ export interface FunctionCall {
   readonly id: string;
   readonly inputs: Readonly<Record<string, Tensor>>;
   readonly outputs: readonly string[];
+}
+
+/** The answers to some calls, in their order. */
+export interface FunctionAnswers {
+  /** The outputs of each call, or why it failed, in a sentence. */
+  readonly answers: readonly (readonly Tensor[] | string)[];
+  /** Milliseconds that the functions took. */
+  readonly ms: number;
 }
 
 const functions = new Map<string, GraphFunction>();
@@ -34,25 +43,33 @@ answerCalls({
       return {};
     },
     unload: async (id: string) => ({ value: void functions.delete(id) }),
-    run: async ({ id, inputs, outputs }: FunctionCall) => {
-      const known = functions.get(id);
-      if (!known) throw new RunError(`Function "${id}" is not loaded on this lane.`);
-      running = new AbortController();
-      try {
-        const seen = Object.entries(inputs).map(([name, tensor]) => [name, seenByFunction(tensor)]);
-        const returned = await known(Object.fromEntries(seen), { signal: running.signal });
-        const tensors = returnedTensors(returned, outputs);
-        return { value: tensors, tensors };
-      } catch (error) {
-        throw new RunError(`It failed: ${messageOf(error)}${placeOf(error)}`);
-      } finally {
-        running = undefined;
-      }
+    run: async (calls: readonly FunctionCall[]) => {
+      const start = monotonicNow();
+      const answers: (readonly Tensor[] | string)[] = [];
+      for (const call of calls) answers.push(await answer(call));
+      const value: FunctionAnswers = { answers, ms: monotonicNow() - start };
+      return { value, tensors: answers.flatMap((each) => (typeof each === 'string' ? [] : each)) };
     },
   },
   abort: (reason) => running?.abort(new Error(reason)),
   leave: () => running?.abort(new Error('The lane was closed.')),
 });
+
+/** Never rejects. */
+async function answer({ id, inputs, outputs }: FunctionCall): Promise<readonly Tensor[] | string> {
+  const known = functions.get(id);
+  if (!known) return `Function "${id}" is not loaded on this lane.`;
+  running = new AbortController();
+  try {
+    const seen = Object.entries(inputs).map(([name, tensor]) => [name, seenByFunction(tensor)]);
+    const returned = await known(Object.fromEntries(seen), { signal: running.signal });
+    return returnedTensors(returned, outputs);
+  } catch (error) {
+    return `It failed: ${messageOf(error)}${placeOf(error)}`;
+  } finally {
+    running = undefined;
+  }
+}
 
 /** Where in a module of the graph an error was thrown, as ` (crops.mjs:12:5)`. */
 function placeOf(error: unknown): string {

@@ -13,7 +13,7 @@ import {
 } from '../lane.js';
 import { LaneWorker } from '../lane-worker.js';
 import { buffersOf, wholeInputs, wholeReport } from '../tensor-rows.js';
-import type { FunctionCall } from './function-lane-worker.js';
+import type { FunctionAnswers, FunctionCall } from './function-lane-worker.js';
 
 export interface FunctionLaneOptions {
   /** No two lanes have the same. */
@@ -24,16 +24,19 @@ export interface FunctionLaneOptions {
   readonly grace?: number;
 }
 
-/** A lane for functions of graphs. */
-export async function openFunctionLane(options: FunctionLaneOptions): Promise<Lane> {
-  return new FunctionLane(options);
+/** What became of some runs, in their order. */
+export interface FunctionReports {
+  /** Of each: its report, or why it failed. */
+  readonly reports: readonly (RunReport | RunError)[];
+  /** Milliseconds that the functions took, without the way to their thread and back. */
+  readonly ms: number;
 }
 
 /**
- * Runs functions in a worker. A function that ends its worker, or that is ended with it, has failed: the lane goes on with
+ * A lane for functions of graphs. It runs them in a worker. A function that ends its worker, or that is ended with it, has failed: the lane goes on with
  * another worker.
  */
-class FunctionLane implements Lane {
+export class FunctionLane implements Lane {
   readonly name: string;
   readonly #limit: number;
   readonly #grace: number;
@@ -75,22 +78,30 @@ class FunctionLane implements Lane {
     if (this.#there.delete(id)) await this.#withWorker((worker) => worker.call('unload', id));
   }
 
-  async run({ model: id, inputs, keep, fetch }: LaneRun): Promise<RunReport> {
-    const model = this.#models.get(id);
-    if (!model) throw new RunError(`Function "${id}" is not loaded on this lane.`);
-    if (keep.length > 0) throw new RunError(`"${keep[0]}" cannot stay on a lane for functions.`);
+  async run(run: LaneRun): Promise<RunReport> {
+    const { reports } = await this.runAll([run]);
+    const [report] = reports;
+    if (report instanceof RunError) throw report;
+    return report as RunReport;
+  }
+
+  /**
+   * Runs some one after the other, with one message to the worker and one back: a message costs as much as a small function.
+   * @throws RunError that says why none of them has a result, as where one ended the worker (rejects)
+   */
+  async runAll(runs: readonly LaneRun[]): Promise<FunctionReports> {
     const start = monotonicNow();
-    const joined = wholeInputs(inputs);
-    const call: FunctionCall = {
-      id,
-      inputs: Object.fromEntries(joined.map((tensor) => [tensor.name, tensor])),
-      outputs: fetch,
-    };
-    const tensors = await this.#withWorker(async (worker) => {
-      await this.#loadInto(worker, id);
-      return worker.call<Tensor[]>('run', call, buffersOf(joined));
+    const calls = runs.map((run) => this.#callOf(run));
+    const memory = buffersOf(calls.flatMap(({ inputs }) => Object.values(inputs)));
+    const { answers, ms } = await this.#withWorker(async (worker) => {
+      for (const { id } of calls) await this.#loadInto(worker, id);
+      return worker.call<FunctionAnswers>('run', calls, memory);
     });
-    return wholeReport(tensors, monotonicNow() - start);
+    const whole = monotonicNow() - start;
+    const reports = answers.map((answer) =>
+      typeof answer === 'string' ? new RunError(answer) : wholeReport(answer, whole),
+    );
+    return { reports, ms };
   }
 
   async fetch(): Promise<Tensor[]> {
@@ -103,6 +114,13 @@ class FunctionLane implements Lane {
     this.#closed = true;
     this.#resolveLost(CLOSED);
     await this.#worker?.close(CLOSED);
+  }
+
+  #callOf({ model: id, inputs, keep, fetch }: LaneRun): FunctionCall {
+    if (!this.#models.has(id)) throw new RunError(`Function "${id}" is not loaded on this lane.`);
+    if (keep.length > 0) throw new RunError(`"${keep[0]}" cannot stay on a lane for functions.`);
+    const joined = wholeInputs(inputs).map((tensor) => [tensor.name, tensor] as const);
+    return { id, inputs: Object.fromEntries(joined), outputs: fetch };
   }
 
   async #loadInto(worker: LaneWorker, id: string): Promise<void> {

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Engine } from '#farlight/infer/engine/engine.js';
 import { fixedMemory } from '#farlight/infer/engine/host-memory.js';
 import { gpuHost } from '#farlight/infer/hosts/engine-hosts.js';
-import { openFunctionLane } from '#farlight/infer/lanes/functions/function-lane.js';
+import { FunctionLane } from '#farlight/infer/lanes/functions/function-lane.js';
 import { openGpuLane } from '#farlight/infer/lanes/gpu/gpu-lane.js';
 import type { Lane } from '#farlight/infer/lanes/lane.js';
 import type { Tensor } from '#farlight/infer/service/tensor.js';
@@ -59,7 +59,7 @@ beforeAll(async () => {
     resource: 'cpu' as const,
     lanes: 1,
     memory: fixedMemory(0),
-    openLane: (name: string) => openFunctionLane({ name }),
+    openLane: (name: string) => Promise.resolve(new FunctionLane({ name })),
   };
   engine = new Engine({
     folder,

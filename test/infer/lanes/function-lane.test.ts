@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openFunctionLane } from '#farlight/infer/lanes/functions/function-lane.js';
+import { FunctionLane } from '#farlight/infer/lanes/functions/function-lane.js';
 import type { Lane, LaneRun } from '#farlight/infer/lanes/lane.js';
 import type { Tensor } from '#farlight/infer/service/tensor.js';
 
@@ -11,7 +11,7 @@ let lane: Lane;
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'farlight-functions-'));
-  lane = await openFunctionLane({ name: 'f', limit: 20_000 });
+  lane = new FunctionLane({ name: 'f', limit: 20_000 });
 });
 afterEach(async () => {
   await lane.close();
@@ -102,7 +102,7 @@ describe('a lane for functions', () => {
   });
 
   it('aborts a function at its limit, and ends one that goes on', async () => {
-    const short = await openFunctionLane({ name: 's', limit: 1500, grace: 200 });
+    const short = new FunctionLane({ name: 's', limit: 1500, grace: 200 });
     try {
       await load(
         'export const act = (_, { signal }) => new Promise((_, no) => (signal.onabort = () => no(signal.reason)))',
