@@ -260,7 +260,9 @@ export class Scheduler {
     let best: Candidate | undefined;
     let later: Evaluation = { later: Number.POSITIVE_INFINITY };
     const home = model.queue.first?.home;
+    const { cleared } = situation;
     for (const host of situation.hosts) {
+      if (host === cleared?.host && model !== cleared.model) continue;
       let lane: LaneState | undefined;
       for (const each of host.lanes) {
         if (each.active || each.resource !== model.costs.resource || planned.has(each)) continue;
@@ -295,21 +297,26 @@ export class Scheduler {
     }
     if (!idle) return undefined;
     let value = 0;
+    let waits = false;
     let least = Number.POSITIVE_INFINITY;
     for (const { costs, queue, retries } of this.#requests.wanted) {
       if (costs.resource !== resource) continue;
+      waits = true;
       value += queue.value + retries.length;
       least = Math.min(least, queue.first?.request.tenant.had[resource] ?? least);
     }
-    if (value === 0) return undefined;
+    // Not by the value: weights may be so small that their sum is 0.
+    if (!waits) return undefined;
     if (least < Number.POSITIVE_INFINITY) this.#requests.shares.look(resource, least);
     const policy = this.#policy;
     const { patience } = policy;
     let oldest: Task | undefined;
-    for (const { costs, queue } of this.#requests.wanted) {
+    for (const { costs, queue, retries } of this.#requests.wanted) {
       if (costs.resource !== resource) continue;
-      const { first } = queue;
-      if (!first || isAhead(first, resource, { least, policy })) continue;
+      // Items that run again go first, whoever's they are.
+      const again = retries[0]?.portions[0]?.task;
+      const first = again ?? queue.first;
+      if (!first || (!again && isAhead(first, resource, { least, policy }))) continue;
       if (!oldest || first.request.order < oldest.request.order) oldest = first;
     }
     const kept =
@@ -321,6 +328,7 @@ export class Scheduler {
       value,
       least,
       hosts,
+      cleared: this.#cleared(resource, hosts),
       growth: 1 / (1 - Math.min(this.#busy, MOST_BUSY)),
       planned: (host) => [...planned.values()].filter(({ lane }) => lane.host === host),
       reserved: (host, model) => {
@@ -329,6 +337,21 @@ export class Scheduler {
         return bytes;
       },
     };
+  }
+
+  /**
+   * A host that other models leave idle, for items that need one for themselves: else it would never have no run. It is the
+   * one with the fewest runs, and none where there is an idle host already.
+   */
+  #cleared(resource: Resource, hosts: ReadonlySet<HostState>): Situation['cleared'] {
+    for (const model of this.#requests.wanted) {
+      if (model.costs.resource !== resource || !model.retries[0]?.alone) continue;
+      const [host] = [...hosts]
+        .filter((each) => bytesForOne(model, each) > 0)
+        .sort((a, b) => a.runs - b.runs);
+      if (host && host.runs > 0) return { model, host };
+    }
+    return undefined;
   }
 
   #start({ model, lane, batch, unload }: Candidate, now: number): void {

@@ -17,6 +17,8 @@ export interface Situation {
   readonly growth: number;
   /** The hosts that have lanes of the resource. */
   readonly hosts: ReadonlySet<HostState>;
+  /** A host on which only this model's runs start: its items need a host for themselves. */
+  readonly cleared: { readonly model: ModelState; readonly host: HostState } | undefined;
   /** Runs of a host that start later. They are worth more than the run that is chosen now, so they get the GPU first. */
   planned(host: HostState): readonly GpuRun[];
   /** Bytes of a host that are kept for other models. */

@@ -612,6 +612,66 @@ describe('a run that could not begin', () => {
   });
 });
 
+describe('items that run again', () => {
+  /** Models `b` keep both lanes busy, which are never idle at once. Returns after which time the request runs. */
+  function waitsFor(request: number, from: number, ...running: { id: number; at: number }[]): number {
+    for (let now = from; now < from + 60_000; now += 50) {
+      for (const each of running.filter(({ at }) => at <= now)) {
+        running.splice(running.indexOf(each), 1);
+        scheduler.complete(each.id, now);
+        arrive('b', now);
+        for (const run of runsOf(scheduler.decide(now))) {
+          if (requestsOf(run).includes(request)) return now - from;
+          running.push({ id: run.id, at: now + 100 });
+        }
+      }
+    }
+    return Number.POSITIVE_INFINITY;
+  }
+
+  const quick = { maxBatch: 1, gpu: NONE, wait: { base: 100, perItem: 0 } };
+
+  it('an item that needs its host for itself gets it, however many others wait', () => {
+    host(1000, 2);
+    scheduler.setModel('a', costs(quick));
+    scheduler.setModel('b', costs(quick));
+    arrive('b');
+    const first = start(0);
+    const large = arrive('a', 50);
+    const second = start(50);
+    // Perhaps the first run had the memory.
+    scheduler.fail(second.id, 60, { reason: 'out of memory', memory: true });
+    arrive('b', 60);
+    const others = runsOf(scheduler.decide(60)).map(({ id }) => ({ id, at: 150 }));
+    expect(waitsFor(large, 100, { id: first.id, at: 100 }, ...others)).toBeLessThan(500);
+  });
+
+  it('memory is kept for items that run again once they have waited too long', () => {
+    host(100, 2);
+    scheduler.setModel('a', costs({ ...quick, memory: { base: 0, perItem: 80 } }));
+    scheduler.setModel('b', costs({ ...quick, memory: { base: 0, perItem: 40 } }));
+    const large = arrive('a');
+    const run = start(0);
+    scheduler.setHost('host', { bytes: 50, limit: 100 });
+    scheduler.putBack(run.id, 0);
+    arrive('b', 0);
+    const first = start(0);
+    scheduler.setHost('host', { bytes: 100, limit: 100 });
+    arrive('b', 50);
+    const second = start(50);
+    expect(waitsFor(large, 100, { id: first.id, at: 100 }, { id: second.id, at: 150 })).toBeLessThan(15_000);
+  });
+});
+
+it('a request of hardly any weight runs when no other waits', () => {
+  host(1000);
+  scheduler.setModel('m', costs({ maxBatch: 1 }));
+  for (let count = 0; count < 2; count += 1) arrive('m', 0, { weight: 4 });
+  const light = arrive('m', 0, { weight: 4 / Number.MAX_SAFE_INTEGER });
+  for (const now of [0, 100]) scheduler.complete(start(now).id, now + 100);
+  expect(requestsOf(start(200))).toEqual([light]);
+});
+
 describe('a request whose items run together', () => {
   it('items that run together are in one batch, although smaller ones would be done sooner', () => {
     host(1000, 3);
