@@ -6,6 +6,7 @@ import { harmlessLines } from '../../proto/harmless.js';
 import type {
   BoundedFolder,
   CompileAhead,
+  ConnectionMessage,
   ExecutorCommand,
   ExecutorReport,
   ParkedChannel,
@@ -19,8 +20,10 @@ import type { Traffic, WorkCounts } from '../../proto/session/session-counts.js'
 import type { SessionEnd, SessionEnded } from '../../proto/session/session-end.js';
 import type { ShareCommand, ShareReport } from '../../proto/session/shares.js';
 import type { Span } from '../../proto/session/spans.js';
+import { NOTHING } from '../../proto/wire/packet.js';
 import { setImmediate, setTimeout } from '../machine/clock.js';
 import { HandedConnections } from './handed-connections.js';
+import { startReading, stopReading } from './handed-socket.js';
 
 export type ExecutorReady = Extract<ExecutorReport, { type: 'ready' }>;
 
@@ -53,6 +56,8 @@ export interface ExecutorChildEvents {
   onNotParked?(why: { reason: string; isAtWork: boolean; wasRead: boolean }): void;
   /** A parked session is back, or has ended because it cannot come back. */
   onUnparked?(isBack: boolean): void;
+  /** The process cannot have the connection of a session that was to begin. The caller tells its client why. */
+  onNotTaken?(connection: Socket, end: SessionEnd): void;
   /** The session has ended, and its client knows. */
   onSessionEnded?(why: SessionEnded): void;
   /** The next session may begin. */
@@ -97,9 +102,7 @@ export class ExecutorChild {
   /** The commands for the process before it is started. */
   readonly #untold: ExecutorCommand[] = [];
   /** The connections whose arrival the process has not confirmed yet. */
-  readonly #handed = new HandedConnections<Socket, { about: Attempt; head: Uint8Array }>(
-    (socket, { about, head }) => this.#resume(about, socket, head),
-  );
+  readonly #handed = new HandedConnections<Socket>();
   /** Near connections that stay open here when the process has taken them, and the newest that it has. */
   readonly #keeping = new WeakSet<Socket>();
   #near: Socket | undefined;
@@ -181,17 +184,11 @@ export class ExecutorChild {
    * yet, and `resume` brings its connection.
    */
   unpark(
-    parked: Omit<Extract<ExecutorCommand, { type: 'unpark' }>, 'type' | 'isAway'>,
+    parked: Omit<Extract<ExecutorCommand, { type: 'unpark' }>, 'type' | 'isConnected'>,
     socket: Socket | undefined,
     isNear: boolean,
   ): void {
-    if (!socket) {
-      this.#tell({ type: 'unpark', ...parked, isAway: true });
-      return;
-    }
-    if (isNear) this.#keeping.add(socket);
-    const head = Buffer.concat([parked.head, stopReading(socket)]);
-    this.#tell({ type: 'unpark', ...parked, head }, socket);
+    this.#hand({ type: 'unpark', ...parked }, socket, isNear);
   }
 
   /**
@@ -215,9 +212,7 @@ export class ExecutorChild {
     head: Uint8Array = new Uint8Array(0),
     isNear = false,
   ): void {
-    if (socket && isNear) this.#keeping.add(socket);
-    const read = socket ? Buffer.concat([head, stopReading(socket)]) : head;
-    this.#tell({ type: 'begin', session, head: read }, socket);
+    this.#hand({ type: 'begin', session, head }, socket, isNear);
   }
 
   /**
@@ -225,13 +220,9 @@ export class ExecutorChild {
    * attempts wait for a busy process, only the newest is of use, and the others are closed.
    */
   resume(about: Attempt, socket: Socket, head: Uint8Array, isNear = false): void {
-    if (isNear) this.#keeping.add(socket);
-    this.#handed.offer(socket, about.attempt, { about, head });
-  }
-
-  #resume({ taken, attempt }: Attempt, socket: Socket, head: Uint8Array): void {
-    const read = Buffer.concat([head, stopReading(socket)]);
-    this.#tell({ type: 'resume', taken, attempt, head: read }, socket);
+    this.#handed.offer(socket, about.attempt, () =>
+      this.#hand({ type: 'resume', ...about, head }, socket, isNear),
+    );
   }
 
   /** Ends the session, and tells its client why. */
@@ -251,7 +242,7 @@ export class ExecutorChild {
 
   /** Gives the session the connection that carries one of its lines. */
   openLine(line: number, socket: Socket): void {
-    this.#tell({ type: 'line', line, head: stopReading(socket) }, socket);
+    this.#hand({ type: 'line', line, head: NOTHING }, socket);
   }
 
   /** Tells the session of a line that has no connection. */
@@ -288,6 +279,17 @@ export class ExecutorChild {
     (this.#child?.stderr as Socket | null | undefined)?.unref();
   }
 
+  /** Tells a command with its connection, if it has one. A near one stays open here when the process has it. */
+  #hand(
+    command: Extract<ExecutorCommand, { head: Uint8Array }>,
+    socket: Socket | undefined,
+    isNear = false,
+  ): void {
+    if (socket && isNear) this.#keeping.add(socket);
+    if (socket) command.head = Buffer.concat([command.head, stopReading(socket)]);
+    this.#tell(command, socket);
+  }
+
   #tell(command: ExecutorCommand, socket?: Socket): void {
     const child = this.#child;
     if (!child && !this.#ending) {
@@ -303,10 +305,12 @@ export class ExecutorChild {
       // Otherwise net.Server keeps a record of the executor while it listens, to ask it for its connections.
       (socket as { server?: unknown }).server = undefined;
       this.#handed.add(socket);
+      // The connection stays open here too until the process has it. If the process dies before, this side closes the
+      // connection, so that its client does not wait in vain.
+      child.send({ type: 'connection' } satisfies ConnectionMessage, socket, { keepOpen: true }, () => {});
     }
-    // An ending process gets no message; its exit says why. The connection stays open here too until the process has it.
-    // If the process dies before, this side closes the connection, so that its client does not wait in vain.
-    child.send(command, socket, { keepOpen: true }, () => {});
+    // An ending process gets no message; its exit says why.
+    child.send({ ...command, isConnected: socket !== undefined }, () => {});
   }
 
   /** The process is not needed any more, and was never started. */
@@ -350,7 +354,7 @@ export class ExecutorChild {
     } else if (report.type === 'exiting') {
       this.#reported = new FarlightError(report.code, report.message);
     } else if (report.type === 'taken') {
-      this.#taken(this.#handed.taken());
+      this.#taken(this.#handed.taken(), report.end);
     } else if (this.#ending) {
       // No other report matters now.
     } else if (report.type === 'ready') {
@@ -382,14 +386,17 @@ export class ExecutorChild {
     }
   }
 
-  /** The process has a connection. A near one stays open here too. */
-  #taken(socket: Socket | undefined): void {
-    if (!socket || !this.#keeping.has(socket)) {
+  /** The process has a connection, and a near one stays open here too; or `end` says why the process cannot have it. */
+  #taken(socket: Socket | undefined, end: SessionEnd | undefined): void {
+    if (socket && end && this.#events.onNotTaken) {
+      startReading(socket);
+      this.#events.onNotTaken(socket, end);
+    } else if (socket && !end && this.#keeping.has(socket)) {
+      this.#near?.destroy();
+      this.#near = socket;
+    } else {
       socket?.destroy();
-      return;
     }
-    this.#near?.destroy();
-    this.#near = socket;
   }
 
   #finish(): void {
@@ -409,31 +416,6 @@ export class ExecutorChild {
       `the GPU executor process ${how}${words ? ` (its last words: ${words})` : ''}; start the program again`,
     );
   }
-}
-
-/**
- * Stops reading a paused connection, so that later bytes stay for the process that gets it. Returns the bytes that were
- * already read. A paused socket reads on until its buffer is full, and net has no public way to stop it. The connection
- * must be handed over in the same turn of the event loop.
- */
-function stopReading(socket: Socket): Uint8Array {
-  const read: Buffer | null = socket.read();
-  const { _handle: handle } = socket as unknown as { _handle?: { reading: boolean; readStop(): number } };
-  // A socket without a handle is closed already.
-  if (handle) {
-    invariant(typeof handle.readStop === 'function', "net keeps a socket's handle elsewhere than expected");
-    handle.reading = false;
-    handle.readStop();
-  }
-  return read ?? new Uint8Array(0);
-}
-
-/** The opposite of `stopReading`: the socket is read here again, and its end is noticed. */
-function startReading(socket: Socket): void {
-  const { _handle: handle } = socket as unknown as { _handle?: { reading: boolean; readStart(): number } };
-  if (!handle) return;
-  handle.reading = true;
-  handle.readStart();
 }
 
 function notStarted(cause: unknown): FarlightError {

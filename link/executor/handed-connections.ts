@@ -9,26 +9,23 @@ interface Connection {
  * has them. A busy process reports late, and meanwhile its client may connect again and again. Only its newest attempt
  * waits, so a session has at most two connections here.
  */
-export class HandedConnections<C extends Connection, About> {
-  readonly #hand: (connection: C, about: About) => void;
+export class HandedConnections<C extends Connection> {
   /** In their order, the oldest first. */
   readonly #handed: C[] = [];
-  #newest: { connection: C; attempt: number; about: About } | undefined;
-
-  /** `hand` gets an offered connection when its turn comes, and adds it. */
-  constructor(hand: (connection: C, about: About) => void) {
-    this.#hand = hand;
-  }
+  #newest: { connection: C; attempt: number; hand: () => void } | undefined;
 
   /** Adds a connection that is handed over now. */
   add(connection: C): void {
     this.#handed.push(connection);
   }
 
-  /** Offers a connection. It is handed over after the earlier ones were taken, unless a newer attempt comes meanwhile. */
-  offer(connection: C, attempt: number, about: About): void {
+  /**
+   * Offers a connection. `hand` hands it over and adds it, after the earlier ones were taken, unless a newer attempt comes
+   * meanwhile.
+   */
+  offer(connection: C, attempt: number, hand: () => void): void {
     if (this.#handed.length === 0) {
-      this.#hand(connection, about);
+      hand();
       return;
     }
     if (this.#newest && this.#newest.attempt > attempt) {
@@ -36,7 +33,7 @@ export class HandedConnections<C extends Connection, About> {
       return;
     }
     this.#newest?.connection.destroy();
-    const newest = { connection, attempt, about };
+    const newest = { connection, attempt, hand };
     this.#newest = newest;
     connection.once('close', () => {
       if (this.#newest === newest) this.#newest = undefined;
@@ -54,7 +51,7 @@ export class HandedConnections<C extends Connection, About> {
     const newest = this.#newest;
     if (!newest || this.#handed.length > 0) return;
     this.#newest = undefined;
-    this.#hand(newest.connection, newest.about);
+    newest.hand();
   }
 
   /** The process is gone. Closes all connections. */

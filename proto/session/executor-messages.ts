@@ -83,11 +83,17 @@ export interface CompileAhead {
 }
 
 /**
- * A message from the process that started an executor, over Node's IPC channel. `begin` and `resume` may bring the
- * client's connection, and `line` brings that of a line; `head` has the bytes that were already read from it.
+ * A message from the process that started an executor, over Node's IPC channel. With `isConnected` a connection came just
+ * before the command, as a message of its own: Node drops a message whose connection the executor has no descriptor for.
+ * `head` has the bytes that were already read from the connection.
  */
-export type ExecutorCommand =
-  /** Begins a session. Without a connection the pipe on descriptor 3 carries it. */
+export type ExecutorCommand = Command & { isConnected?: boolean };
+
+/** The message that brings the connection of the next command. */
+export type ConnectionMessage = { type: 'connection' };
+
+type Command =
+  /** Begins a session on the client's connection. Without `welcome` the pipe on descriptor 3 carries it. */
   | { type: 'begin'; session: SessionDescription; head: Uint8Array }
   /** Resumes the session on a new connection. The client has taken so many frames of replies. */
   | { type: 'resume'; taken: number; attempt: number; head: Uint8Array }
@@ -95,14 +101,13 @@ export type ExecutorCommand =
   | ({ type: 'park' } & ParkTarget)
   /**
    * Brings a parked session back, on a connection whose client has been told that the session is resumed. `unparked` is
-   * the reply; where the session cannot come back it ends. With `isAway` its client has no connection yet, and resumes.
+   * the reply; where the session cannot come back it ends. Without a connection its client comes later, and resumes.
    */
   | {
       type: 'unpark';
       session: SessionDescription;
       place: ParkedPlace;
       channel: ParkedChannel;
-      isAway?: boolean | undefined;
       head: Uint8Array;
     }
   /** Ends the session, and tells the client the reason. */
@@ -129,8 +134,11 @@ export type ExecutorReport =
       choice: string;
     }
   | { type: 'failed'; message: string }
-  /** The oldest connection that came with `begin` or `resume`, and was not confirmed yet, has arrived. */
-  | { type: 'taken' }
+  /**
+   * The oldest connection that was not confirmed yet has arrived. With `end` it has not, and the session cannot begin: its
+   * client gets this reason.
+   */
+  | { type: 'taken'; end?: SessionEnd }
   /** The session's traffic since the last report, and its work since it began. */
   | ({ type: 'traffic'; work?: WorkCounts | undefined } & Traffic)
   /** New spans, while somebody watches. `left` more were left out because there were too many. */

@@ -1,15 +1,17 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { startReading, stopReading } from '../../link/executor/handed-socket.js';
 import { clearTimeout, setTimeout } from '../../link/machine/clock.js';
 import { FarlightError, invariant } from '../../proto/errors.js';
 import type {
   CompileAhead,
+  ConnectionMessage,
   ExecutorCommand,
   ExecutorReport,
   ParkedChannel,
   SessionDescription,
 } from '../../proto/session/executor-messages.js';
-import type { SessionEnded } from '../../proto/session/session-end.js';
+import type { SessionEnd, SessionEnded } from '../../proto/session/session-end.js';
 import type { OpenedGpu } from '../gpu/open-gpu.js';
 import { limitSpans, type Tracer } from './trace/tracer.js';
 import { AtWork, type SessionEndpoint, type SessionPeer, Unparkable } from './wire/endpoint.js';
@@ -20,22 +22,17 @@ const PIPE_FD = 3;
 /** How long a session may take to hand over, in milliseconds. After that the process ends. */
 const HAND_OVER_MS = 5000;
 
-/** The commands that bring a connection. */
-const CONNECTED: ReadonlySet<ExecutorCommand['type']> = new Set([
-  'begin',
-  'resume',
-  'unpark',
-  'line',
-] as const);
-
-function bringsConnection(command: ExecutorCommand): boolean {
-  return CONNECTED.has(command.type) && !(command.type === 'unpark' && command.isAway);
-}
-
 /** The client went before its connection could be handed over. */
-const GONE: SessionEnded = {
+const GONE: SessionEnd = {
   code: 'DISCONNECTED',
   message: 'the client disconnected before the session began',
+};
+
+/** The system has dropped the connection, because this process has no descriptor for it. */
+const NO_DESCRIPTOR: SessionEnd = {
+  code: 'BUSY',
+  message:
+    "the host's GPU process cannot take the connection, since too many files are open there; ask the host's owner to allow more with: ulimit -n",
 };
 
 /** The process ends, because its session has ended while its objects were made again. */
@@ -89,14 +86,27 @@ export async function runExecutor(choice: string, parts: ExecutorParts): Promise
   /** Resolves to the executor that obeys the next command: when the GPU is open, and the devices that compile ahead. */
   let executor = opening.then((opened) => new Executor(opened, parts));
   const ignore = () => {};
-  process.on('message', (command: ExecutorCommand, socket?: Socket) => {
-    // The parent waits for this also where the connection broke on its way and did not arrive.
-    if (socket || bringsConnection(command)) report({ type: 'taken' });
+  /** The connection of the next command. Its socket is absent if the connection broke on its way. */
+  let arrived: { socket: Socket | undefined } | undefined;
+  process.on('message', (command: ExecutorCommand | ConnectionMessage, socket?: Socket) => {
+    if (command.type === 'connection') {
+      // Its bytes stay in the system until the command is obeyed, which may be later: then another object reads them.
+      if (socket) stopReading(socket);
+      arrived = { socket };
+      return;
+    }
+    const missing = arrived || !command.isConnected ? GONE : NO_DESCRIPTOR;
+    const connection = arrived?.socket;
+    arrived = undefined;
+    if (command.isConnected) {
+      const isRefused = missing === NO_DESCRIPTOR && command.type === 'begin';
+      report({ type: 'taken', ...(isRefused && { end: missing }) });
+    }
     if (command.type === 'ping') report({ type: 'alive' });
     else if (command.type === 'compileAhead') executor = executor.then((it) => it.compileAhead(command));
     // An exception here is uncaught, which ends the process and tells the parent. A GPU that cannot be opened is
     // reported below.
-    else void executor.then((it) => it.obey(command, socket), ignore);
+    else void executor.then((it) => it.obey(command, connection, missing), ignore);
   });
   try {
     const { adapter, wgslLanguageFeatures, choice: found } = await opening;
@@ -137,19 +147,24 @@ class Executor {
     return this;
   }
 
-  obey(command: Exclude<ExecutorCommand, { type: 'compileAhead' }>, socket: Socket | undefined): void {
-    socket?.setNoDelay(true);
+  /** @param missing why the session of a `begin` ends without a socket. */
+  obey(
+    command: Exclude<ExecutorCommand, { type: 'compileAhead' }>,
+    socket: Socket | undefined,
+    missing: SessionEnd,
+  ): void {
+    if (socket) startReading(socket.setNoDelay(true));
     if (command.type === 'begin') {
       const { session, head } = command;
       if (!session.welcome) this.#begin(session, new Socket({ fd: PIPE_FD }), head);
       else if (socket) this.#begin(session, socket, head);
-      else void this.#handOver(undefined, GONE);
+      else void this.#handOver(undefined, missing);
     } else if (command.type === 'resume' && socket) {
       if (this.#channel) this.#channel.resume(socket, command.head, command);
       else socket.destroy();
     } else if (command.type === 'unpark') {
-      if (socket || command.isAway) this.#unpark(command, socket);
-      else void this.#handOver(undefined, GONE);
+      // Without a socket its client comes back to it.
+      this.#unpark(command, socket);
     } else if (command.type === 'park') {
       void this.#park(command);
     } else if (command.type === 'end') {

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { describe, expect, it, vi } from 'vitest';
 import { remoteHost } from '#farlight/client/transport/open.js';
 import { PACKET } from '#farlight/proto/wire/packet.js';
@@ -45,6 +46,20 @@ describe('sessions', () => {
     await until(() => !isAlive(first));
     expect(await sessionOf('b.mjs')).toBe(other);
   });
+
+  it.runIf(process.platform === 'linux')(
+    'end with a sentence if their executor has no descriptor left for the connection of the client',
+    async () => {
+      const daemon = await start({ spares: 1 });
+      const [pid] = await executorsOf(process.pid);
+      execFileSync('prlimit', [`--pid=${pid}`, '--nofile=1:']);
+      expect(await open(daemon).closed).toMatchObject({
+        code: 'BUSY',
+        message: expect.stringMatching(/too many files are open there.*ulimit -n/),
+      });
+      expect(daemon.counters.sessionsActive).toBe(0);
+    },
+  );
 
   it('end an executor that does not clear up after its session in time', async () => {
     const daemon = await start({ warm: 1, spares: 0, busyMs: 1000 });

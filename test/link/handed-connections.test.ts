@@ -14,18 +14,18 @@ class FakeConnection extends EventEmitter {
 
 describe('connections on their way to another process', () => {
   let sent: number[];
-  let handed: HandedConnections<FakeConnection, number>;
+  let handed: HandedConnections<FakeConnection>;
   const offer = (attempt: number) => {
     const connection = new FakeConnection();
-    handed.offer(connection, attempt, attempt);
+    handed.offer(connection, attempt, () => {
+      handed.add(connection);
+      sent.push(attempt);
+    });
     return connection;
   };
   beforeEach(() => {
     sent = [];
-    handed = new HandedConnections((connection, attempt) => {
-      handed.add(connection);
-      sent.push(attempt);
-    });
+    handed = new HandedConnections();
   });
 
   it('a session has at most two connections on their way while the process takes none, and the newest is next', () => {

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import {
   ExecutorChild,
   type ExecutorChildEvents,
@@ -10,7 +11,7 @@ import type { FarlightError } from '../../../proto/errors.js';
 import type { BoundedFolder } from '../../../proto/session/executor-messages.js';
 import type { LineReport } from '../../../proto/session/lines.js';
 import type { Traffic, WorkCounts } from '../../../proto/session/session-counts.js';
-import type { SessionEnded } from '../../../proto/session/session-end.js';
+import type { SessionEnd, SessionEnded } from '../../../proto/session/session-end.js';
 import type { ShareReport } from '../../../proto/session/shares.js';
 import type { Span } from '../../../proto/session/spans.js';
 import { brief } from '../../observatory/log.js';
@@ -28,6 +29,8 @@ export interface AssignedSession {
   onTraffic(traffic: Traffic, work: WorkCounts | undefined): void;
   /** The session's spans, while somebody watches; `left` more were left out. */
   onSpans?(spans: readonly Span[], left: number): void;
+  /** The executor cannot have the connection of the session, which ends. The caller tells its client why. */
+  onNotTaken?(connection: Socket, end: SessionEnd): void;
   /** The session has ended, and no longer uses the executor. */
   onSessionEnded(why: SessionEnded): void;
   /** The executor has exited. Comes instead of onSessionEnded. */
@@ -104,6 +107,10 @@ export class PooledExecutor {
       onParked: (how) => this.#session?.onParked?.(how),
       onNotParked: (why) => this.#session?.onNotParked?.(why),
       onUnparked: (isBack) => this.#session?.onUnparked?.(isBack),
+      onNotTaken: (connection, end) => {
+        if (this.#session?.onNotTaken) this.#session.onNotTaken(connection, end);
+        else connection.destroy();
+      },
       onSessionEnded: (why) => {
         this.#takeSession()?.onSessionEnded(why);
         events.onSessionEnded();

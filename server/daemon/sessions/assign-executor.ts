@@ -9,7 +9,7 @@ import type { Counters } from '../../observatory/counters.js';
 import type { SessionLog } from '../../observatory/session-log.js';
 import { type Bridges, handOver } from '../door/bridges.js';
 import type { ClientHello } from '../door/first-packet.js';
-import type { SessionRequest } from '../door/front-door.js';
+import { refuse, type SessionRequest } from '../door/front-door.js';
 import type { ExecutorPool } from '../executors/executor-pool.js';
 import type { Buffers, Quotas } from '../tenants/quotas.js';
 import type { Shares } from '../tenants/shares.js';
@@ -141,6 +141,7 @@ export function assignExecutor(options: AssignOptions, assignment: Assignment): 
       onParked: (how) => assignment.onParked?.(how),
       onNotParked: (why) => assignment.onNotParked?.(why),
       onUnparked: (isBack) => assignment.onUnparked?.(isBack, adapterName),
+      onNotTaken: refuse,
       onReleased: () => shares.released(child),
       onSessionEnded: (why) => assignment.onSessionEnded(why),
       onExit: (reason) => assignment.onLost(reason),

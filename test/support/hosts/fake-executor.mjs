@@ -8,12 +8,17 @@ import { runExecutor } from '#farlight/server/executor/executor-process.js';
 
 const ADAPTER = { name: 'fake', vendor: 'test', architecture: 'none', software: true, driver: 'fake 1.0' };
 
+/** Waits until the file of `once:FILE` appears. */
+async function appears(choice) {
+  const [, file] = /^once:(.+)$/.exec(choice) ?? [];
+  while (file && !existsSync(file)) await setTimeout(10);
+}
+
 async function openGpu(choice) {
   if (choice === 'none') throw new FarlightError('NO_ADAPTER', 'there is no GPU here; install one');
   if (choice === 'crash') process.kill(process.pid, 'SIGSEGV');
-  // A GPU that opens slowly: when this file appears.
-  const [, file] = /^once:(.+)$/.exec(choice) ?? [];
-  while (file && !existsSync(file)) await setTimeout(10);
+  // A GPU that opens slowly.
+  await appears(choice);
   return { gpu: {}, adapter: ADAPTER, wgslLanguageFeatures: ['fake_feature'], choice };
 }
 
@@ -82,9 +87,10 @@ if (process.argv[1] === import.meta.filename) {
       },
     }),
     // For a program called `slow` this never ends, for `hang` it hangs, for `crash` it crashes, and for `spoilt` it fails
-    // to read the profile.
+    // to read the profile. For `once:FILE` it takes until the file appears.
     compileAhead: async (_gpu, { program }) => {
       if (program === 'hang') hang();
+      await appears(program);
       if (program === 'crash') process.kill(process.pid, 'SIGSEGV');
       if (program === 'spoilt') {
         await setTimeout(300);
