@@ -1,10 +1,10 @@
-import { type Descriptor, type DeviceMesh, meshOf, type Placement } from './layout/descriptor.js';
+import { type Descriptor, type DeviceMesh, meshOf, type Placement, textOf } from './layout/descriptor.js';
 import { divide } from './layout/region.js';
 import { combinations } from './layout/transfer.js';
 import { type Libraries, loadLibraries } from './onnx/libraries.js';
 import { logicalGraph, type ObservedGraph } from './onnx/logical-graph.js';
 import { type Model, readModel } from './onnx/model.js';
-import { type Dimensions, type Observed, observe, varying } from './onnx/observe.js';
+import { type Dimensions, inputsOf, type Observed, observe, seenIn, varying } from './onnx/observe.js';
 import { bytesOf, type Link, type Route } from './plan/costs.js';
 import { type LogicalTensor, tensorOf } from './plan/graph.js';
 import type { Choices } from './plan/partial-plan.js';
@@ -94,24 +94,33 @@ async function problemOf(file: Uint8Array, options: PlanOptions): Promise<Planne
   const { hosts, link } = options;
   if (!Number.isInteger(hosts) || hosts < 1 || hosts > MOST_HOSTS)
     throw new RangeError(`a model runs over 1 to ${MOST_HOSTS} hosts, and ${hosts} were asked for`);
-  const libraries = await loadLibraries();
-  const model = readModel(libraries, file);
-  const observed = await observeRuns(libraries, model, options);
-  const { graph, operators } = logicalGraph(model, observed);
   const ids = [...Array(hosts).keys()];
   const shape = options.mesh ?? [hosts];
+  checkNumbers(options, shape);
   const mesh = options.weights ? meshOf(ids, shape, [options.weights]) : meshOf(ids, shape);
+  const libraries = await loadLibraries();
+  const model = readModel(libraries, file);
+  const names = inputsOf(model).map(({ name }) => name);
+  for (const name of options.shapes?.keys() ?? []) checkName(name, names, 'input');
+  const observed = await observeRuns(libraries, model, options);
+  const { graph, operators } = logicalGraph(model, observed);
   const given = new Map<string, Descriptor>();
   for (const [name, placements] of options.layouts ?? []) {
     checkName(name, [...graph.inputs, ...graph.outputs], 'input or output');
+    checkLayout(tensorOf(graph, name), placements, mesh);
     given.set(name, { mesh, placements });
   }
   const { memory = Number.POSITIVE_INFINITY, weights: shares = ids.map(() => 1) } = options;
-  const whole = [...graph.weights].reduce((sum, name) => sum + bytesOf(tensorOf(graph, name)), 0);
+  const bytes = (names: Iterable<string>) =>
+    [...names].reduce((sum, name) => sum + bytesOf(tensorOf(graph, name)), 0);
+  // Axes, shapes and the like: each host has them.
+  const numbers = bytes([...graph.weights].filter((name) => seenIn(observed, name).values !== undefined));
+  const divided = bytes(graph.weights) - numbers;
   const total = shares.reduce((sum, share) => sum + share, 0);
   const memoryOf = (id: number) => {
     if (typeof memory === 'number') return memory;
-    return 'share' in memory ? (memory.share * whole * (shares[id] ?? 0)) / total : (memory[id] ?? 0);
+    if ('share' in memory) return numbers + (memory.share * divided * (shares[id] as number)) / total;
+    return memory[id] as number;
   };
   const problem: Problem = {
     graph,
@@ -134,9 +143,12 @@ async function observeRuns(
   model: Model,
   { dimensions = new Map(), shapes = new Map() }: PlanOptions,
 ): Promise<Map<string, Observed>> {
+  // A plan for tensors without elements splits nothing.
+  const isEmpty = [...dimensions.values()].some((size) => typeof size !== 'number' && size[0] === 0);
+  const order = isEmpty ? ([1, 0] as const) : ([0, 1] as const);
   const run = (which: 0 | 1): Dimensions => ({
     byName: new Map(
-      [...dimensions].map(([name, size]) => [name, typeof size === 'number' ? size : size[which]]),
+      [...dimensions].map(([name, size]) => [name, typeof size === 'number' ? size : size[order[which]]]),
     ),
     byInput: shapes,
   });
@@ -197,6 +209,51 @@ function cheapest(
   }
   if (!best) throw failure;
   return best;
+}
+
+/** Throws a RangeError if numbers of the options cannot be those of a plan. */
+function checkNumbers(
+  { hosts, weights, memory, dimensions, shapes }: PlanOptions,
+  mesh: readonly number[],
+): void {
+  if (!mesh.every((length) => Number.isInteger(length) && length > 0))
+    throw new RangeError(`a mesh of ${mesh.join('x')} is none: give whole numbers from 1 on`);
+  if (weights && mesh.length > 1)
+    throw new RangeError('only hosts in one row may have weights: leave out the weights, or the mesh');
+  const perHost = [
+    ['weights', weights],
+    ['memory', Array.isArray(memory) ? (memory as readonly number[]) : undefined],
+  ] as const;
+  for (const [what, numbers] of perHost)
+    if (numbers && (numbers.length !== hosts || !numbers.every((number) => number >= 0)))
+      throw new RangeError(
+        `${what} has ${numbers.join()}: give one number from 0 on for each of ${hosts} hosts`,
+      );
+  if (weights && !weights.some((weight) => weight > 0 && Number.isFinite(weight)))
+    throw new RangeError('no host has a weight: give at least one of them a number above 0');
+  if (typeof memory === 'number' && !(memory >= 0))
+    throw new RangeError(`${memory} bytes of memory are none: give a number from 0 on`);
+  const lengths = [...(dimensions ?? []), ...(shapes ?? [])];
+  for (const [name, sizes] of lengths)
+    if (![sizes].flat().every((size) => Number.isSafeInteger(size) && (size as number) >= 0))
+      throw new RangeError(
+        `"${name}" cannot have the size ${[sizes].flat().join()}: give whole numbers from 0 on`,
+      );
+}
+
+/** Throws a RangeError if a tensor cannot lie so. */
+function checkLayout(
+  { name, shape }: LogicalTensor,
+  placements: readonly Placement[],
+  mesh: DeviceMesh,
+): void {
+  const text = textOf({ placements });
+  if (placements.length !== mesh.shape.length)
+    throw new RangeError(
+      `"${name}" lies ${text}, and the hosts are a mesh of ${mesh.shape.join('x')}: give one layout for each of its axes`,
+    );
+  if (placements.some((placement) => typeof placement === 'number' && !(placement in shape)))
+    throw new RangeError(`"${name}" cannot lie ${text}: its axes are ${[...shape.keys()].join()}`);
 }
 
 function checkName(name: string, names: readonly string[], what: string): void {

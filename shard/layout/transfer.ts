@@ -123,7 +123,8 @@ export function hop(
  * The cheapest transfer: it costs its bytes, and `bytesPerHop` for each exchange. It is direct, or it goes over a third
  * descriptor on either mesh. For a sum that all hosts want, each host then adds up a part, and passes the part on. Of equal
  * transfers the one with fewer hops wins, then the first in the order of `placementsOf`. (A ring moves the same bytes in
- * more exchanges, so it is never cheaper where each host has a line to each other.)
+ * more exchanges, so it is never cheaper where each host has a line to each other.) On the way a tensor is not split along
+ * its `varying` axes, whose lengths differ from run to run. Zeros of such a tensor are laid only where a part of it is.
  */
 export function transfer(
   from: Descriptor,
@@ -131,6 +132,7 @@ export function transfer(
   shape: readonly number[],
   bytesPerElement: number,
   bytesPerHop = 0,
+  varying: readonly number[] = [],
 ): Transfer {
   if (isSameDescriptor(from, to)) return { hops: [], bytes: 0 };
   const direct = hop(from, to, shape, bytesPerElement);
@@ -140,8 +142,11 @@ export function transfer(
   // Without a sum no way is shorter than the direct one: each receiver gets each missing byte once.
   if (best.bytes === 0 || !from.placements.includes('P')) return best;
   const seen = new Set([keyOf(from), keyOf(to)]);
+  const ways = placementsOf(shape).filter((way) => typeof way !== 'number' || !varying.includes(way));
   for (const { mesh } of [from, to])
-    for (const placements of combinations(placementsOf(shape), mesh.shape.length)) {
+    for (const placements of combinations(ways, mesh.shape.length)) {
+      const isElsewhere = mesh.hosts.some((host) => !from.mesh.hosts.includes(host));
+      if (varying.length > 0 && isElsewhere && placements.includes('P')) continue;
       const middle: Descriptor = { mesh, placements };
       if (seen.has(keyOf(middle))) continue;
       seen.add(keyOf(middle));

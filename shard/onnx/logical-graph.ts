@@ -9,6 +9,8 @@ import { inputsOf, type Observed, seenIn } from './observe.js';
 export interface Operator {
   readonly proto: NodeProto;
   readonly view: OperatorView;
+  /** Its results follow from the values of the model's inputs, and not only from their shapes. */
+  readonly isOfValues: boolean;
 }
 
 /** The graph of a model whose shapes were observed, with the operator of each of its nodes. */
@@ -25,6 +27,9 @@ export function logicalGraph(model: Model, observed: ReadonlyMap<string, Observe
   const { graph } = model;
   if (!graph) throw new Error('this ONNX model has no graph');
   const constant = new Set(graph.initializer.map(({ name }) => name));
+  const given = new Set(graph.output.map(({ name }) => name));
+  /** Tensors whose values come from the inputs, so that the values of the run that shows shapes say nothing. */
+  const fromInputs = new Set(inputsOf(model).map(({ name }) => name));
   const nodes: LogicalNode[] = [];
   const operators: Operator[] = [];
   const seen = (name: string) => seenIn(observed, name);
@@ -33,7 +38,12 @@ export function logicalGraph(model: Model, observed: ReadonlyMap<string, Observe
     const inputs = proto.input.filter(Boolean);
     const outputs = proto.output.filter(Boolean);
     const isKnown = outputs.every((name) => seen(name).values !== undefined);
-    if (isConstant(proto, inputs, constant, isKnown)) {
+    const isShape = proto.opType === 'Shape' || proto.opType === 'Size';
+    const isOfValues = !isShape && inputs.some((name) => fromInputs.has(name));
+    if (isOfValues) for (const name of outputs) fromInputs.add(name);
+    // The program gets its outputs from hosts, even one that is always the same.
+    const isOutput = outputs.some((name) => given.has(name));
+    if (!isOutput && isConstant(proto, inputs, constant, isKnown)) {
       for (const name of outputs) constant.add(name);
       continue;
     }
@@ -41,11 +51,14 @@ export function logicalGraph(model: Model, observed: ReadonlyMap<string, Observe
       operator: proto.opType,
       attributes: attributesOf(proto.attribute),
       opset: opsetOf(model),
-      inputs: proto.input.map((name) => (name ? seen(name) : undefined)),
+      inputs: proto.input.map((name) => {
+        if (!name) return undefined;
+        return fromInputs.has(name) ? { ...seen(name), values: undefined } : seen(name);
+      }),
       outputs: outputs.map(seen),
     };
     // Omitted inputs have no descriptor.
-    const given = [...proto.input.keys()].filter((at) => proto.input[at]);
+    const named = [...proto.input.keys()].filter((at) => proto.input[at]);
     const node: LogicalNode = {
       name: proto.name || `${proto.opType} ${index}`,
       operator: proto.opType,
@@ -53,12 +66,12 @@ export function logicalGraph(model: Model, observed: ReadonlyMap<string, Observe
       outputs,
       signatures: signaturesOf(all).map((one) => ({
         ...one,
-        inputs: given.map((at) => one.inputs[at] ?? 'B'),
+        inputs: named.map((at) => one.inputs[at] ?? 'B'),
       })),
       operations: operationsOf(all),
     };
     nodes.push(node);
-    operators.push({ proto, view: all });
+    operators.push({ proto, view: all, isOfValues });
     for (const name of [...inputs, ...outputs]) used.add(name);
   }
   const inputs = inputsOf(model).map(({ name }) => name);

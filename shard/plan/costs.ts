@@ -45,7 +45,7 @@ export class TransferTable {
     // Zeros of a tensor can be laid only where its lengths are known.
     if (varying.length > 0 && to.placements.includes('P') && !hasAll(from, to))
       return Number.POSITIVE_INFINITY;
-    const size = `${shape.join('x')}*${bytesPerElement}`;
+    const size = `${shape.join('x')}*${bytesPerElement}~${varying.join()}`;
     let ofSize = this.#costs.get(size);
     if (!ofSize) {
       ofSize = new Map();
@@ -54,16 +54,20 @@ export class TransferTable {
     const key = `${fromKey} ${toKey}`;
     let cost = ofSize.get(key);
     if (cost === undefined) {
-      cost = this.#costOf(from, to, shape, bytesPerElement);
+      cost = this.#costOf(from, to, { shape, bytesPerElement, varying });
       ofSize.set(key, cost);
     }
     return cost;
   }
 
-  #costOf(from: Descriptor, to: Descriptor, shape: readonly number[], bytesPerElement: number): number {
+  #costOf(
+    from: Descriptor,
+    to: Descriptor,
+    { shape, bytesPerElement, varying }: Omit<LogicalTensor, 'name'>,
+  ): number {
     const { bytesPerHop, route } = this.#objective;
     if (route === 'direct') {
-      const { bytes, hops } = transfer(from, to, shape, bytesPerElement, bytesPerHop);
+      const { bytes, hops } = transfer(from, to, shape, bytesPerElement, bytesPerHop, varying);
       return bytes + hops.filter((hop) => hop.bytes > 0).length * bytesPerHop;
     }
     const { up, down } = throughClient(from, to, shape, bytesPerElement);

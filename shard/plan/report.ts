@@ -102,8 +102,8 @@ function directTransfer(
   link: Link,
   { bytesPerHop }: Objective,
 ): TransferReport {
-  const { shape, bytesPerElement } = tensorOf(graph, tensor);
-  const { hops, bytes } = transfer(from, to, shape, bytesPerElement, bytesPerHop);
+  const { shape, bytesPerElement, varying } = tensorOf(graph, tensor);
+  const { hops, bytes } = transfer(from, to, shape, bytesPerElement, bytesPerHop, varying);
   return {
     tensor,
     node: node?.name,

@@ -33,8 +33,8 @@ export function stepsOf(
   { route, bytesPerHop }: Objective,
 ): Step[] {
   if (route === 'client') return [{ tensor, from, to, node }];
-  const { shape, bytesPerElement } = tensorOf(graph, tensor);
-  const { hops } = transfer(from, to, shape, bytesPerElement, bytesPerHop);
+  const { shape, bytesPerElement, varying } = tensorOf(graph, tensor);
+  const { hops } = transfer(from, to, shape, bytesPerElement, bytesPerHop, varying);
   const ways = hops.slice(0, -1).map((each): Descriptor => ({ ...each.to, towards: keyOf(to) }));
   const layouts = [from, ...ways, to];
   return layouts.slice(1).map((next, at) => ({ tensor, from: layouts[at] as Descriptor, to: next, node }));

@@ -18,6 +18,9 @@ import { Parts } from './parts.js';
 import { type Piece, scheduleOf, segmentKey } from './pieces.js';
 import type { Output, Program, Put } from './program.js';
 
+/** The lengths of what these give follow from values, so that no plan knows them. */
+const SHAPED_BY_VALUES: ReadonlySet<string> = new Set(['Compress', 'NonMaxSuppression', 'NonZero', 'Unique']);
+
 /** Makes the program of a plan. `whyNotDirect` must be undefined if hosts talk to each other in it. */
 export function programOf(planned: PlannedModel, constants: ReadonlyMap<string, Constant>): Program {
   return new ProgramBuilder(planned, constants).build();
@@ -48,11 +51,14 @@ class ProgramBuilder {
   build(): Program {
     const { problem, choices, operators } = this.#planned;
     const { graph, given, objective } = problem;
-    for (const { proto } of operators)
-      if (proto.attribute.some(({ g, graphs }) => g || graphs.length > 0))
-        throw new RangeError(
-          `node "${proto.name}" (${proto.opType}) has graphs of its own, and such models run on one host only`,
-        );
+    for (const { proto, isOfValues } of operators) {
+      const hasGraphs = proto.attribute.some(({ g, graphs }) => g || graphs.length > 0);
+      if (!hasGraphs && !(isOfValues && SHAPED_BY_VALUES.has(proto.opType))) continue;
+      const what = hasGraphs ? 'has graphs of its own' : 'gives as many elements as its values say';
+      throw new RangeError(
+        `node "${proto.name}" (${proto.opType}) ${what}, and such models run on one host only`,
+      );
+    }
     const { ofNodes, steps, count } = stagesOf(graph, choices, given, objective);
     for (const each of steps) this.#steps.set(valueKey(each.step.tensor, each.step.to), each);
     for (let stage = 0; stage < count; stage += 1)

@@ -1,6 +1,13 @@
 import type { Placement } from '../layout/descriptor.js';
 import type { Signature } from '../plan/graph.js';
-import { inputsOf, type OperatorView, outputsOf, type Rule, signature } from './operator.js';
+import {
+  inputsOf,
+  isOfWholeNumbers,
+  type OperatorView,
+  outputsOf,
+  type Rule,
+  signature,
+} from './operator.js';
 
 /**
  * A signature for each axis of the output. It splits that axis, and the same axis of each input that is not stretched
@@ -29,6 +36,7 @@ const linear: Rule = (node) => [...splitsOf(node), signature(inputsOf(node, 'P')
 
 /** A product is in terms if one factor is in terms. Of a quotient only the numerator may be in terms. */
 const product: Rule = (node) => {
+  if (node.operator === 'Div' && isOfWholeNumbers(node)) return splitsOf(node);
   const signatures = [...splitsOf(node), signature(['P', 'B'], ['P'])];
   return node.operator === 'Mul' ? [...signatures, signature(['B', 'P'], ['P'])] : signatures;
 };

@@ -4,6 +4,10 @@ import type { Signature } from '../plan/graph.js';
 /** A tensor for a rule: its shape, and its values if they are known before a run. */
 export interface TensorView {
   readonly shape: readonly number[];
+  /** ONNX's number of its type. */
+  readonly dataType?: number;
+  /** Axes whose length differs from run to run. */
+  readonly varying?: readonly number[];
   readonly values?: readonly number[] | undefined;
 }
 
@@ -40,6 +44,14 @@ export function numbersOf(
   const value = attributes[name];
   if (Array.isArray(value)) return value as readonly number[];
   return inputs[input]?.values;
+}
+
+/** ONNX's numbers of the types of whole numbers. */
+const WHOLE: ReadonlySet<number> = new Set([2, 3, 4, 5, 6, 7, 12, 13]);
+
+/** Whether a node computes with whole numbers. A division of them drops a remainder, so it is not linear. */
+export function isOfWholeNumbers({ inputs: [first] }: OperatorView): boolean {
+  return first?.dataType !== undefined && WHOLE.has(first.dataType);
 }
 
 /** One signature: how each input lies, and how each output then lies. `groups` as in `Signature`. */

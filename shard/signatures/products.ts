@@ -59,8 +59,9 @@ const convolution: Rule = (node) => {
 const multiHeadAttention: Rule = (node) => {
   const heads = numberOf(node, 'num_heads', 1);
   const [query, key, value] = node.inputs;
-  // A node with a bias, a mask or a cache runs whole, because the rule does not know their layout.
+  // A node with a bias, a mask or a cache, given or made, runs whole, because the rule does not know their layout.
   if (!query || !key || !value || node.inputs.slice(3).some(Boolean) || key.shape.length !== 3) return [];
+  if (node.outputs.length > 1) return [];
   const rest = node.inputs.slice(3).map((): Placement => 'B');
   return [signature([0, 0, 0, ...rest], [0]), signature([2, 2, 2, ...rest], [2], heads)];
 };

@@ -1,6 +1,7 @@
 import {
   axisOf,
   inputsOf,
+  isOfWholeNumbers,
   numberOf,
   numbersOf,
   type OperatorView,
@@ -40,11 +41,14 @@ const channelNormalization: Rule = (node) => [
   signature(inputsOf(node, 0, { 0: 1 }), outputsOf(node, 1)),
 ];
 
-/** Splits the batch or the channels: a window never reaches from one to another. */
-const pool: Rule = (node) => [
-  signature(inputsOf(node, 'B', { 0: 0 }), outputsOf(node, 0)),
-  signature(inputsOf(node, 'B', { 0: 1 }), outputsOf(node, 1)),
-];
+/** Splits the batch or the channels: a window never reaches from one to another. A second output counts in the whole tensor. */
+const pool: Rule = (node) =>
+  node.outputs.length > 1
+    ? []
+    : [
+        signature(inputsOf(node, 'B', { 0: 0 }), outputsOf(node, 0)),
+        signature(inputsOf(node, 'B', { 0: 1 }), outputsOf(node, 1)),
+      ];
 
 /** The same for averages of windows, which terms pass through. */
 const averagePool: Rule = (node) => [...pool(node), signature(['P'], ['P'])];
@@ -55,9 +59,12 @@ const reduce: Rule = (node) => {
   const isOneAxis = node.operator.startsWith('Arg');
   const named = isOneAxis ? [numberOf(node, 'axis', 0)] : numbersOf(node, 'axes', 1);
   if (!named && node.inputs[1]) return [];
-  const reduced = new Set((named ?? [...shape.keys()]).map((axis) => axisOf(axis, shape.length)));
-  if (reduced.size === 0 && numberOf(node, 'noop_with_empty_axes', 0) === 0)
-    for (const axis of shape.keys()) reduced.add(axis);
+  const isNothing = !isOneAxis && !named?.length && numberOf(node, 'noop_with_empty_axes', 0) !== 0;
+  const reduced = new Set(
+    (isNothing || named?.length ? (named ?? []) : [...shape.keys()]).map((axis) =>
+      axisOf(axis, shape.length),
+    ),
+  );
   const isKept = numberOf(node, 'keepdims', 1) !== 0;
   const after = (axis: number) => (isKept ? axis : axis - [...reduced].filter((one) => one < axis).length);
   const signatures = [...shape.keys()]
@@ -66,7 +73,7 @@ const reduce: Rule = (node) => {
   if (node.operator === 'ReduceSum')
     for (const axis of reduced)
       if ((shape[axis] as number) > 1) signatures.push(signature(inputsOf(node, 'B', { 0: axis }), ['P']));
-  if (node.operator === 'ReduceSum' || node.operator === 'ReduceMean')
+  if (node.operator === 'ReduceSum' || (node.operator === 'ReduceMean' && !isOfWholeNumbers(node)))
     signatures.push(signature(inputsOf(node, 'B', { 0: 'P' }), ['P']));
   return signatures;
 };

@@ -21,7 +21,7 @@ const greatestCommonDivisor = (a: number, b: number): number =>
  * Splits the first axis of each group of axes that are merged or divided: its parts stay together if they are even.
  * (View groups: PyTorch DTensor, `_view_ops.py`.)
  */
-const reshape: Rule = (node) => {
+const view: Rule = (node) => {
   const [from, to] = [node.inputs[0]?.shape ?? [], node.outputs[0]?.shape ?? []];
   const signatures: Signature[] = [];
   let [input, output] = [0, 0];
@@ -44,6 +44,16 @@ const reshape: Rule = (node) => {
   }
   return [...signatures, terms(node)];
 };
+
+/** A shape that is known only in a run is given to each host anew, with -1 for a length that varies: one at most. */
+const reshape: Rule = (node) => {
+  const isKnown = node.inputs[1]?.values !== undefined || node.outputs[0]?.varying?.length === 1;
+  return isKnown ? view(node) : [terms(node)];
+};
+
+/** Without axes it takes away every axis of length 1, which a part may have where the whole has more. */
+const squeeze: Rule = (node) =>
+  node.inputs[1] || node.attributes.axes !== undefined ? view(node) : [terms(node)];
 
 const transpose: Rule = (node) => {
   const rank = node.inputs[0]?.shape.length ?? 0;
@@ -90,14 +100,20 @@ const slice: Rule = (node) => {
   return unchanged(node, (axis) => cut.has(axis), true);
 };
 
-/** Splits axes whose length stays the same. Padded or interpolated values come from other axes only. */
-const sameLength: Rule = (node) => {
-  const [from, to] = [node.inputs[0]?.shape ?? [], node.outputs[0]?.shape ?? []];
-  return unchanged(node, (axis) => from[axis] !== to[axis], false);
+/** Splits axes that are not padded. An axis that loses as much as it gets has the same length, and other values. */
+const pad: Rule = (node) => {
+  const rank = node.inputs[0]?.shape.length ?? 0;
+  const pads = numbersOf(node, 'pads', 1);
+  const named = node.inputs[3] ? node.inputs[3].values : [...Array(rank).keys()];
+  if (!pads || !named) return [];
+  const padded = named.filter((_, at) => pads[at] !== 0 || pads[at + named.length] !== 0);
+  const changed = new Set(padded.map((axis) => axisOf(axis, rank)));
+  return unchanged(node, (axis) => changed.has(axis), false);
 };
 
 /** Splits a batch and channels that are not scaled. */
 const resize: Rule = (node) => {
+  if (node.inputs[3] && !node.inputs[3].values) return [];
   const [from, to] = [node.inputs[0]?.shape ?? [], node.outputs[0]?.shape ?? []];
   return unchanged(node, (axis) => axis > 1 || from[axis] !== to[axis], false);
 };
@@ -117,10 +133,14 @@ const gather: Rule = (node) => {
   return [...ofIndices, ...ofTable, signature(['P', 'B'], ['P'])];
 };
 
-/** Splits axes that are not stretched. */
+/** Splits axes that are not stretched. A length that is known only in a run must be the input's own. */
 const expand: Rule = (node) => {
-  const [from, to] = [node.inputs[0]?.shape ?? [], node.outputs[0]?.shape ?? []];
+  const [input, output] = [node.inputs[0], node.outputs[0]];
+  const [from, to] = [input?.shape ?? [], output?.shape ?? []];
   const skipped = to.length - from.length;
+  const varying = output?.varying ?? [];
+  const isOwn = varying.length > 0 && varying.every((axis) => input?.varying?.includes(axis - skipped));
+  if (!node.inputs[1]?.values && !isOwn) return [terms(node)];
   const splits = [...from.keys()]
     .filter((axis) => (from[axis] as number) > 1)
     .map((axis) => signature(['B' as Placement, 'B' as Placement].with(0, axis), [axis + skipped]));
@@ -130,14 +150,14 @@ const expand: Rule = (node) => {
 export const SHAPES: Readonly<Record<string, Rule>> = {
   Concat: concat,
   Expand: expand,
-  Flatten: reshape,
+  Flatten: view,
   Gather: gather,
-  Pad: sameLength,
+  Pad: pad,
   Reshape: reshape,
   Resize: resize,
   Slice: slice,
   Split: split,
-  Squeeze: reshape,
+  Squeeze: squeeze,
   Transpose: transpose,
-  Unsqueeze: reshape,
+  Unsqueeze: view,
 };

@@ -7,6 +7,8 @@ import { type PlanOptions, planModel, walkModel } from '#farlight/shard/index.js
 import { loadLibraries } from '#farlight/shard/onnx/libraries.js';
 import { readModel } from '#farlight/shard/onnx/model.js';
 import { LocalModel } from '#farlight/shard/program/local-model.js';
+import { planOptions } from '#farlight/shard/shard.js';
+import { type OnnxModel, onnxBytes } from '../infer/lanes/models.js';
 import { REPOSITORY } from '../support/repository.js';
 import { gptModel } from './support/gpt.mjs';
 
@@ -95,4 +97,27 @@ test('zero hosts and too many hosts are refused', async () => {
     /1 to 64 hosts, and 0 were asked for/,
   );
   await expect(planModel(recognition, { ...options, hosts: 65 })).rejects.toThrow(/1 to 64 hosts/);
+});
+
+test.each<[object, string]>([
+  [{ weights: [1] }, 'weights has 1: give one number from 0 on for each of 2 hosts'],
+  [{ weights: [1, -1] }, 'weights has 1,-1: give one number from 0 on for each of 2 hosts'],
+  [{ weights: [0, 0] }, 'no host has a weight: give at least one of them a number above 0'],
+  [{ memory: [5] }, 'memory has 5: give one number from 0 on for each of 2 hosts'],
+  [{ memory: Number.NaN }, 'NaN bytes of memory are none: give a number from 0 on'],
+  [
+    { mesh: [2, 1], weights: [1, 2] },
+    'only hosts in one row may have weights: leave out the weights, or the mesh',
+  ],
+  [{ mesh: [-1, -2] }, 'a mesh of -1x-2 is none: give whole numbers from 1 on'],
+  [{ dimensions: { n: -1 } }, '"n" cannot have the size -1: give whole numbers from 0 on'],
+  [{ shapes: { z: [4, 6] } }, 'the model has no input "z": it has x'],
+])('the options %o are refused with a sentence that says what to give', async (options, why) => {
+  const model: OnnxModel = {
+    inputs: [{ name: 'x', type: 'FP32', shape: ['n', 6] }],
+    outputs: [{ name: 'y', type: 'FP32', shape: ['n', 6] }],
+    nodes: [{ operator: 'Relu', inputs: ['x'], outputs: ['y'] }],
+  };
+  const asked = planOptions({ hosts: ['', ''], dimensions: { n: 4 }, ...options });
+  await expect(planModel(onnxBytes(model), asked)).rejects.toThrow(why);
 });
