@@ -36,6 +36,7 @@ export class UnitModels {
   #usual: Pick<Shape, 'learned' | 'guess'> = { learned: new Learned(), guess: LEAST_GUESS };
   #weights: number;
   #loadMs = 0;
+  #isRemoved = false;
 
   /** `kept`: figures of the unit that were learned earlier, by shape. `largest`: the memory of the largest host. */
   constructor(
@@ -80,9 +81,11 @@ export class UnitModels {
 
   /**
    * The scheduler's name for what a task runs. The task has it until `release`.
-   * @throws InferenceError where too many shapes are in use
+   * @throws InferenceError where too many shapes are in use, or the unit was removed
    */
   use(task: StepTask): string {
+    // A request of it may begin again, because a lane with its values was lost.
+    if (this.#isRemoved) throw new InferenceError('unavailable', `${this.unit.title} was unloaded.`);
     const { shape: name } = task;
     let shape = this.#shapes.get(name);
     if (shape) this.#shapes.delete(name);
@@ -145,6 +148,7 @@ export class UnitModels {
 
   /** The scheduler knows the unit no more: requests that still need it are refused. */
   remove(): void {
+    this.#isRemoved = true;
     for (const key of this.#keys) this.#scheduler.removeModel(key);
     this.#shapes.clear();
   }
@@ -207,6 +211,8 @@ export class UnitModels {
   }
 
   #tell(key: string, learned: Learned, guess: number): void {
+    // A lane may still load or run it. Told of it, the scheduler would know it again, and nobody would remove it.
+    if (this.#isRemoved) return;
     const { unit } = this;
     const costs: ModelCosts = {
       resource: unit.resource,
