@@ -36,6 +36,9 @@ export interface RunOptions {
   readonly onSpan?: ((span: RequestSpan) => void) | undefined;
 }
 
+/** In milliseconds. Node's timers go off at once where they should take longer than 24 days. */
+const LONGEST_TIMER = 24 * 60 * 60 * 1000;
+
 /** Takes requests, tells the scheduler of them, and carries out its decisions. Each request is answered once. */
 export class Dispatcher {
   readonly #options: DispatcherOptions;
@@ -46,7 +49,8 @@ export class Dispatcher {
   readonly #requests = new Map<number, Active>();
   #ids = 0;
   #isPumping = false;
-  #wakeAt: number | undefined;
+  /** When the timers that are open go off: each of them before the one that was set before it. */
+  readonly #wakes: number[] = [];
   #isClosed = false;
   /** Called when a request has ended, with a result or without. */
   onEnd: () => void = () => {};
@@ -225,8 +229,9 @@ export class Dispatcher {
       tasks.set(step, { task, readyAt: this.#now(), isStarted: false });
       return { model, items: task.items };
     } catch (error) {
-      request.failure = inferenceError(error);
-      return { reason: request.failure.message };
+      const failure = inferenceError(error);
+      request.failure = { reason: failure.message, error: failure };
+      return { reason: failure.message };
     }
   }
 
@@ -238,12 +243,20 @@ export class Dispatcher {
       this.#isPumping = false;
       for (const decision of this.#scheduler.decide(this.#now())) this.#carryOut(decision);
       const { lookAt } = this.#scheduler;
-      if (lookAt === undefined || (this.#wakeAt !== undefined && this.#wakeAt <= lookAt)) return;
-      this.#wakeAt = lookAt;
-      this.#options.clock.after(Math.max(0, lookAt - this.#now()), () => {
-        if (this.#wakeAt === lookAt) this.#wakeAt = undefined;
-        this.#pump();
-      });
+      if (lookAt !== undefined) this.#wake(lookAt);
+    });
+  }
+
+  /** Looks again at this time, if no timer goes off before. */
+  #wake(at: number): void {
+    const now = this.#now();
+    const wakeAt = Math.min(at, now + LONGEST_TIMER);
+    const next = this.#wakes.at(-1);
+    if (next !== undefined && next <= wakeAt) return;
+    this.#wakes.push(wakeAt);
+    this.#options.clock.after(Math.max(0, wakeAt - now), () => {
+      this.#wakes.splice(this.#wakes.indexOf(wakeAt), 1);
+      this.#pump();
     });
   }
 
@@ -280,7 +293,9 @@ export class Dispatcher {
       case 'expired':
         return new InferenceError('expired', `The request to ${plan.name} was not done within its timeout.`);
       case 'failed':
-        return failure ?? new InferenceError('internal', outcome.reason);
+        return failure?.reason === outcome.reason
+          ? failure.error
+          : new InferenceError('internal', outcome.reason);
       case 'refused':
         if (outcome.why === 'too-large') return new InferenceError('too-large', outcome.reason);
         if (outcome.why === 'no-model') {
@@ -296,7 +311,11 @@ export class Dispatcher {
     for (const [step, { task, readyAt }] of tasks) {
       units.find(({ unit }) => unit === task.unit)?.release(task);
       const failed = result instanceof InferenceError && !request.isDone(step);
-      if (failed && !active.internal) task.unit.statistics.ended(this.#now() - readyAt, false);
+      // A request without items has no run that would count it.
+      const isEmpty = !(result instanceof InferenceError) && !request.plan.isGraph && task.items === 0;
+      if ((failed || isEmpty) && !active.internal) {
+        task.unit.statistics.ended(this.#now() - readyAt, isEmpty);
+      }
     }
     for (const { unit } of units) unit.users -= 1;
     this.#hosts.drop(request.release());

@@ -261,9 +261,11 @@ export class Runs {
     if (memory) models.outOfMemory(shape, run.batch, free);
     const reason = messageOf(error);
     const code = codeOf(error);
-    for (const { active } of shares) {
-      active.request.failure = new InferenceError(code, `${models.unit.title}: ${reason}`, { cause: error });
-    }
+    const failure = {
+      reason,
+      error: new InferenceError(code, `${models.unit.title}: ${reason}`, { cause: error }),
+    };
+    for (const { active } of shares) active.request.failure = failure;
     this.#scheduler.fail(run.id, this.#now(), { reason, memory });
   }
 }

@@ -125,8 +125,10 @@ export function staysOnLane(
   { steps, outputs }: Pick<Plan, 'steps' | 'outputs'>,
 ): boolean {
   const from = { step, name };
-  const { unit } = steps[step] as PlanStep;
+  const { unit, each } = steps[step] as PlanStep;
   if (!unit.isOnGpu || outputs.some((output) => same(output.from, from))) return false;
+  // Scalars of several elements are joined here: a lane joins rows alone.
+  if (each && unit.outputs.find((output) => output.name === name)?.shape.length === 0) return false;
   const takers = steps.filter(({ inputs, each }) =>
     [each, ...inputs.map((input) => input.from)].some((each) => same(each, from)),
   );

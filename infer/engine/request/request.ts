@@ -31,8 +31,8 @@ export class ActiveRequest {
   readonly plan: Plan;
   /** Counts how often it began: a run of an earlier beginning is of no use. */
   attempt = 0;
-  /** Why it fails, where the scheduler only knows that it does. */
-  failure: InferenceError | undefined;
+  /** The error of its last failure. A failure need not end it: the scheduler then ends it for another reason, or not at all. */
+  failure: { readonly reason: string; readonly error: InferenceError } | undefined;
   readonly #inputs: ReadonlyMap<string, Value>;
   readonly #wanted: readonly string[];
   #steps: StepState[] = [];
@@ -104,7 +104,10 @@ export class ActiveRequest {
   ): KeptValue[] {
     const state = this.#steps[index] as StepState;
     this.taskOf(index);
-    for (const [name, value] of Object.entries(outputs)) {
+    const isRow = this.plan.steps[index]?.each !== undefined;
+    for (const [name, given] of Object.entries(outputs)) {
+      // The results of all elements are joined: a scalar is one row of them.
+      const value = isRow && given.shape.length === 0 ? { ...given, shape: [1] } : given;
       const parts = state.parts.get(name) ?? [];
       parts.push({ from, part: { value, rows: rowsOf(value.shape) } });
       state.parts.set(name, parts);
@@ -202,10 +205,24 @@ export class ActiveRequest {
     if (this.taskOf(step).items > 0) {
       throw new InferenceError('invalid', `Step "${title}" of ${this.plan.name} has no output "${name}".`);
     }
-    const output = this.plan.outputs.find(({ from }) => from.step === step && from.name === name);
-    const { datatype, shape } = declared ?? output ?? { datatype: 'BYTES', shape: [-1] };
+    const known = declared ?? this.#wantedAs({ step, name });
+    const { datatype, shape } = known ?? { datatype: 'BYTES', shape: [-1] };
     const empty = [0, ...shape.slice(1).map((length) => Math.max(0, length))];
     return asValue(zeros(name, datatype, empty));
+  }
+
+  /** The type that the graph or one of its models declares for the output of a function. */
+  #wantedAs({ step, name }: Source): Pick<TensorDeclaration, 'datatype' | 'shape'> | undefined {
+    const { steps, outputs } = this.plan;
+    const takes = ({ from }: { from: Source }) => from.step === step && from.name === name;
+    const output = outputs.find(takes);
+    if (output) return output;
+    for (const { unit, inputs } of steps) {
+      const input = inputs.find(takes);
+      const declared = unit.inputs.find((each) => each.name === input?.name);
+      if (declared) return declared;
+    }
+    return undefined;
   }
 
   #findTask({ title, unit, inputs, each }: PlanStep): StepTask {

@@ -434,6 +434,35 @@ describe('faults', () => {
       [14, -14],
     ]);
   });
+
+  it("a request that fails later does not get the reason of another's failure", async () => {
+    const picky = mapping(
+      (x) => {
+        if (x === 13) throw new Error('13 is not to its liking.');
+        return x;
+      },
+      { gpu: { base: 100, perItem: 0 } },
+    );
+    const served = await serve({ picky });
+    const asked = [13, 14].map((x) => outcome(ask(served, x, { model: 'picky' })));
+    await served.time.pass(150);
+    // The two ran together and failed; now the first runs alone, and fails.
+    await served.time.pass(100);
+    for (let killed = 0; killed < 3; killed += 1) {
+      await served.time.until(
+        (async () => {
+          while (served.engine.state().lanes.every(({ state }) => state !== 'running'))
+            await served.time.sleep(10);
+        })(),
+      );
+      for (const lane of [...served.host.open]) lane.kill('Its host was switched off.');
+      await served.time.pass(1);
+    }
+    expect(await served.time.until(Promise.all(asked))).toEqual([
+      'invalid: model picky version 1: 13 is not to its liking.',
+      'internal: 3 lanes were lost while they ran it. The last one: Its host was switched off.',
+    ]);
+  });
 });
 
 describe('models that come and go', () => {
@@ -498,6 +527,16 @@ describe('models that come and go', () => {
     await served.time.pass(1000);
     // The lanes have the new one alone.
     expect([...served.host.open].every(({ loaded }) => loaded <= 1)).toBe(true);
+  });
+
+  it('a server is ready while a model is replaced, which answers all the time', async () => {
+    const served = await serve({ double: mapping((x) => 2 * x, { load: 500 }) });
+    const loading = served.engine.load('double');
+    await served.time.pass(1);
+    expect(served.engine.index()[0]?.state).toBe('LOADING');
+    expect(served.engine.ready).toBe(true);
+    await served.time.until(loading);
+    expect(served.engine.ready).toBe(true);
   });
 
   it('a model stays if its new version cannot be loaded', async () => {
@@ -566,5 +605,13 @@ describe('statistics', () => {
         { batchSize: 3, computeInfer: { count: 1, ns: 13e6 } },
       ],
     });
+  });
+
+  it('a request without items counts as one with a result', async () => {
+    const served = await serve({ double });
+    expect(await served.time.until(outcome(ask(served, int32('x', [0, 2], []))))).toEqual([]);
+    expect(served.engine.statistics('double')).toMatchObject([
+      { inferenceCount: 0, success: { count: 1 }, fail: { count: 0 } },
+    ]);
   });
 });
