@@ -70,9 +70,10 @@ export class Catalog {
     return found;
   }
 
+  /** Each model and graph that is to be served can answer: one that is being replaced does. */
   get isReady(): boolean {
     return [...this.#entries.values()].every(({ versions }) =>
-      [...versions.values()].every(({ state, reason }) => state === 'READY' || reason === UNLOADED),
+      [...versions.values()].every(({ plan, reason }) => plan !== undefined || reason === UNLOADED),
     );
   }
 

@@ -47,7 +47,7 @@ export class ServedFolder {
       const next = models.filter(({ shard }) => (shard !== undefined) === isSharded);
       await Promise.all(next.map((model) => this.#loadModel(model)));
     }
-    for (const name of folder.graphs.keys()) this.#catalog.add(name, true);
+    for (const name of folder.graphs.keys()) this.#addGraph(name);
     this.#planGraphs(folder, () => true);
   }
 
@@ -55,8 +55,9 @@ export class ServedFolder {
   async load(name: string, { maxBatchSize }: LoadOverrides): Promise<void> {
     const folder = readModelFolder(this.#folder);
     const model = folder.models.get(name);
-    if (model) await this.#loadModel({ ...model, maxBatch: maxBatchSize ?? model.maxBatch });
-    else if (folder.graphs.has(name)) this.#catalog.add(name, true);
+    let stays: InferenceError | undefined;
+    if (model) stays = await this.#loadModel({ ...model, maxBatch: maxBatchSize ?? model.maxBatch });
+    else if (folder.graphs.has(name)) this.#addGraph(name);
     else {
       const problem = this.#problemOf(name, folder);
       if (problem === undefined)
@@ -66,6 +67,7 @@ export class ServedFolder {
     }
     // The functions of a graph that is loaded are read again; of the others the models may be new.
     this.#planGraphs(folder, (graph) => graph === name);
+    if (stays) throw stays;
     const entry = this.#catalog.entry(name) as Entry;
     const failed = [...entry.versions.values()].find(({ state }) => state !== 'READY');
     if (failed) throw new InferenceError('unavailable', failed.reason ?? `"${name}" could not be loaded.`);
@@ -96,9 +98,23 @@ export class ServedFolder {
     for (const version of entry.versions.values()) version.state = 'UNAVAILABLE';
   }
 
-  /** Loads all versions of a model. Until a version is ready, it is served as it was loaded before. */
-  async #loadModel({ name, versions, maxBatch, labels, shard }: Model): Promise<void> {
+  /** A graph has one version. Others are of a model that was in its folder before. */
+  #addGraph(name: string): void {
+    const { versions } = this.#catalog.add(name, true);
+    for (const version of versions.values()) {
+      if (version.version === '1') continue;
+      this.#replace(version, undefined, []);
+      versions.delete(version.version);
+    }
+  }
+
+  /**
+   * Loads all versions of a model. Until a version is ready, it is served as it was loaded before. Resolves when all of them
+   * are loaded or have failed: to why one of them stays as it was before, if one does.
+   */
+  async #loadModel({ name, versions, maxBatch, labels, shard }: Model): Promise<InferenceError | undefined> {
     const entry = this.#catalog.add(name, false);
+    let stays: InferenceError | undefined;
     for (const version of entry.versions.values()) {
       if (!versions.has(Number(version.version))) {
         this.#replace(version, undefined, []);
@@ -125,10 +141,11 @@ export class ServedFolder {
           version.reason = messageOf(error);
           version.state = version.plan ? 'READY' : 'UNAVAILABLE';
           this.#log(`${title} could not be loaded: ${version.reason}`);
-          if (version.plan) throw new InferenceError('unavailable', version.reason, { cause: error });
+          if (version.plan) stays = new InferenceError('unavailable', version.reason, { cause: error });
         }
       }),
     );
+    return stays;
   }
 
   /**

@@ -50,6 +50,13 @@ async function answer(
   }
 }
 
+/** Of the two versions of `plus`, the one that is loaded as the first or second is no model. The other one adds 5, and takes a while. */
+function failOne({ models }: Served, which: number): void {
+  let loads = 0;
+  const plus = mapping((x) => x + 5, { load: 100 });
+  Object.defineProperty(models, 'plus', { get: () => (loads++ === which ? undefined : plus) });
+}
+
 const page = (...rows: number[][]): Tensor =>
   int32('page', [1 + 2 * rows.length], [rows.length, ...rows.flat()]);
 
@@ -255,6 +262,94 @@ maxBatch: 2
     expect(await answer(served, 'ocr', [page([1, 2])])).toBe(
       'unavailable: "ocr" version 1 cannot answer: Step "second" has no input "x", which model double version 1 needs.',
     );
+  });
+
+  it('a graph goes on with the version of a model that was replaced, beside one that could not be', async () => {
+    const graph = `
+inputs: [x]
+steps: { only: { model: plus, version: 1, inputs: { x: x } } }
+outputs: { y: only.y }
+`;
+    const served = await serve(models, {
+      files: { 'g/graph.yaml': graph, 'plus/2/model.onnx': 'x', 'plus/config.yaml': 'versions: all' },
+    });
+    failOne(served, 1);
+    await expect(served.time.until(served.engine.load('plus'))).rejects.toThrow('is no model');
+    expect(await answer(served, 'g', [int32('x', [1, 2], [1, 2])])).toEqual({ y: [6, 7] });
+  });
+
+  it('an unloaded model does not come back, although a load of it that failed in part still went on', async () => {
+    const served = await serve(models, {
+      files: { 'plus/2/model.onnx': 'x', 'plus/config.yaml': 'versions: all' },
+      lanes: 2,
+    });
+    failOne(served, 0);
+    await expect(served.time.until(served.engine.load('plus'))).rejects.toThrow('is no model');
+    await served.time.until(served.engine.unload('plus'));
+    await served.time.pass(1000);
+    expect(served.engine.index().filter(({ name }) => name === 'plus')).toMatchObject([
+      { state: 'UNAVAILABLE' },
+      { state: 'UNAVAILABLE' },
+    ]);
+  });
+
+  it('a graph answers if a chain of functions has no elements', async () => {
+    const graph = `
+inputs: [page]
+steps:
+  crops: { function: crops.mjs#crop, inputs: { page: page } }
+  even: { function: crops.mjs#even, each: crops.images, inputs: { image: crops.images } }
+  read: { model: plus, each: crops.images, inputs: { x: even.image } }
+outputs: { y: read.y }
+types: { page: 'INT32[-1]' }
+`;
+    const even = fn(({ image }) => ({ image: { ...(image as Tensor), name: 'image' } }));
+    const served = await serve(models, {
+      files: { 'g/graph.yaml': graph, 'g/crops.mjs': '' },
+      functions: { ...functions, even },
+    });
+    expect(await answer(served, 'g', [page([1, 2], [3, 4])])).toEqual({ y: [2, 3, 4, 5] });
+    expect(await answer(served, 'g', [page()])).toEqual({ y: [] });
+  });
+
+  it('a step whose outputs have no dimension gives one number for each element', async () => {
+    const graph = `
+inputs: [page]
+steps:
+  crops: { function: crops.mjs#crop, inputs: { page: page } }
+  score: { function: crops.mjs#score, each: crops.images, inputs: { image: crops.images } }
+  sum: { function: crops.mjs#total, inputs: { values: score.of } }
+outputs: { scores: score.of, total: sum.sum }
+types: { page: 'INT32[-1]', scores: 'INT32[-1]', total: 'INT32[1]' }
+`;
+    const score = fn(({ image }) => ({
+      of: int32('of', [], [numbers(image as Tensor).reduce((a, b) => a + b, 0)]),
+    }));
+    const served = await serve(models, {
+      files: { 'g/graph.yaml': graph, 'g/crops.mjs': '' },
+      functions: { ...functions, score },
+    });
+    expect(await answer(served, 'g', [page([1, 2], [3, 4])])).toEqual({ scores: [3, 7], total: [10] });
+    expect(await answer(served, 'g', [page([1, 2])])).toEqual({ scores: [3], total: [3] });
+  });
+
+  it('a folder that was a model, and is a graph now, answers as the graph', async () => {
+    const served = await serve(models, {
+      files: { 'plus/2/model.onnx': 'x', 'plus/config.yaml': 'versions: all' },
+    });
+    expect(served.engine.metadata('plus')).toMatchObject({ versions: ['1', '2'] });
+    served.put({
+      'plus/graph.yaml': `
+inputs: [x]
+steps: { only: { model: double, inputs: { x: x } } }
+outputs: { twice: only.y }
+`,
+    });
+    await served.time.until(served.engine.load('plus'));
+    expect(await answer(served, 'plus', [int32('x', [1, 2], [1, 2])])).toEqual({ twice: [2, 4] });
+    expect(served.engine.metadata('plus').versions).toEqual(['1']);
+    await served.time.pass(1);
+    expect([...served.host.open].map(({ loaded }) => loaded)).toEqual([1]);
   });
 
   it('a graph is not served without its models, and is served again when they are', async () => {
