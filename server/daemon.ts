@@ -211,7 +211,7 @@ export class Daemon {
       warm: options.warm ?? 4,
       entry: options.executorEntry ?? packageProgram('server/executor/main.js'),
       busyMs: options.busyMs ?? 120_000,
-      startMs: options.startMs ?? 90_000,
+      startMs: options.startMs,
       shadersOf: (tenant) => {
         if (this.#contents) return this.#contents.shadersOf(tenant);
         return this.#manyTenants ? 'nowhere' : undefined;

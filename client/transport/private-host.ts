@@ -1,6 +1,11 @@
 import { Channel } from '../../link/channel/channel.js';
 import { Connection } from '../../link/channel/connection.js';
-import { EXECUTOR_MARK, ExecutorChild, type ExecutorReady } from '../../link/executor/executor-child.js';
+import {
+  EXECUTOR_MARK,
+  ExecutorChild,
+  type ExecutorChildOptions,
+  type ExecutorReady,
+} from '../../link/executor/executor-child.js';
 import { packageProgram } from '../../link/machine/package-files.js';
 import { nearCarrier } from '../../link/near/near-carrier.js';
 import { SharedFrames } from '../../link/near/shared-frames.js';
@@ -15,6 +20,8 @@ export interface PrivateHostOptions {
   adapter?: string | undefined;
   /** The executor's program; ours unless a test has another. */
   entry?: URL | undefined;
+  /** How long the executor may take to open its GPU, in milliseconds. Default 90 s. */
+  startMs?: number | undefined;
 }
 
 /**
@@ -27,6 +34,7 @@ export interface PrivateHostOptions {
 export function privateHost({
   adapter = 'auto',
   entry = packageProgram('server/executor/main.js'),
+  startMs,
 }: PrivateHostOptions = {}): Transport {
   if (process.env[EXECUTOR_MARK]) {
     throw new FarlightError(
@@ -37,7 +45,7 @@ export function privateHost({
   return {
     target: 'a private host on this machine',
     open: (hello, events) =>
-      new NearLink((inner) => new PrivateLink({ adapter, entry }, hello, inner), events),
+      new NearLink((inner) => new PrivateLink({ adapter, entry, startMs }, hello, inner), events),
   };
 }
 
@@ -58,7 +66,7 @@ class PrivateLink implements TurnedLink {
   /** Why it was killed from here. */
   #problem: FarlightError | undefined;
 
-  constructor(executor: { adapter: string; entry: URL }, hello: Hello, events: LinkEvents) {
+  constructor(executor: ExecutorChildOptions, hello: Hello, events: LinkEvents) {
     this.#events = events;
     this.#channel = new Channel({
       onFrame: events.onFrame,
@@ -67,7 +75,15 @@ class PrivateLink implements TurnedLink {
     });
     this.#child = new ExecutorChild(
       { ...executor, piped: true },
-      { onReady: (ready) => this.#welcome(hello, ready), onExit: (reason) => this.#exited(reason) },
+      {
+        onReady: (ready) => this.#welcome(hello, ready),
+        onStuck: (reason) => {
+          this.#connection?.release();
+          this.#connection = undefined;
+          this.#exited(reason);
+        },
+        onExit: (reason) => this.#exited(reason),
+      },
     );
     const { pipe } = this.#child;
     if (!pipe) return;
@@ -140,6 +156,7 @@ class PrivateLink implements TurnedLink {
   }
 
   #exited(reason: FarlightError | undefined): void {
+    if (this.#exit) return;
     this.#exit = { reason: this.#problem ?? reason };
     this.#finish();
   }

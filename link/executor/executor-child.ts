@@ -22,6 +22,7 @@ import type { ShareCommand, ShareReport } from '../../proto/session/shares.js';
 import type { Span } from '../../proto/session/spans.js';
 import { NOTHING } from '../../proto/wire/packet.js';
 import { setImmediate, setTimeout } from '../machine/clock.js';
+import { type Alarm, alarm } from '../machine/timer.js';
 import { HandedConnections } from './handed-connections.js';
 import { startReading, stopReading } from './handed-socket.js';
 
@@ -41,11 +42,15 @@ export interface ExecutorChildOptions {
   entry: URL;
   /** Whether the process starts only when `start` is called. Default at once. */
   waits?: boolean | undefined;
+  /** How long the process may take to open its GPU, in milliseconds, before it is killed. Default 90 s. */
+  startMs?: number | undefined;
 }
 
 export interface ExecutorChildEvents {
   /** The GPU is open. Called once at most, first. */
   onReady(ready: ExecutorReady): void;
+  /** The GPU is not open in time, and the process is killed. A driver may hold it for ever, so do not wait for `onExit`. */
+  onStuck(reason: FarlightError): void;
   /** The session's traffic since the last call, and its work since it began. */
   onTraffic?(traffic: Traffic, work: WorkCounts | undefined): void;
   /** New spans, while somebody watches. `left` more were left out. */
@@ -74,6 +79,7 @@ export interface ExecutorChildEvents {
   onExit(reason: FarlightError | undefined): void;
 }
 
+const START_MS = 90_000;
 /** How long the last words of an ended process may take to arrive, in milliseconds. */
 const LAST_WORDS_MS = 250;
 /** How much of the end of the process's stderr is kept, in characters, to explain a crash. */
@@ -106,6 +112,7 @@ export class ExecutorChild {
   /** Near connections that stay open here when the process has taken them, and the newest that it has. */
   readonly #keeping = new WeakSet<Socket>();
   #near: Socket | undefined;
+  #opening: Alarm | undefined;
   #ending = false;
   #gone = false;
   /** The IPC channel, and stderr. */
@@ -126,6 +133,7 @@ export class ExecutorChild {
       const child = this.#spawn();
       this.#child = child;
       this.#listen(child);
+      this.#opening = alarm(this.#options.startMs ?? START_MS, () => this.#stuck());
       for (const command of this.#untold.splice(0)) this.#tell(command);
     } catch (cause) {
       // With `waits` the caller of `start` expects no exception.
@@ -358,6 +366,7 @@ export class ExecutorChild {
     } else if (this.#ending) {
       // No other report matters now.
     } else if (report.type === 'ready') {
+      this.#opening?.cancel();
       this.#events.onReady(report);
     } else if (report.type === 'traffic') {
       const { type: _, work, ...traffic } = report;
@@ -399,9 +408,19 @@ export class ExecutorChild {
     }
   }
 
+  /** Its session, or the one who tries an adapter, would wait for ever. */
+  #stuck(): void {
+    if (this.#ending || this.#gone) return;
+    this.kill();
+    const seconds = (this.#options.startMs ?? START_MS) / 1000;
+    const why = `the GPU executor has not opened its GPU within ${seconds} seconds, and was ended; see on its machine whether the GPU's driver answers`;
+    this.#events.onStuck(this.#reported ?? new FarlightError('NO_ADAPTER', why));
+  }
+
   #finish(): void {
     if (this.#gone) return;
     this.#gone = true;
+    this.#opening?.cancel();
     this.#handed.close();
     this.takeNear()?.destroy();
     this.#events.onExit(this.#reported ?? (this.#ending ? undefined : this.#crash()));

@@ -164,6 +164,20 @@ describe('a private host', () => {
     expect(await missing.closed).toMatchObject({ code: 'EXECUTOR_LOST' });
   });
 
+  it('closes with a reason if the GPU of a private host does not open in time, also where the program has closed it', async () => {
+    const options = { entry: FAKE_EXECUTOR, adapter: 'once:/nowhere', startMs: 100 };
+    const waiting = new SessionClient(privateHost(options));
+    waiting.link.send(Uint8Array.of(ACTION.echo));
+    expect(await waiting.closed).toMatchObject({
+      code: 'NO_ADAPTER',
+      message: expect.stringMatching(/has not opened its GPU within 0.1 seconds, and was ended; see /),
+    });
+    const closed = new SessionClient(privateHost(options));
+    closed.link.close();
+    expect(await closed.closed).toBeUndefined();
+    for (const client of [waiting, closed]) expect(client.log).toEqual(['close']);
+  });
+
   it('closes with a reason if a private host sends nonsense', async () => {
     const entry = new URL('../support/hosts/nonsense-executor.mjs', import.meta.url);
     expect(await new SessionClient(privateHost({ entry })).closed).toMatchObject({

@@ -104,7 +104,7 @@ describe('an executor that does not open its GPU', () => {
   const STUCK = { adapter: 'once:/none/of/these', startMs: 200 };
   const problem = {
     code: 'NO_ADAPTER',
-    message: expect.stringMatching(/has not opened its GPU within 0.2 seconds, and the host ended it; see /),
+    message: expect.stringMatching(/has not opened its GPU within 0.2 seconds, and was ended; see /),
   };
 
   it('ends the start of its host, which says why', async () => {

@@ -43,7 +43,7 @@ it('an executor exits whose parent was killed before the executor had loaded its
   const parent = `
     import { ExecutorChild } from ${JSON.stringify(new URL('../../dist/link/executor/executor-child.js', import.meta.url).href)};
     const entry = new URL(${JSON.stringify(`file://${late}`)});
-    const child = new ExecutorChild({ ...${JSON.stringify(options)}, entry }, { onReady() {}, onExit() {} });
+    const child = new ExecutorChild({ ...${JSON.stringify(options)}, entry }, { onReady() {}, onStuck() {}, onExit() {} });
     process.stdout.write(String(child.pid), () => process.kill(process.pid, 'SIGKILL'));`;
   const root = spawn(process.execPath, ['--input-type=module', '-e', parent], {
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { probeAdapter } from '#farlight/server/probe-adapter.js';
+import { FAKE_EXECUTOR } from '../support/repository.js';
 
 describe('an adapter', () => {
   it('the software adapter is there on every machine', async () => {
@@ -22,6 +23,14 @@ describe('an adapter', () => {
   it('the null adapter can be opened', async () => {
     const { adapter } = await probeAdapter('null');
     expect(adapter.name).toBe('null');
+  });
+
+  it('an adapter that does not open in time is given up with a sentence', async () => {
+    const options = { entry: FAKE_EXECUTOR, startMs: 100 };
+    await expect(probeAdapter('once:/nowhere', options)).rejects.toMatchObject({
+      code: 'NO_ADAPTER',
+      message: expect.stringMatching(/within 0.1 seconds, and was ended; see .*driver answers$/),
+    });
   });
 
   it('an unknown adapter is refused with a sentence that says what to do and which adapters there are', async () => {

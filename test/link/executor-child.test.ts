@@ -22,7 +22,7 @@ it('closes a connection on its way to a dying executor, so that the client comes
   const [ready, exited] = [deferred<void>(), deferred<unknown>()];
   const child = new ExecutorChild(
     { adapter: 'null', entry: FAKE_EXECUTOR },
-    { onReady: () => ready.resolve(), onExit: exited.resolve },
+    { onReady: () => ready.resolve(), onStuck: () => {}, onExit: exited.resolve },
   );
   await ready.promise;
   // It reads nothing any more, and has not exited yet.
@@ -61,7 +61,7 @@ it.runIf(process.platform === 'linux')(
     const [ready, exited] = [deferred<void>(), deferred<unknown>()];
     const child = new ExecutorChild(
       { adapter: 'auto', entry: FAKE_EXECUTOR },
-      { onReady: () => ready.resolve(), onExit: exited.resolve },
+      { onReady: () => ready.resolve(), onStuck: () => {}, onExit: exited.resolve },
     );
     await ready.promise;
     const limit = (most: string) => execFileSync('prlimit', [`--pid=${child.pid}`, `--nofile=${most}:`]);
@@ -86,7 +86,12 @@ it('loses no bytes that a client sends while its executor still opens devices ah
   const alive: (() => void)[] = [];
   const child = new ExecutorChild(
     { adapter: 'auto', entry: FAKE_EXECUTOR },
-    { onReady: () => ready.resolve(), onAlive: () => alive.shift()?.(), onExit: exited.resolve },
+    {
+      onReady: () => ready.resolve(),
+      onAlive: () => alive.shift()?.(),
+      onStuck: () => {},
+      onExit: exited.resolve,
+    },
   );
   await ready.promise;
   child.compileAhead({ program: `once:${opened}`, folder: { path: folder, maxBytes: 1 } });
@@ -120,6 +125,7 @@ it('a parked session comes back if the connection breaks on its way to the execu
     {
       onReady: () => ready.resolve(),
       onSessionEnded: ({ message }) => heard.push(message),
+      onStuck: () => {},
       onExit: exited.resolve,
     },
   );
@@ -155,6 +161,7 @@ it('an executor leaves no record on the server whose connections it was given', 
             child.begin({ program: 'test', welcome }, socket);
             client.once('data', () => child.kill());
           },
+          onStuck: () => {},
           onExit: () => resolve(),
         },
       );
@@ -193,6 +200,7 @@ it('an executor whose session ends while it is brought back exits, and serves no
           heard.push('idle');
           child.kill();
         },
+        onStuck: () => {},
         onExit: resolve,
       },
     );

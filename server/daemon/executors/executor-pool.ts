@@ -6,7 +6,7 @@ import type {
 } from '../../../link/executor/executor-child.js';
 import { clearTimeout, setImmediate, setTimeout } from '../../../link/machine/clock.js';
 import { deferred } from '../../../link/machine/deferred.js';
-import { type Alarm, alarm } from '../../../link/machine/timer.js';
+import { alarm } from '../../../link/machine/timer.js';
 import { FarlightError } from '../../../proto/errors.js';
 import type { BoundedFolder } from '../../../proto/session/executor-messages.js';
 import type { ExecutorCensus } from '../../observatory/host-view.js';
@@ -31,8 +31,8 @@ export interface PoolOptions {
   entry: URL;
   /** How long an executor may be busy without a pause, in milliseconds, before the pool ends it. */
   busyMs: number;
-  /** How long an executor may take to open its GPU once it is started, in milliseconds, before the pool ends it. */
-  startMs: number;
+  /** As of `ExecutorChildOptions`. */
+  startMs: number | undefined;
   /** The executors' limits of the machine's memory. The pool ends executors that exceed them. */
   memory: MemoryBounds;
   /** Makes a control group that enforces the limit of all; undefined where the system cannot. Called once. */
@@ -237,6 +237,7 @@ export class ExecutorPool {
         entry,
         shaders: this.#isDiskless ? undefined : this.#options.shadersOf(tenant),
         waits: true,
+        startMs,
       },
       {
         onReady: (ready) => {
@@ -246,6 +247,12 @@ export class ExecutorPool {
           this.#retryMs = RETRY_MS.first;
           log.info({ ...executor.facts, adapter: ready.adapter.name }, 'executor started');
           onGpu(ready);
+        },
+        onStuck: (reason) => {
+          this.#forget(executor);
+          // A spare stays among the spares until it has exited, so that no others start meanwhile and hang too.
+          executor.kill(reason);
+          this.#failed(reason);
         },
         onSessionEnded: () => {
           if (warm === 0) this.#end(executor);
@@ -258,15 +265,7 @@ export class ExecutorPool {
       },
     );
     this.#executors.add(executor);
-    let limit: Alarm | undefined;
-    const leave = this.#starts.add(() => {
-      limit = alarm(startMs, () => this.#endStuck(executor));
-      this.#launch(executor);
-    });
-    const started = () => {
-      limit?.cancel();
-      leave();
-    };
+    const started = this.#starts.add(() => this.#launch(executor));
     return executor;
   }
 
@@ -291,21 +290,6 @@ export class ExecutorPool {
       this.#tryLater();
     }
     if (!this.#closed) this.#options.onRoom();
-  }
-
-  /**
-   * Ends an executor that does not open its GPU: its session, or the start of the host, would wait for ever. A spare stays
-   * among the spares until it has exited, so that no others start meanwhile and hang too.
-   */
-  #endStuck(executor: PooledExecutor): void {
-    if (executor.isEnding) return;
-    const reason = new FarlightError(
-      'NO_ADAPTER',
-      `the GPU executor has not opened its GPU within ${this.#options.startMs / 1000} seconds, and the host ended it; see on the host's machine whether the GPU's driver answers`,
-    );
-    this.#forget(executor);
-    executor.kill(reason);
-    this.#failed(reason);
   }
 
   /** Ends a used executor by force, and tells its session why. */

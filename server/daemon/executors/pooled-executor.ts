@@ -53,6 +53,8 @@ export interface AssignedSession {
 export interface PooledExecutorEvents {
   /** The GPU is open. Comes before the session's onReady. */
   onReady(ready: ExecutorReady): void;
+  /** The GPU is not open in time, and the process is killed. */
+  onStuck(reason: FarlightError): void;
   /** The session has ended. Comes after the session's onSessionEnded. */
   onSessionEnded(): void;
   /** The executor is warm: ready for its program's next session. */
@@ -100,6 +102,7 @@ export class PooledExecutor {
         events.onReady(ready);
         this.#session?.onReady(ready);
       },
+      onStuck: (reason) => events.onStuck(reason),
       onTraffic: (traffic, work) => this.#session?.onTraffic(traffic, work),
       onSpans: (spans, left) => this.#session?.onSpans?.(spans, left),
       onShare: (report) => this.#session?.onShare(report),
