@@ -1,9 +1,9 @@
 import type { IncomingMessage } from 'node:http';
+import type { Transform } from 'node:stream';
 import { promisify } from 'node:util';
-import { deflate, gunzip, gzip, inflate, type ZlibOptions } from 'node:zlib';
+import { createGunzip, createInflate, deflate, gzip, type ZlibOptions } from 'node:zlib';
 import { clearTimeout, setTimeout } from '../../link/machine/clock.js';
 import { native } from '../../link/machine/globals.js';
-import { codeOf } from '../../proto/errors.js';
 import { InferenceError } from '../service/service.js';
 import type { SharedBudget } from '../service/shared-budget.js';
 
@@ -67,21 +67,18 @@ export interface BodyOptions {
 export async function readBody(request: IncomingMessage, options: BodyOptions): Promise<Buffer> {
   const { limit, account } = options;
   const encoding = (request.headers['content-encoding'] ?? 'identity').trim().toLowerCase();
-  const decompress = DECOMPRESSIONS[encoding];
-  if (!decompress) {
+  const decompression = DECOMPRESSIONS[encoding];
+  if (decompression === undefined) {
     const message = `the body has the encoding ${JSON.stringify(encoding.slice(0, 40))}; send gzip, deflate, or none`;
     throw new HttpRefusal(415, message, { 'accept-encoding': 'gzip, deflate' });
   }
   if (Number(request.headers['content-length'] ?? 0) > limit) throw tooLong(limit);
   const body = await collect(request, options);
-  if (encoding === 'identity') return body;
+  if (decompression === 'none') return body;
   try {
-    const whole = await decompress(body, { maxOutputLength: limit });
-    account.take(whole.length);
-    return whole;
+    return await decompressed(body, decompression(), { limit, account });
   } catch (cause) {
-    if (cause instanceof InferenceError) throw cause;
-    if (codeOf(cause) === 'ERR_BUFFER_TOO_LARGE') throw tooLong(limit);
+    if (cause instanceof InferenceError || cause instanceof HttpRefusal) throw cause;
     throw new InferenceError('invalid', `the body is not what its content-encoding says, ${encoding}`, {
       cause,
     });
@@ -129,17 +126,45 @@ function collect(request: IncomingMessage, { limit, account, idleMs }: BodyOptio
   });
 }
 
+/** Counts the bytes as they come: many short bodies may become long ones at once. */
+function decompressed(
+  body: Uint8Array,
+  stream: Transform,
+  { limit, account }: Pick<BodyOptions, 'limit' | 'account'>,
+): Promise<Buffer> {
+  return new native.Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let length = 0;
+    stream.on('data', (chunk: Buffer) => {
+      length += chunk.length;
+      try {
+        if (length > limit) throw tooLong(limit);
+        account.take(chunk.length);
+        chunks.push(chunk);
+      } catch (error) {
+        chunks.length = 0;
+        stream.destroy();
+        reject(error);
+      }
+    });
+    stream.once('end', () => resolve(Buffer.concat(chunks)));
+    stream.once('error', reject);
+    stream.end(body);
+  });
+}
+
 function slow(): HttpRefusal {
   return new HttpRefusal(408, 'the body did not go on for too long; send it again');
 }
 
-type Compression = (bytes: Uint8Array, options: ZlibOptions) => Promise<Buffer>;
+/** The bytes of one chunk of a decompressed body. */
+const CHUNK = 64 << 10;
 
-const DECOMPRESSIONS: Readonly<Record<string, Compression>> = {
+const DECOMPRESSIONS: Readonly<Record<string, 'none' | (() => Transform)>> = {
   __proto__: null as never,
-  identity: async (bytes) => bytes as Buffer,
-  gzip: promisify<Uint8Array, ZlibOptions, Buffer>(gunzip),
-  deflate: promisify<Uint8Array, ZlibOptions, Buffer>(inflate),
+  identity: 'none',
+  gzip: () => createGunzip({ chunkSize: CHUNK }),
+  deflate: () => createInflate({ chunkSize: CHUNK }),
 };
 
 /** By their names in `Accept-Encoding`, the better one first. */
