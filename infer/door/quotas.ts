@@ -15,7 +15,7 @@ interface Use {
 
 /** One request, as it counts for its tenant. */
 export interface QuotaUse {
-  /** Counts bytes of the request. @throws InferenceError quota */
+  /** Counts bytes of the request. @throws InferenceError quota; too-large where the request alone has more than there may be */
   take(bytes: number): void;
   /** The request has ended. */
   end(): void;
@@ -56,6 +56,7 @@ export class Quotas {
     return {
       take(bytes) {
         if (ended) return;
+        if (inFlight !== undefined && taken + bytes > inFlight) throw tooLong(tenant, inFlight);
         if (inFlight !== undefined && use.bytes + bytes > inFlight) {
           throw exceeded(`the tenant ${tenant} may have ${inFlight} bytes of requests here`, '--in-flight');
         }
@@ -71,6 +72,14 @@ export class Quotas {
       },
     };
   }
+}
+
+/** No other request has to end for it: to ask again would not help. */
+function tooLong(tenant: string, most: number): InferenceError {
+  return new InferenceError(
+    'too-large',
+    `the request is longer than the ${most} bytes of requests that the tenant ${tenant} may have here; send less at a time, or ask the server's owner for more (--in-flight)`,
+  );
 }
 
 function exceeded(limit: string, flag: string): InferenceError {

@@ -120,7 +120,7 @@ export class GrpcServer {
 
   /** Admits a call before its message is read: a message takes memory. */
   #admitFirst(socket: Socket, user: LocalUser): ServerInterceptor {
-    const { trust, onError, unreadMs = UNREAD_MS } = this.#options;
+    const { trust, onError, onAnswer, unreadMs = UNREAD_MS } = this.#options;
     const { ServerInterceptingCall, status } = grpc();
     let known = false;
     let calls = 0;
@@ -148,6 +148,7 @@ export class GrpcServer {
                 const { grpc: code, sentence: details } = failureOf(error, onError);
                 if (!OPEN.includes(path)) {
                   const refusal = { code: status[code], details };
+                  onAnswer(code);
                   setTimeout(() => call.sendStatus(refusal), REFUSED_AFTER_MS).unref();
                   return;
                 }

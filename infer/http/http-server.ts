@@ -152,6 +152,8 @@ export class HttpServer {
     }
     const { route, names } = found;
     const client = route.open ? NOBODY : await this.#clients.of(request);
+    // It has gone while it was looked up. Nothing that begins now would hear of its end.
+    if (exchange.signal.aborted) return;
     exchange.belongsTo(client.tenant);
     await route.handle(exchange, names, client);
   }

@@ -1,9 +1,11 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
 import type { ServiceError } from '@grpc/grpc-js';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Quotas } from '#farlight/infer/door/quotas.js';
 import { SharedBudget } from '#farlight/infer/service/shared-budget.js';
 import { grpc } from '#farlight/link/grpc/grpc.js';
-import { ask, serving, soon } from './served.js';
+import { ask, serving, soon, trusted } from './served.js';
 
 const servers = serving();
 afterEach(() => servers.close());
@@ -44,6 +46,19 @@ describe('the quota of a tenant', () => {
     // It has ended: bytes that still come count for nobody.
     first.take(100);
     second.take(60);
+  });
+
+  it('a request that is longer than its tenant may ever have is told so, and not to come again', () => {
+    const quotas = new Quotas({ inFlight: 100 });
+    const request = quotas.begin('a');
+    request.take(60);
+    expect(() => request.take(41)).toThrow(
+      expect.objectContaining({
+        code: 'too-large',
+        retryAfter: undefined,
+        message: expect.stringMatching(/longer than the 100 bytes .*--in-flight/),
+      }),
+    );
   });
 
   it('a tenant with a limit in its token has a quota of its own', () => {
@@ -94,11 +109,41 @@ describe('a request beyond the quota', () => {
     });
   });
 
-  it('a request beyond the quota gets 429 over REST while its body still comes', async () => {
+  it('a request that is too long for its quota gets 413 over REST while its body still comes', async () => {
     const { url } = await servers.http({ quotas: new Quotas({ inFlight: 4096 }) });
     const answer = await fetch(`${url}/v2/models/slow/infer`, { method: 'POST', body: 'x'.repeat(100_000) });
-    expect(answer.status).toBe(429);
+    expect(answer.status).toBe(413);
     expect(await answer.json()).toEqual({ error: expect.stringMatching(/4096 bytes of requests/) });
+  });
+
+  it('a client that has gone before it was known leaves no request in its quota', async () => {
+    let lookedUp!: Promise<unknown>;
+    let isFirst = true;
+    const known = trusted();
+    const users = Object.assign(Object.create(known.users), {
+      async of(socket: Socket) {
+        if (isFirst) {
+          isFirst = false;
+          lookedUp = once(socket, 'close');
+          await lookedUp;
+        }
+        return known.users.of(socket);
+      },
+      admits: () => true,
+    });
+    const { url, port } = await servers.http({
+      quotas: new Quotas({ waiting: 1 }),
+      trust: { ...known, users, admit: () => ({ tenant: 'a', mayLoad: false }) },
+    });
+    const socket = connect(port, '127.0.0.1').on('error', () => {});
+    socket.write(
+      `POST /v2/models/slow/infer HTTP/1.1\r\nhost: localhost\r\ncontent-length: ${slowJson.length}\r\n\r\n${slowJson}`,
+    );
+    await soon(() => expect(lookedUp).toBeDefined());
+    socket.destroy();
+    await lookedUp;
+    const asked = fetch(`${url}/v2/models/echo-INT32/infer`, { method: 'POST', body: slowJson });
+    expect((await asked).status).toBe(200);
   });
 
   it('a request beyond the quota gets RESOURCE_EXHAUSTED over gRPC, with the time to ask again', async () => {

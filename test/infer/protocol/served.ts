@@ -19,7 +19,8 @@ const observer: RequestObserver = {
 const metadata = serverMetadata('farlight', '1.2.3');
 const address = { host: '127.0.0.1', port: 0 };
 
-function trusted(options: Partial<TrustOptions>): Trust {
+/** Who may ask a server on loopback. */
+export function trusted(options: Partial<TrustOptions> = {}): Trust {
   return inferenceTrust({ http: '127.0.0.1:0', grpc: undefined, ...options }, () => {});
 }
 

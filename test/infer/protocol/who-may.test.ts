@@ -85,6 +85,15 @@ describe('a server that asks for tokens, over HTTP', () => {
 });
 
 describe('a server that asks for tokens, over gRPC', () => {
+  it('an answer to a client without a token is among the answers that are counted', async () => {
+    const answers: string[] = [];
+    const { client } = await servers.grpc({ onAnswer: (code) => answers.push(code) }, tokens().trust);
+    await expect(ask(client, 'ServerMetadata', {})).rejects.toMatchObject({
+      code: grpc().status.UNAUTHENTICATED,
+    });
+    expect(answers).toEqual(['UNAUTHENTICATED']);
+  });
+
   it("admits a client with a token over gRPC, as the token's tenant", async () => {
     const { trust, tokenOf } = tokens();
     const { client, service } = await servers.grpc({}, trust);
