@@ -48,11 +48,19 @@ function greatest(numbers: TypedArray, from: number, length: number, top: number
     const value = numbers[from + index] as number | bigint;
     return Number.isNaN(value) ? Number.NEGATIVE_INFINITY : value;
   };
-  const places = Array.from({ length }, (_, index) => index);
-  return places
-    .sort((a, b) => {
-      const [left, right] = [rank(a), rank(b)];
-      return left === right ? a - b : left < right ? 1 : -1;
-    })
-    .slice(0, top);
+  const order = (a: number, b: number) => {
+    const [left, right] = [rank(a), rank(b)];
+    return left === right ? a - b : left < right ? 1 : -1;
+  };
+  // A tensor may have millions of elements: to sort all of them would keep everybody else waiting for seconds.
+  let places: number[] = [];
+  let last: number | undefined;
+  for (let index = 0; index < length; index += 1) {
+    if (last !== undefined && order(last, index) < 0) continue;
+    places.push(index);
+    if (places.length < 2 * top) continue;
+    places = places.sort(order).slice(0, top);
+    last = places.at(-1);
+  }
+  return places.sort(order).slice(0, top);
 }

@@ -1,5 +1,6 @@
 import type { ObservedRequest } from '../service/request-observer.js';
 import {
+  InferenceError,
   type InferenceRequest,
   type InferenceResult,
   type InferenceService,
@@ -81,6 +82,7 @@ export async function answer(
   if (parameters.sequence_id !== undefined && parameters.sequence_id !== 0 && parameters.sequence_id !== '') {
     throw invalid('sequences are not served: each request stands by itself; leave sequence_id out');
   }
+  if (deadline === 0) throw new InferenceError('expired', 'the deadline of the request is over');
   const priority = counted('priority', parameters.priority);
   const microseconds = counted('timeout', parameters.timeout);
   const timeouts = [

@@ -34,6 +34,9 @@ export const RANGES: Readonly<Partial<Record<Datatype, readonly [least: number, 
 };
 const RANGES_64 = { INT64: [-(2n ** 63n), 2n ** 63n - 1n], UINT64: [0n, 2n ** 64n - 1n] } as const;
 
+/** An integer that may be a string, since JavaScript's JSON parser would round it. */
+const LONG_INTEGER = /^-?\d{16,}$/;
+
 /** JSON has no numbers for these. */
 const NOT_FINITE: ReadonlyMap<unknown, number> = new Map([
   ['NaN', Number.NaN],
@@ -224,9 +227,11 @@ function elementsFrom(
         FP32: Math.fround,
         FP64: Number,
       }[datatype];
-      const number = (value: unknown) => {
+      const number = (value: unknown): number => {
         const named = NOT_FINITE.get(value);
         if (named !== undefined) return named;
+        // The text was read again for an integer of 64 bits, and long ones are strings then.
+        if (typeof value === 'string' && LONG_INTEGER.test(value)) return number(Number(value));
         if (typeof value !== 'number' || !Number.isFinite(narrow(value))) throw wrong(value);
         return value;
       };
