@@ -3,11 +3,13 @@ import { messageOf, ProtocolError } from '../../proto/errors.js';
 import { MOVE } from '../../proto/session/moves.js';
 import { decodeObject, LENGTH_BYTES, NOTHING, PACKET_LIMIT } from '../../proto/wire/packet.js';
 import { native } from '../machine/globals.js';
-import { alarm } from '../machine/timer.js';
+import { type Alarm, alarm } from '../machine/timer.js';
 import { PacketDecoder } from './packet-decoder.js';
 
 /** How long the other end may be silent, in milliseconds, unless it has something to do. */
 const SILENT_MS = 30_000;
+/** How long it may take none of the bytes that wait for it, in milliseconds. */
+const STALLED_MS = 120_000;
 
 /** A packet of a stream between two hosts. */
 export interface MovePacket {
@@ -27,14 +29,23 @@ export class MovePackets {
     stream.on('error', () => {});
   }
 
-  /** Sends a packet. Resolves when the next one may follow. @throws Error (rejects) where the stream is closed. */
-  send(kind: number, body: Uint8Array = NOTHING): Promise<void> {
+  /**
+   * Sends a packet. Resolves when the next one may follow.
+   *
+   * @throws Error (rejects) where the stream is closed, or the other host takes nothing for so long.
+   */
+  send(kind: number, body: Uint8Array = NOTHING, stalledMs: number = STALLED_MS): Promise<void> {
     const header = Buffer.alloc(LENGTH_BYTES + 1);
     header.writeUInt32LE(body.length + 1);
     header[LENGTH_BYTES] = kind;
     return new native.Promise((resolve, reject) => {
+      const late = this.#limit(stalledMs, 'took nothing', reject);
       this.#stream.write(header);
-      this.#stream.write(body, (error) => (error ? reject(error) : resolve()));
+      this.#stream.write(body, (error) => {
+        late.cancel();
+        if (error) reject(error);
+        else resolve();
+      });
     });
   }
 
@@ -44,10 +55,7 @@ export class MovePackets {
    * @throws Error (rejects) where the other host refuses, is silent for so long, or has gone.
    */
   async next(silentMs: number = SILENT_MS): Promise<MovePacket> {
-    const seconds = Math.round(silentMs / 1000);
-    const late = alarm(silentMs, () =>
-      this.#stream.destroy(new Error(`the other host said nothing for ${seconds} seconds`)),
-    );
+    const late = this.#limit(silentMs, 'said nothing');
     try {
       const { value, done } = await this.#packets.next();
       if (done) throw new Error('the connection to the other host was lost');
@@ -73,6 +81,15 @@ export class MovePackets {
   /** Closes the stream now. */
   close(): void {
     this.#stream.destroy();
+  }
+
+  /** Closes the stream after so many milliseconds, unless that is cancelled. */
+  #limit(ms: number, what: string, fail: (late: Error) => void = () => {}): Alarm {
+    return alarm(ms, () => {
+      const late = new Error(`the other host ${what} for ${Math.round(ms / 1000)} seconds`);
+      fail(late);
+      this.#stream.destroy(late);
+    });
   }
 }
 
