@@ -17,6 +17,7 @@ const LOOK_MS = 1;
  * computes. Events arrive here in later turns of the event loop.
  */
 export class WorkerLink implements Link, Leaving {
+  readonly #thread: Thread;
   readonly #port: MessagePort;
   readonly #spares: MessagePort;
   readonly #flow = new Flow();
@@ -32,7 +33,7 @@ export class WorkerLink implements Link, Leaving {
 
   private constructor(way: Way, program: URL, hello: Hello, events: LinkEvents, brought?: Brought) {
     this.#events = events;
-    const worker = connections(program);
+    this.#thread = connections(program);
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
     port1.on('message', (message: FromWorker) => this.#receive(message));
@@ -43,7 +44,7 @@ export class WorkerLink implements Link, Leaving {
     this.#spares = spares.port1;
     spares.port1.on('message', spareFrame);
     spares.port1.unref();
-    links.add(this);
+    this.#thread.links.add(this);
     goodbyeAtExit(this);
     const request: OpenRequest = {
       port: port2,
@@ -54,7 +55,7 @@ export class WorkerLink implements Link, Leaving {
       flow: this.#flow.shared,
       saved: this.#saved.buffer as SharedArrayBuffer,
     };
-    worker.postMessage(request, [port2, spares.port2]);
+    this.#thread.worker.postMessage(request, [port2, spares.port2]);
   }
 
   send(frame: Uint8Array): boolean {
@@ -71,7 +72,8 @@ export class WorkerLink implements Link, Leaving {
   awaitRoom(): void {
     if (this.#flow.awaitRoom(() => this.#port.postMessage('beat' satisfies ToWorker))) return;
     // The thread's links learn of it in a later turn.
-    stop('it no longer answers');
+    this.#thread.why = 'it no longer answers';
+    void this.#thread.worker.terminate();
   }
 
   get underWay(): number {
@@ -141,7 +143,7 @@ export class WorkerLink implements Link, Leaving {
   }
 
   #finish(reason: FarlightError | undefined): void {
-    if (!links.delete(this)) return;
+    if (!this.#thread.links.delete(this)) return;
     forgetGoodbye(this);
     this.#closed = true;
     this.#port.close();
@@ -150,31 +152,32 @@ export class WorkerLink implements Link, Leaving {
   }
 }
 
-/** Open links of the connection thread. */
-const links = new Set<WorkerLink>();
-let worker: Worker | undefined;
-/** Why this thread stopped the connection thread. */
-let stopped: string | undefined;
-
-/** Ends the connection thread, and all its links. */
-function stop(why: string): void {
-  stopped = why;
-  void worker?.terminate();
+/** A connection thread with its open links, and why it ends. */
+interface Thread {
+  readonly worker: Worker;
+  readonly links: Set<WorkerLink>;
+  why: string;
 }
 
+let thread: Thread | undefined;
+
 /** The connection thread of this process. It does not keep the process alive; the ports of links do. */
-function connections(program: URL): Worker {
-  if (worker) return worker;
-  const started = startThread(program, { name: 'farlight' });
-  worker = started;
-  stopped = undefined;
-  started.unref();
-  const gone = (why: string) => {
-    if (worker === started) worker = undefined;
-    const reason = new FarlightError('DISCONNECTED', `Farlight's connection thread ended: ${why}`);
-    for (const link of [...links]) link.fail(reason);
+function connections(program: URL): Thread {
+  if (thread) return thread;
+  const worker = startThread(program, { name: 'farlight' });
+  worker.unref();
+  const started: Thread = { worker, links: new Set(), why: 'it was stopped' };
+  thread = started;
+  // Its exit comes later. By then another thread may have links.
+  const gone = () => {
+    if (thread === started) thread = undefined;
+    const reason = new FarlightError('DISCONNECTED', `Farlight's connection thread ended: ${started.why}`);
+    for (const link of [...started.links]) link.fail(reason);
   };
-  started.on('error', (error) => gone(messageOf(error)));
-  started.on('exit', () => gone(stopped ?? 'it was stopped'));
+  worker.on('error', (error) => {
+    started.why = messageOf(error);
+    gone();
+  });
+  worker.on('exit', gone);
   return started;
 }
