@@ -1,4 +1,5 @@
 import { messageOf } from '../../proto/errors.js';
+import { changed } from '../lanes/file-version.js';
 import {
   isKept,
   type KeptValue,
@@ -159,8 +160,17 @@ export class Runs {
   async #load(models: UnitModels, lane: OpenLane): Promise<void> {
     const { unit } = models;
     const reserve = models.weights;
-    const report = await lane.call((each) => each.load({ id: unit.key, ...unit.file, reserve }));
-    if (!unit.isDeclared) unit.declare(report.inputs, report.outputs);
+    const { version } = unit;
+    const given = { id: unit.key, ...unit.file, reserve, ...(version !== undefined && { version }) };
+    const report = await lane
+      .call((each) => each.load(given))
+      .catch((error) => {
+        if (!(error instanceof RunError) || error.memory) throw error;
+        throw new RunError(error.message, { away: true, cause: error });
+      });
+    if (unit.version === undefined) unit.declare(report.inputs, report.outputs, report.version);
+    // Two lanes have loaded it at once, for the first time.
+    else if (unit.version !== report.version) throw changed(unit.file.file);
     models.loaded(report);
   }
 
@@ -266,7 +276,9 @@ export class Runs {
       error: new InferenceError(code, `${models.unit.title}: ${reason}`, { cause: error }),
     };
     for (const { active } of shares) active.request.failure = failure;
-    this.#scheduler.fail(run.id, this.#now(), { reason, memory });
+    // Without its file, half of the items would fail alike.
+    const whole = error instanceof RunError && error.away;
+    this.#scheduler.fail(run.id, this.#now(), { reason, memory, whole });
   }
 }
 

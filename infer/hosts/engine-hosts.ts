@@ -86,7 +86,7 @@ const WAITING_LANES = 8;
 /** Lanes of this machine for the functions of graphs. */
 export function functionHosts(): EngineHost[] {
   const memory = fixedMemory(0);
-  const openLane = (name: string) => Promise.resolve(new FunctionLane({ name }));
+  const openLane = (name: string) => Promise.resolve(new FunctionLane({ name, holdsFiles: true }));
   const cores = Math.max(1, availableParallelism());
   return [
     { name: 'functions', resource: 'cpu', lanes: cores, memory, openLane },

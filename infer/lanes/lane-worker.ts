@@ -20,7 +20,12 @@ export type FromWorker =
   | { readonly call: number; readonly value: unknown }
   | {
       readonly call: number;
-      readonly error: { readonly message: string; readonly memory: boolean; readonly taken: boolean };
+      readonly error: {
+        readonly message: string;
+        readonly memory: boolean;
+        readonly taken: boolean;
+        readonly away: boolean;
+      };
     }
   | { readonly memory: MemoryState }
   | { readonly gpu: GpuEvent }

@@ -45,6 +45,8 @@ export interface LaneModel {
   readonly function?: string;
   /** Bytes that are reserved on the host while it is loaded, as for a run. */
   readonly reserve?: number;
+  /** What another lane reported of its files. If they have changed since, they are not loaded. */
+  readonly version?: string;
   /** Of a model that lies over several hosts, which lanes of their own kind run. */
   readonly shard?: ShardSettings;
 }
@@ -62,6 +64,8 @@ export interface ShardSettings {
 export interface LoadReport {
   readonly inputs: readonly TensorDeclaration[];
   readonly outputs: readonly TensorDeclaration[];
+  /** Says which files were loaded. */
+  readonly version: string;
   /** Bytes of GPU memory that the model holds while it is loaded. */
   readonly weights: number;
   readonly ms: number;
@@ -125,7 +129,7 @@ export interface RunReport {
 
 /**
  * A run that failed. `memory`: the host had too little memory, and a smaller batch may fit. `taken`: its memory could not be
- * reserved, since others have it. `away`: the model could not be loaded over its hosts. The last two say nothing of the run.
+ * reserved, since others have it. `away`: the model could not be loaded. The last two say nothing of the run.
  */
 export class RunError extends Error {
   readonly memory: boolean;

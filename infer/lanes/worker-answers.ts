@@ -55,8 +55,8 @@ async function answer(
     const { value, tensors = [] } = (await methods[method]?.(argument as never)) ?? {};
     tell({ call, value }, buffersOf(tensors));
   } catch (error) {
-    const { memory = false, taken = false } = error instanceof RunError ? error : {};
-    tell({ call, error: { message: messageOf(error), memory, taken } });
+    const { memory = false, taken = false, away = false } = error instanceof RunError ? error : {};
+    tell({ call, error: { message: messageOf(error), memory, taken, away } });
   }
 }
 

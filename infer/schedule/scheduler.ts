@@ -153,16 +153,21 @@ export class Scheduler {
 
   /**
    * A run has failed, because it was out of memory or for another reason. Its items run again in two halves. So in the
-   * end an item that is the reason fails alone.
+   * end an item that is the reason fails alone. `whole`: no item is the reason, and all of them fail.
    */
-  fail(id: number, now: number, { reason, memory = false }: { reason: string; memory?: boolean }): void {
+  fail(
+    id: number,
+    now: number,
+    { reason, memory = false, whole = false }: { reason: string; memory?: boolean; whole?: boolean },
+  ): void {
     const active = this.#ended(id, now);
     if (!active) return;
     const { run, model, lane } = active;
     if (run.load || model.file.models === 0) this.#site.unload(lane, model.file);
     if (memory) model.maxBatch = Math.max(1, Math.min(model.maxBatch, run.batch >> 1));
+    if (whole) this.#requests.failAll(active, reason);
     // Other runs on the host may have used the memory.
-    if (memory && run.batch === 1 && !active.alone)
+    else if (memory && run.batch === 1 && !active.alone)
       this.#requests.queueAgain(active.model, active.portions, active.losses, true);
     else this.#requests.runInHalves(active, reason);
   }

@@ -20,7 +20,7 @@ export class Unit {
   readonly #maxBatch: number | undefined;
   #inputs: readonly TensorDeclaration[] = [];
   #outputs: readonly TensorDeclaration[] = [];
-  #isDeclared = false;
+  #version: string | undefined;
   #batches = false;
   readonly statistics: Statistics = new Statistics();
   /** Requests that may still run it. */
@@ -42,9 +42,13 @@ export class Unit {
     this.#maxBatch = maxBatch;
   }
 
-  /** Takes the declarations of the file, once it was loaded. A function declares nothing. */
-  declare(inputs: readonly TensorDeclaration[], outputs: readonly TensorDeclaration[]): void {
-    this.#isDeclared = true;
+  /** Takes the declarations of the file, once it was loaded, and which file it was. A function declares nothing. */
+  declare(
+    inputs: readonly TensorDeclaration[],
+    outputs: readonly TensorDeclaration[],
+    version: string,
+  ): void {
+    this.#version = version;
     this.#inputs = inputs;
     this.#outputs = outputs;
     this.#batches =
@@ -62,8 +66,9 @@ export class Unit {
     return this.resource === 'gpu';
   }
 
-  get isDeclared(): boolean {
-    return this.#isDeclared;
+  /** Says which file was loaded first; undefined before. */
+  get version(): string | undefined {
+    return this.#version;
   }
 
   get inputs(): readonly TensorDeclaration[] {

@@ -28,11 +28,11 @@ let running: AbortController | undefined;
 
 answerCalls({
   methods: {
-    load: async ({ id, file, function: name = '', version }: LaneModel & { version: number }) => {
+    load: async ({ id, file, function: name = '', version = '' }: LaneModel) => {
       let module: Record<string, unknown>;
       try {
         // A file that was changed is another module.
-        module = await import(`${pathToFileURL(file)}?${version}`);
+        module = await import(`${pathToFileURL(file)}?${version.split(' ').at(-1)}`);
       } catch (error) {
         throw new RunError(`${file} cannot be loaded: ${messageOf(error)}`);
       }

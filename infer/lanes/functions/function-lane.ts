@@ -1,7 +1,7 @@
-import { statSync } from 'node:fs';
 import { clearTimeout, monotonicNow, setTimeout } from '../../../link/machine/clock.js';
 import { messageOf } from '../../../proto/errors.js';
 import type { Tensor } from '../../service/tensor.js';
+import { fileVersion } from '../file-version.js';
 import {
   type Lane,
   LaneLostError,
@@ -20,6 +20,8 @@ export interface FunctionLaneOptions {
   readonly name: string;
   /** How long a function may take, in milliseconds; 60,000 if left out. Then its signal aborts. */
   readonly limit?: number;
+  /** Whether a module that has changed since it was loaded fails the runs for which it would have to be read again. */
+  readonly holdsFiles?: boolean;
   /** How long it may take after that. Then its worker is ended. 1,000 ms if left out. */
   readonly grace?: number;
 }
@@ -40,7 +42,8 @@ export class FunctionLane implements Lane {
   readonly name: string;
   readonly #limit: number;
   readonly #grace: number;
-  readonly #models = new Map<string, LaneModel & { version: number }>();
+  readonly #holdsFiles: boolean;
+  readonly #models = new Map<string, LaneModel & { version: string }>();
   #worker: LaneWorker | undefined;
   /** The functions that the worker has. */
   #there = new Set<string>();
@@ -50,18 +53,22 @@ export class FunctionLane implements Lane {
     this.#resolveLost = resolve;
   });
 
-  constructor({ name, limit = 60_000, grace = 1000 }: FunctionLaneOptions) {
+  constructor({ name, limit = 60_000, grace = 1000, holdsFiles = false }: FunctionLaneOptions) {
     this.name = name;
     this.#limit = limit;
     this.#grace = grace;
+    this.#holdsFiles = holdsFiles;
   }
 
   async load(model: LaneModel): Promise<LoadReport> {
     const start = monotonicNow();
     this.#there.delete(model.id);
+    let version: string;
     try {
-      this.#models.set(model.id, { ...model, version: statSync(model.file).mtimeMs });
+      version = fileVersion(model.file, model.version);
+      this.#models.set(model.id, { ...model, version });
     } catch (error) {
+      if (error instanceof RunError) throw error;
       throw new RunError(`${model.file} cannot be read: ${messageOf(error)}.`);
     }
     try {
@@ -70,7 +77,7 @@ export class FunctionLane implements Lane {
       this.#models.delete(model.id);
       throw error;
     }
-    return { inputs: [], outputs: [], weights: 0, ms: monotonicNow() - start };
+    return { inputs: [], outputs: [], version, weights: 0, ms: monotonicNow() - start };
   }
 
   async unload(id: string): Promise<void> {
@@ -125,7 +132,9 @@ export class FunctionLane implements Lane {
 
   async #loadInto(worker: LaneWorker, id: string): Promise<void> {
     if (this.#there.has(id)) return;
-    await worker.call('load', this.#models.get(id));
+    const model = this.#models.get(id);
+    if (model && this.#holdsFiles) fileVersion(model.file, model.version);
+    await worker.call('load', model);
     if (worker === this.#worker) this.#there.add(id);
   }
 

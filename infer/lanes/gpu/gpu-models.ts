@@ -50,16 +50,16 @@ export class GpuModels {
     return this.#device.reserving(model.reserve, () => this.#load(model));
   }
 
-  async #load({ id, file }: LaneModel): Promise<LoadReport> {
+  async #load({ id, file, version: known }: LaneModel): Promise<LoadReport> {
     if (this.#models.has(id)) throw new RunError(`Model "${id}" is loaded already.`);
     const start = monotonicNow();
     const before = this.#device.resetPeak();
-    const model = new LoadedModel(this.#ort, this.#device, file);
-    const { inputs, outputs } = await model.open();
+    const model = new LoadedModel(this.#ort, this.#device, file, known);
+    const { inputs, outputs, version } = await model.open();
     this.#models.set(id, model);
     const ms = monotonicNow() - start;
     const after = await this.#device.resetPeak();
-    return { inputs, outputs, weights: after.used - (await before).used, ms };
+    return { inputs, outputs, version, weights: after.used - (await before).used, ms };
   }
 
   async unload(id: string): Promise<void> {

@@ -1,8 +1,9 @@
-import { readFile, stat } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type * as Ort from 'onnxruntime-web/webgpu';
 import { messageOf } from '../../../proto/errors.js';
 import type { TensorDeclaration } from '../../service/tensor.js';
+import { changed, fileVersion } from '../file-version.js';
 import { RunError } from '../lane.js';
 import { declarationOf, isOnGpu } from '../tensor-conversion.js';
 import { raiseClipOpset } from './clip-opset.js';
@@ -13,12 +14,15 @@ import type { LaneDevice } from './lane-device.js';
 export interface Declarations {
   readonly inputs: readonly TensorDeclaration[];
   readonly outputs: readonly TensorDeclaration[];
+  /** Says which files it was made of. */
+  readonly version: string;
 }
 
 /** A model's file, and the files with its weights, by the paths that the model has for them. */
 interface Contents {
   readonly model: Uint8Array;
   readonly weights: readonly { readonly path: string; readonly data: Uint8Array }[];
+  readonly version: string;
 }
 
 /** A model's session of ONNX Runtime, which is made again after a run that failed. */
@@ -31,10 +35,12 @@ export class LoadedModel {
   #session: Ort.InferenceSession | undefined;
   #declarations: Declarations | undefined;
 
-  constructor(ort: typeof Ort, device: LaneDevice, file: string) {
+  /** `version`: what its files have to be; undefined: what they are. */
+  constructor(ort: typeof Ort, device: LaneDevice, file: string, version?: string) {
     this.#ort = ort;
     this.#device = device;
     this.#file = file;
+    this.#version = version;
   }
 
   /** Makes the session, where it is not there. @throws RunError that says what is wrong with the file */
@@ -65,7 +71,7 @@ export class LoadedModel {
         );
         this.#session = await this.#create(contents, locations);
       }
-      this.#declarations = { inputs, outputs };
+      this.#declarations = { inputs, outputs, version: contents.version };
       return this.#declarations;
     } catch (error) {
       await this.close();
@@ -96,9 +102,10 @@ export class LoadedModel {
 
   async #read(): Promise<Contents> {
     const versions: string[] = [];
-    const read = async (file: string) => {
-      const { ino, size, mtimeMs } = await stat(file);
-      versions.push(`${ino} ${size} ${mtimeMs}`);
+    const known = this.#version?.split(',');
+    const read = (file: string) => {
+      // Before it is read: it may be large.
+      versions.push(fileVersion(file, known && (known[versions.length] ?? '')));
       return readFile(file);
     };
     try {
@@ -106,10 +113,12 @@ export class LoadedModel {
       const weights: { path: string; data: Uint8Array }[] = [];
       for (const path of externalWeights(model))
         weights.push({ path, data: await read(join(dirname(this.#file), path)) });
-      this.#version ??= versions.join();
-      if (versions.join() !== this.#version) throw new Error('it has changed since it was loaded');
-      return { model, weights };
+      const version = versions.join();
+      this.#version ??= version;
+      if (version !== this.#version) throw changed(this.#file);
+      return { model, weights, version };
     } catch (error) {
+      if (error instanceof RunError) throw error;
       throw new RunError(`${this.#file} cannot be read: ${messageOf(error)}.`, { cause: error });
     }
   }

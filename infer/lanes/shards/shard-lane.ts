@@ -2,6 +2,7 @@ import { monotonicNow } from '../../../link/machine/clock.js';
 import { deferred } from '../../../link/machine/deferred.js';
 import { messageOf } from '../../../proto/errors.js';
 import type { Tensor } from '../../service/tensor.js';
+import { fileVersion } from '../file-version.js';
 import {
   type Lane,
   LaneLostError,
@@ -46,7 +47,7 @@ export interface ShardedLoad {
 }
 
 /** The worker's answer to it. `bytes`: what each host keeps for the model, with its weights. */
-export interface ShardedReport extends Omit<LoadReport, 'ms'> {
+export interface ShardedReport extends Omit<LoadReport, 'ms' | 'version'> {
   readonly bytes: readonly number[];
 }
 
@@ -77,18 +78,19 @@ class ShardLane implements Lane {
     this.#options = options;
   }
 
-  async load({ id, file, shard }: LaneModel): Promise<LoadReport> {
+  async load({ id, file, shard, version: known }: LaneModel): Promise<LoadReport> {
     if (!shard) throw new RunError(`${file} is for one host, and lane ${this.name} has several.`);
     const start = monotonicNow();
     let taken: TakenHosts | undefined;
     try {
+      const version = fileVersion(file, known);
       taken = await this.#options.take(id, shard.hosts, this.#end.signal);
       const { timeout } = this.#options;
       const given: ShardedLoad = { id, file, shard, addresses: taken.addresses, timeout };
       const { bytes, ...report } = await this.#there().call<ShardedReport>('load', given);
       this.#taken.set(id, taken);
       taken.loaded(bytes);
-      return { ...report, ms: monotonicNow() - start };
+      return { ...report, version, ms: monotonicNow() - start };
     } catch (error) {
       // The load's own error counts. `unload` gives the hosts back even if it fails.
       if (this.#taken.has(id)) await this.unload(id).catch(() => undefined);

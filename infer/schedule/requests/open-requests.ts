@@ -115,6 +115,11 @@ export class OpenRequests {
     } else if (task && isCurrent(task)) this.#end(task.request, { is: 'failed', reason });
   }
 
+  /** A run has failed, and no part of it could be run. */
+  failAll({ portions }: ActiveRun, reason: string): void {
+    for (const { task } of portions) if (isCurrent(task)) this.#end(task.request, { is: 'failed', reason });
+  }
+
   /** A run's lane was lost, perhaps because of its items. After a first loss they run in halves; a single item fails. */
   runElsewhere(active: ActiveRun, reason: string): void {
     const lost = { ...active, losses: active.losses + 1 };

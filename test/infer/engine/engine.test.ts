@@ -420,6 +420,24 @@ describe('faults', () => {
     expect(served.host.runs.length).toBe(2);
   });
 
+  it('a file that was changed is not run when a lane opens again, until its model is loaded again', async () => {
+    const served = await serve({ double: mapping((x) => 2 * x) });
+    served.models.double = mapping((x) => 3 * x);
+    served.host.version = 'second';
+    expect(await served.time.until(outcome(ask(served, 1)))).toEqual([2, -2]);
+    for (const lane of [...served.host.open]) lane.kill();
+    await served.time.pass(1000);
+    served.host.loads = 0;
+    const asked = [1, 2, 3, 4].map((x) => outcome(ask(served, x)));
+    expect(new Set(await served.time.until(Promise.all(asked)))).toEqual(
+      new Set(['unavailable: model double version 1: model.onnx has changed.']),
+    );
+    // The four are not run by themselves for it.
+    expect(served.host.loads).toBe(1);
+    await served.time.until(served.engine.load('double'));
+    expect(await served.time.until(outcome(ask(served, 1)))).toEqual([3, -3]);
+  });
+
   it('an item that makes its model fail fails alone', async () => {
     const picky = mapping((x) => {
       if (x === 13) throw new Error('13 is not to its liking.');

@@ -35,6 +35,9 @@ export class FakeHost implements EngineHost {
   /** Lanes that are open. */
   readonly open: Set<FakeLane> = new Set();
   isDown = false;
+  /** Says which files there are, and how often a lane was to load one. */
+  version = 'first';
+  loads = 0;
   /** Bytes that others have, of which the host hears only when a run is to be reserved. */
   taken = 0;
   /** The bytes that each run was to reserve, those that could not among them. */
@@ -130,7 +133,11 @@ export class FakeLane implements Lane {
     this.#reject?.(new LaneLostError(reason));
   }
 
-  async load({ id, file, function: run }: LaneModel): Promise<LoadReport> {
+  async load({ id, file, function: run, version }: LaneModel): Promise<LoadReport> {
+    this.#host.loads += 1;
+    if (version !== undefined && version !== this.#host.version) {
+      throw new RunError(`${basename(file)} has changed.`, { away: true });
+    }
     const model = this.#host.models[run ?? basename(dirname(dirname(file)))];
     if (!model) throw new Error(`The file ${basename(file)} is no model.`);
     const { weights, load } = model.costs;
@@ -145,7 +152,7 @@ export class FakeLane implements Lane {
       this.#running = 0;
       this.#loaded.set(id, model);
       const { inputs, outputs } = run === undefined ? model : { inputs: [], outputs: [] };
-      return { inputs, outputs, weights, ms: load };
+      return { inputs, outputs, version: this.#host.version, weights, ms: load };
     });
   }
 

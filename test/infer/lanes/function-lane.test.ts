@@ -130,6 +130,31 @@ describe('a lane for functions', () => {
     await expect(run({}, ['y'])).rejects.toThrow('Function "act" is not loaded on this lane.');
   });
 
+  it('a module that was changed is loaded by no lane that is told what it was, nor read again by a new worker', async () => {
+    const held = new FunctionLane({ name: 'held', holdsFiles: true });
+    try {
+      const file = join(folder, 'act.mjs');
+      const model = { id: 'act', file, function: 'act' };
+      const text =
+        'export function act({ end }) { if (end) process.exit(); return { y: { data: Uint8Array.of(1) } } }';
+      writeFileSync(file, text);
+      const { version } = await held.load(model);
+      await lane.load({ ...model, version });
+      writeFileSync(file, text.replace('of(1)', 'of(22)'));
+      await expect(lane.load({ ...model, version })).rejects.toThrow(
+        /act\.mjs has changed since it was loaded/,
+      );
+      expect((await run({}, ['y'], held)).outputs.y).toMatchObject([{ data: Uint8Array.of(1) }]);
+      const end = { end: [{ value: floats('end', [1], [1]), from: 0, count: 1 }] };
+      await expect(run(end, ['y'], held)).rejects.toThrow('Its worker ended.');
+      await expect(run({}, ['y'], held)).rejects.toMatchObject({ away: true });
+      await held.load(model);
+      expect((await run({}, ['y'], held)).outputs.y).toMatchObject([{ data: Uint8Array.of(22) }]);
+    } finally {
+      await held.close();
+    }
+  });
+
   it('a run rejects when its lane is closed', async () => {
     await load('export function act() { return new Promise(() => setInterval(() => {}, 1000)) }');
     const running = run({}, ['y']);

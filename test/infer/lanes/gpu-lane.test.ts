@@ -361,6 +361,20 @@ describe('a lane with ONNX Runtime', () => {
     );
   });
 
+  it('files that were changed are not loaded by a lane that is told what they were', async () => {
+    writeFileSync(join(folder, 'v.data'), bytes(network(4).weights?.weights?.values as Float32Array));
+    const file = put(folder, 'changed', network(4), 'v.data');
+    const { version } = await lane.load({ id: 'changed', file });
+    await lane.unload('changed');
+    expect(await lane.load({ id: 'changed', file, version })).toMatchObject({ version });
+    await lane.unload('changed');
+    writeFileSync(join(folder, 'v.data'), new Uint8Array(7));
+    await expect(lane.load({ id: 'changed', file, version })).rejects.toMatchObject({
+      away: true,
+      message: expect.stringMatching(/v\.data has changed since it was loaded: load it again, or put/),
+    });
+  });
+
   it('a broken file is refused with the reason', async () => {
     const load = (file: string) => lane.load({ id: 'x', file });
     await expect(load(join(folder, 'none.onnx'))).rejects.toThrow(/none\.onnx cannot be read: ENOENT/);
