@@ -23,11 +23,30 @@ export async function runProgram(load: () => Promise<readonly Command[]>): Promi
     // Keep Commander's wording without its "error:"; the catch below prints it in our style.
     command.configureOutput({ outputError: () => {} });
   }
+  process.stdout.on('error', unwritable);
+  // There is nobody to tell.
+  process.stderr.on('error', () => {});
   try {
     await program.parseAsync();
   } catch (error) {
     process.exitCode = error instanceof CommanderError ? usage(program, error) : complain(error);
   }
+}
+
+/**
+ * A reader that goes away, such as `head`, has all that it wants: what the command does goes on, and is not shown. Any other
+ * error means that a person does not get what was asked for.
+ */
+function unwritable(error: NodeJS.ErrnoException): void {
+  // The command itself tells it where it cannot go on without what it prints.
+  const isTold = process.stdout.listenerCount('error') > 1;
+  if (error.code === 'EPIPE' || process.exitCode || isTold) return;
+  process.exitCode = complain(
+    new FarlightError(
+      'BAD_OPTION',
+      `the output cannot be written (${error.code}); redirect it to a place that can be written`,
+    ),
+  );
 }
 
 /**

@@ -156,6 +156,8 @@ class Screen {
     stdin.setRawMode(true);
     stdin.on('data', this.#onKey);
     stdout.on('resize', this.#draw);
+    // A terminal that is gone.
+    stdout.on('error', this.#end);
     process.on('exit', this.#restore);
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, this.#end);
     this.#draw();
@@ -178,6 +180,7 @@ class Screen {
     stdin.off('data', this.#onKey);
     stdin.pause();
     stdout.off('resize', this.#draw);
+    stdout.off('error', this.#end);
     process.off('exit', this.#restore);
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.off(signal, this.#end);
     this.#restore();

@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { inspect } from 'node:util';
 import { FarlightError, messageOf } from '../../proto/errors.js';
 import { writeFirst } from '../../server/trust/private-folder.js';
 
@@ -32,7 +33,7 @@ export interface BatchReport {
  */
 export async function eachFile({ boot, dataset, results, index, count }: BatchOptions): Promise<BatchReport> {
   const items = filesIn(dataset).filter((_, at) => at % count === index);
-  const { default: each } = (await import(pathToFileURL(boot).href)) as { default?: EachFile };
+  const { default: each } = await loaded(boot);
   if (typeof each !== 'function')
     throw new FarlightError(
       'BAD_OPTION',
@@ -52,6 +53,16 @@ export async function eachFile({ boot, dataset, results, index, count }: BatchOp
     }
   }
   return { done, skipped: items.length - waiting.length, failed };
+}
+
+/** The program's own error is not one of Farlight: its stack says where the program's file is wrong. */
+async function loaded(boot: string): Promise<{ default?: EachFile }> {
+  try {
+    return await import(pathToFileURL(boot).href);
+  } catch (error) {
+    process.stderr.write(`${inspect(error)}\n`);
+    throw new FarlightError('BAD_OPTION', `${boot} cannot be loaded: ${messageOf(error)}`, { cause: error });
+  }
 }
 
 function filesIn(folder: string): string[] {

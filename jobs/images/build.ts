@@ -7,6 +7,8 @@ import { codeOf, FarlightError, messageOf } from '../../proto/errors.js';
 import { asError, readNamed } from '../store/catalogue.js';
 import { addImageText, type ImageRecipe, parseImage, storedRecipes } from './images.js';
 
+const ANY_IMAGE = `sha256:${'0'.repeat(64)}`;
+
 export interface BuildOptions {
   /** The command that builds images, as `docker` and `podman` do. */
   readonly builder: string;
@@ -25,8 +27,12 @@ export async function buildImage(
   { builder, name }: BuildOptions,
 ): Promise<{ name: string; image: string; isNew: boolean }> {
   const { recipe, ...about } = /\.ya?ml$/.test(which) ? readRecipe(which) : findRecipe(which);
+  const named = { ...about, ...(name !== undefined && { name }) };
+  // A build takes minutes: a name that cannot be is told before.
+  const { problems } = parseImage(`the image of ${which}`, JSON.stringify({ ...named, image: ANY_IMAGE }));
+  if (problems.length > 0) throw asError(problems);
   const image = await built(builder, recipe);
-  const file = { ...about, ...(name !== undefined && { name }), image };
+  const file = { ...named, image };
   return { ...addImageText(`the image of ${which}`, `${JSON.stringify(file, null, 2)}\n`), image };
 }
 

@@ -38,6 +38,8 @@ interface Files {
   retry: true;
 }
 
+/** The file that makes a folder the record of a job. */
+const JOB = 'job.json';
 const ID = /^[a-z][a-z0-9-]{0,39}-[1-9]\d{0,8}$/;
 const CLAIM = /^([a-z][a-z0-9-]*\.\d+)\.(\d+)\.claim$/;
 
@@ -93,7 +95,7 @@ export class JobRecord {
   }
 
   get exists(): boolean {
-    return this.#text('job.json') !== undefined;
+    return this.#text(JOB) !== undefined;
   }
 
   /** Takes the id for a new job. @returns false where another process was first. */
@@ -111,7 +113,7 @@ export class JobRecord {
   begin({ request, template, images }: Omit<JobParts, 'id' | 'folder'>): void {
     const file: JobFile = { request, template: template.text, images, at: new Date().toISOString() };
     mkdirSync(resultsOf(this), { recursive: true, mode: 0o700 });
-    writeFirst(this.folder, 'job.json', `${JSON.stringify(file, null, 2)}\n`);
+    writeFirst(this.folder, JOB, `${JSON.stringify(file, null, 2)}\n`);
   }
 
   get parts(): JobParts {
@@ -168,11 +170,12 @@ export class JobRecord {
 
   read<Name extends keyof Files>(which: Attempt, name: Name): Files[Name] | undefined {
     const text = this.#text(`${attemptName(which)}.${name}`);
-    return text === undefined ? undefined : JSON.parse(text);
+    return text === undefined ? undefined : this.#parsed(text);
   }
 
-  /** @returns false where the file is there already. */
+  /** @returns false where the file is there already. @throws FarlightError BAD_OPTION where the job was deleted. */
   write<Name extends keyof Files>(which: Attempt, name: Name, content: Files[Name]): boolean {
+    this.checkKept();
     return writeFirst(this.folder, `${attemptName(which)}.${name}`, `${JSON.stringify(content)}\n`);
   }
 
@@ -182,10 +185,21 @@ export class JobRecord {
 
   /** Keeps the log of an attempt that has ended, unless its engine has written it there. */
   keepLog(which: Attempt, text: string): void {
+    this.checkKept();
     writeFirst(this.folder, `${attemptName(which)}.log`, text);
   }
 
+  /**
+   * Without its claims a job would be submitted anew by a process that still has it, so first it is no job any more.
+   *
+   * @throws FarlightError BAD_OPTION where another process has deleted the record.
+   */
+  checkKept(): void {
+    if (!this.exists) throw new FarlightError('BAD_OPTION', `the job ${this.id} was deleted`);
+  }
+
   delete(): void {
+    rmSync(join(this.folder, JOB), { force: true });
     rmSync(this.folder, { recursive: true, force: true });
   }
 
@@ -203,13 +217,21 @@ export class JobRecord {
   }
 
   #file(): JobFile {
-    const text = this.#text('job.json');
+    const text = this.#text(JOB);
     if (text === undefined) throw this.#broken();
-    return JSON.parse(text);
+    return this.#parsed(text);
+  }
+
+  #parsed<Content>(text: string): Content {
+    try {
+      return JSON.parse(text);
+    } catch {
+      throw this.#broken();
+    }
   }
 
   #broken(): FarlightError {
-    const why = `the record of the job ${this.id} in ${this.folder} is broken; delete that folder, and submit the job again`;
+    const why = `the record of the job ${this.id} in ${this.folder} is broken; end what still runs of it by its engine, delete that folder, and submit the job again`;
     return new FarlightError('BAD_OPTION', why);
   }
 

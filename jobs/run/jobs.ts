@@ -58,6 +58,7 @@ export async function submitJob(
 
 /** Where a job stands. Does what is due, and starts a process that does so from now on, unless there is one or it is over. */
 export async function lookAtJob(record: JobRecord): Promise<JobReport> {
+  record.checkKept();
   const { tasks } = await new JobDriver(record).pass();
   const phase = PHASES.find((each) => tasks.some(({ state }) => state.phase === each)) ?? 'queued';
   if (!isOver(phase)) await startWatcher(record);
@@ -75,6 +76,7 @@ export async function lookAtJobs(): Promise<JobReport[]> {
       reports.push(await lookAtJob(record));
     } catch (error) {
       if (!(error instanceof FarlightError)) throw error;
+      if (!record.exists) continue;
       reports.push({ id, submittedAt: '', phase: 'lost', tasks: [], problem: error.message });
     }
   }

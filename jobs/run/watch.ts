@@ -58,14 +58,15 @@ export async function startWatcher(record: JobRecord): Promise<void> {
   child.unref();
   // Told here, so that this process does not start another one meanwhile.
   const identity = child.pid === undefined ? undefined : identityOf(child.pid);
-  if (identity) replaceFile(record.folder, watcherName(), JSON.stringify(identity));
+  if (identity && record.exists) replaceFile(record.folder, watcherName(), JSON.stringify(identity));
 }
 
 function isWatched(record: JobRecord): boolean {
   try {
     return isAlive(JSON.parse(readFileSync(join(record.folder, watcherName()), 'utf8')));
   } catch (error) {
-    if (codeOf(error) !== 'ENOENT') throw error;
+    // What is no identity names no process.
+    if (codeOf(error) !== 'ENOENT' && !(error instanceof SyntaxError)) throw error;
     return false;
   }
 }

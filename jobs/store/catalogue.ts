@@ -1,4 +1,5 @@
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { linkSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Problem, problemText } from '../../link/files/checked-file.js';
 import { configFolder } from '../../link/machine/folders.js';
@@ -36,17 +37,21 @@ export function catalogueEntries(folders: ReturnType<typeof catalogueFolders>): 
   });
 }
 
-/** Adds a file to this user's folder of a catalogue. @returns false where there is one of that name. */
+/** Adds a file to this user's folder of a catalogue, whole or not at all. @returns false where there is one of that name. */
 export function addEntry(catalogue: string, name: string, text: string): boolean {
   const folder = ownFolder(catalogue);
   const path = join(folder, name);
+  const temporary = join(folder, `new-${randomBytes(8).toString('hex')}`);
   try {
     mkdirSync(folder, { recursive: true });
-    writeFileSync(path, text, { flag: 'wx', mode: 0o444 });
+    writeFileSync(temporary, text, { flag: 'wx', mode: 0o444 });
+    linkSync(temporary, path);
     return true;
   } catch (error) {
     if (codeOf(error) === 'EEXIST') return false;
     throw new FarlightError('BAD_OPTION', `${path} cannot be written: ${messageOf(error)}`, { cause: error });
+  } finally {
+    rmSync(temporary, { force: true });
   }
 }
 

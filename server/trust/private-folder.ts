@@ -8,7 +8,7 @@ import {
   renameSync,
   rmSync,
   statSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { configFolder } from '../../link/machine/folders.js';
@@ -108,11 +108,15 @@ function written(
   const temporary = join(folder, `${TEMPORARY}${randomBytes(8).toString('hex')}`);
   return guarded(folder, () => {
     const file = openSync(temporary, 'wx', 0o600);
+    let isWritten = false;
     try {
-      writeSync(file, text);
+      // All of it, or an error: a single write may end early where a disk is full.
+      writeFileSync(file, text);
       fsyncSync(file);
+      isWritten = true;
     } finally {
       closeSync(file);
+      if (!isWritten) rmSync(temporary, { force: true });
     }
     const first = place(temporary, join(folder, name));
     flushFolder(folder);

@@ -1,7 +1,11 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, existsSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { afterEach, describe, expect, it } from 'vitest';
 import { remoteHost } from '#farlight/client/transport/open.js';
 import { Daemon } from '#farlight/server/daemon.js';
@@ -10,7 +14,7 @@ import { SessionClient } from '../support/clients/session-client.js';
 import { type Finished, startFarlight } from '../support/hosts/farlight-command.js';
 import { SERVE_ALONE } from '../support/hosts/serve-process.js';
 import { executorsOf, isAlive, until } from '../support/machine/processes.js';
-import { FAKE_EXECUTOR } from '../support/repository.js';
+import { CLI, FAKE_EXECUTOR } from '../support/repository.js';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -50,6 +54,25 @@ function expectOneSentence({ code, stdout, stderr }: Finished, words: RegExp): v
   expect(stdout).not.toMatch(/ready/);
   expect(code).toBeGreaterThan(0);
 }
+
+describe('what a command prints', () => {
+  it('may have a reader that goes away', async () => {
+    const { child, done } = start(['template', 'show', 'batch']);
+    child.stdout.destroy();
+    expect(await done).toEqual({ code: 0, stdout: '', stderr: '' });
+  });
+
+  it.skipIf(!existsSync('/dev/full'))('is told as lost on a full disk', async () => {
+    const full = openSync('/dev/full', 'w');
+    cleanups.push(() => closeSync(full));
+    const child = spawn(process.execPath, [CLI, 'template', 'ls'], { stdio: ['ignore', full, 'pipe'] });
+    const [stderr, [code]] = await Promise.all([text(child.stderr as Readable), once(child, 'close')]);
+    expect([code, stderr]).toEqual([
+      1,
+      'farlight: the output cannot be written (ENOSPC); redirect it to a place that can be written\n',
+    ]);
+  });
+});
 
 describe('a mistake gives one sentence and a non-zero exit code:', () => {
   const TABLE: [string, string[], RegExp][] = [

@@ -212,6 +212,10 @@ describe('the recipes of images', () => {
     await expect(buildImage(recipe, { builder: 'false' })).rejects.toThrow(
       'false did not build the image: it ended with exit code 1',
     );
+    // The name is checked before a build that takes minutes.
+    await expect(buildImage(recipe, { builder: 'false', name: 'A b' })).rejects.toThrow(
+      /the image of .*"name"/,
+    );
     await expect(buildImage('none', { builder })).rejects.toThrow(
       'there is no recipe none; name a file, or one of: node',
     );
