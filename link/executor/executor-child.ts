@@ -9,17 +9,15 @@ import type {
   ConnectionMessage,
   ExecutorCommand,
   ExecutorReport,
-  ParkedChannel,
   ParkTarget,
   SessionDescription,
+  SessionReport,
 } from '../../proto/session/executor-messages.js';
 import type { Resume } from '../../proto/session/handshake.js';
-import type { LineCommand, LineReport } from '../../proto/session/lines.js';
+import type { LineCommand } from '../../proto/session/lines.js';
 import { inOneLine } from '../../proto/session/listed-adapters.js';
-import type { Traffic, WorkCounts } from '../../proto/session/session-counts.js';
 import type { SessionEnd, SessionEnded } from '../../proto/session/session-end.js';
-import type { ShareCommand, ShareReport } from '../../proto/session/shares.js';
-import type { Span } from '../../proto/session/spans.js';
+import type { ShareCommand } from '../../proto/session/shares.js';
 import { NOTHING } from '../../proto/wire/packet.js';
 import { setImmediate, setTimeout } from '../machine/clock.js';
 import { type Alarm, alarm } from '../machine/timer.js';
@@ -51,16 +49,8 @@ export interface ExecutorChildEvents {
   onReady(ready: ExecutorReady): void;
   /** The GPU is not open in time, and the process is killed. A driver may hold it for ever, so do not wait for `onExit`. */
   onStuck(reason: FarlightError): void;
-  /** The session's traffic since the last call, and its work since it began. */
-  onTraffic?(traffic: Traffic, work: WorkCounts | undefined): void;
-  /** New spans, while somebody watches. `left` more were left out. */
-  onSpans?(spans: readonly Span[], left: number): void;
-  /** The session is stored. */
-  onParked?(parked: { bytes: number; channel: ParkedChannel }): void;
-  /** The session stays as it is. With `isAtWork` it had something to do. With `wasRead` its contents were read in vain. */
-  onNotParked?(why: { reason: string; isAtWork: boolean; wasRead: boolean }): void;
-  /** A parked session is back, or has ended because it cannot come back. */
-  onUnparked?(isBack: boolean): void;
+  /** The process reports of its session. */
+  onReport?(report: SessionReport): void;
   /** The process cannot have the connection of a session that was to begin. The caller tells its client why. */
   onNotTaken?(connection: Socket, end: SessionEnd): void;
   /** The session has ended, and its client knows. */
@@ -69,10 +59,6 @@ export interface ExecutorChildEvents {
   onIdle?(): void;
   /** Everything that the program's profile names is compiled. */
   onCompiledAhead?(): void;
-  /** The session asks for its share of the GPU, or gives some back. */
-  onShare?(report: ShareReport): void;
-  /** The session asks for a line to another host. */
-  onLine?(report: LineReport): void;
   /** The process has answered a `ping`. */
   onAlive?(): void;
   /** The process is gone. Called once, last. The reason is undefined if this side called `end` or `kill`. */
@@ -180,8 +166,8 @@ export class ExecutorChild {
   }
 
   /**
-   * Stores the session in a file. `onParked` or `onNotParked` is the reply. After `onParked` the
-   * process does nothing more for the session.
+   * Stores the session in a file. The report `parked` or `notParked` is the reply. After `parked` the process does nothing
+   * more for the session.
    */
   park(place: ParkTarget): void {
     this.#tell({ type: 'park', ...place });
@@ -238,7 +224,7 @@ export class ExecutorChild {
     this.#tell({ type: 'end', ...end });
   }
 
-  /** Starts or stops the reports to onSpans. */
+  /** Starts or stops the reports `spans`. */
   watch(on: boolean): void {
     this.#tell({ type: 'watch', on });
   }
@@ -368,17 +354,6 @@ export class ExecutorChild {
     } else if (report.type === 'ready') {
       this.#opening?.cancel();
       this.#events.onReady(report);
-    } else if (report.type === 'traffic') {
-      const { type: _, work, ...traffic } = report;
-      this.#events.onTraffic?.(traffic, work);
-    } else if (report.type === 'spans') {
-      this.#events.onSpans?.(report.spans, report.left);
-    } else if (report.type === 'parked') {
-      this.#events.onParked?.(report);
-    } else if (report.type === 'notParked') {
-      this.#events.onNotParked?.(report);
-    } else if (report.type === 'unparked') {
-      this.#events.onUnparked?.(report.isBack);
     } else if (report.type === 'sessionEnded') {
       this.takeNear()?.destroy();
       this.#events.onSessionEnded?.(report);
@@ -388,10 +363,8 @@ export class ExecutorChild {
       this.#events.onCompiledAhead?.();
     } else if (report.type === 'alive') {
       this.#events.onAlive?.();
-    } else if (report.type === 'acceptLine' || report.type === 'connectLine') {
-      this.#events.onLine?.(report);
     } else {
-      this.#events.onShare?.(report);
+      this.#events.onReport?.(report);
     }
   }
 

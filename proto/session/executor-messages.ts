@@ -139,10 +139,6 @@ export type ExecutorReport =
    * client gets this reason.
    */
   | { type: 'taken'; end?: SessionEnd }
-  /** The session's traffic since the last report, and its work since it began. */
-  | ({ type: 'traffic'; work?: WorkCounts | undefined } & Traffic)
-  /** New spans, while somebody watches. `left` more were left out because there were too many. */
-  | { type: 'spans'; spans: Span[]; left: number }
   /** The session has ended, and is cleared up. */
   | ({ type: 'sessionEnded' } & SessionEnded)
   /** The next session of the program may begin. */
@@ -150,6 +146,15 @@ export type ExecutorReport =
   /** Everything is compiled for the program's first session, which may have begun, or even ended, before this. */
   | { type: 'compiledAhead' }
   | { type: 'alive' }
+  | { type: 'exiting'; code: 'PROTOCOL_ERROR' | 'EXECUTOR_LOST'; message: string }
+  | SessionReport;
+
+/** What an executor reports of its session while that goes on. */
+export type SessionReport =
+  /** The session's traffic since the last report, and its work since it began. */
+  | ({ type: 'traffic'; work?: WorkCounts | undefined } & Traffic)
+  /** New spans, while somebody watches. `left` more were left out because there were too many. */
+  | { type: 'spans'; spans: Span[]; left: number }
   /** The session is stored, and this process does nothing more for it. */
   | { type: 'parked'; bytes: number; channel: ParkedChannel }
   /** The session stays here. With `isAtWork` it had something to do. With `wasRead` its contents were read in vain. */
@@ -157,5 +162,4 @@ export type ExecutorReport =
   /** The parked session's file is not needed any more: the session is back, or it ends because it cannot come back. */
   | { type: 'unparked'; isBack: boolean }
   | ShareReport
-  | LineReport
-  | { type: 'exiting'; code: 'PROTOCOL_ERROR' | 'EXECUTOR_LOST'; message: string };
+  | LineReport;

@@ -1,19 +1,14 @@
 import type { Socket } from 'node:net';
 import {
   ExecutorChild,
-  type ExecutorChildEvents,
   type ExecutorChildOptions,
   type ExecutorReady,
 } from '../../../link/executor/executor-child.js';
 import { clearTimeout, monotonicNow, setImmediate, setTimeout } from '../../../link/machine/clock.js';
 import { type Deferred, deferred } from '../../../link/machine/deferred.js';
 import type { FarlightError } from '../../../proto/errors.js';
-import type { BoundedFolder } from '../../../proto/session/executor-messages.js';
-import type { LineReport } from '../../../proto/session/lines.js';
-import type { Traffic, WorkCounts } from '../../../proto/session/session-counts.js';
+import type { BoundedFolder, SessionReport } from '../../../proto/session/executor-messages.js';
 import type { SessionEnd, SessionEnded } from '../../../proto/session/session-end.js';
-import type { ShareReport } from '../../../proto/session/shares.js';
-import type { Span } from '../../../proto/session/spans.js';
 import { brief } from '../../observatory/log.js';
 
 /** A program of a tenant. An executor serves only one: it never serves another tenant or another program. */
@@ -26,25 +21,13 @@ export interface TenantProgram {
 export interface AssignedSession {
   /** The GPU is open. Comes first, in a later turn of the event loop. */
   onReady(ready: ExecutorReady): void;
-  onTraffic(traffic: Traffic, work: WorkCounts | undefined): void;
-  /** The session's spans, while somebody watches; `left` more were left out. */
-  onSpans?(spans: readonly Span[], left: number): void;
+  onReport(report: SessionReport): void;
   /** The executor cannot have the connection of the session, which ends. The caller tells its client why. */
   onNotTaken?(connection: Socket, end: SessionEnd): void;
   /** The session has ended, and no longer uses the executor. */
   onSessionEnded(why: SessionEnded): void;
   /** The executor has exited. Comes instead of onSessionEnded. */
   onExit(reason: FarlightError | undefined): void;
-  /** The session asks for GPU memory or a GPU turn, or gives some back. */
-  onShare(report: ShareReport): void;
-  /** The session asks for a line to another host. */
-  onLine(report: LineReport): void;
-  /** The session is stored, and needs the executor no more. */
-  onParked?: ExecutorChildEvents['onParked'];
-  /** The session could not be stored. */
-  onNotParked?: ExecutorChildEvents['onNotParked'];
-  /** The parked session is back, or ends. */
-  onUnparked?: ExecutorChildEvents['onUnparked'];
   /** Nothing of the session is left on the GPU. Comes once, last. */
   onReleased(): void;
 }
@@ -103,13 +86,7 @@ export class PooledExecutor {
         this.#session?.onReady(ready);
       },
       onStuck: (reason) => events.onStuck(reason),
-      onTraffic: (traffic, work) => this.#session?.onTraffic(traffic, work),
-      onSpans: (spans, left) => this.#session?.onSpans?.(spans, left),
-      onShare: (report) => this.#session?.onShare(report),
-      onLine: (report) => this.#session?.onLine(report),
-      onParked: (how) => this.#session?.onParked?.(how),
-      onNotParked: (why) => this.#session?.onNotParked?.(why),
-      onUnparked: (isBack) => this.#session?.onUnparked?.(isBack),
+      onReport: (report) => this.#session?.onReport(report),
       onNotTaken: (connection, end) => {
         if (this.#session?.onNotTaken) this.#session.onNotTaken(connection, end);
         else connection.destroy();

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
-import type { ExecutorChild, ExecutorChildEvents } from '../../../link/executor/executor-child.js';
+import type { ExecutorChild } from '../../../link/executor/executor-child.js';
 import type { FarlightError } from '../../../proto/errors.js';
-import type { SessionLimits } from '../../../proto/session/executor-messages.js';
+import type { SessionLimits, SessionReport } from '../../../proto/session/executor-messages.js';
 import type { Silence, VersionRange } from '../../../proto/session/handshake.js';
 import type { SessionEnd, SessionEnded } from '../../../proto/session/session-end.js';
 import { NOTHING } from '../../../proto/wire/packet.js';
@@ -60,8 +60,8 @@ export interface Assignment {
   /** The session had a command. */
   onWork?(): void;
   /** The executor's replies to `park` and to a session that was parked. */
-  onParked?: ExecutorChildEvents['onParked'];
-  onNotParked?: ExecutorChildEvents['onNotParked'];
+  onParked?(parked: Extract<SessionReport, { type: 'parked' }>): void;
+  onNotParked?(why: Extract<SessionReport, { type: 'notParked' }>): void;
   onUnparked?(isBack: boolean, adapter: string): void;
   /** The connection cannot be handed over. */
   onFailed(end: SessionEnd): void;
@@ -80,6 +80,20 @@ export function assignExecutor(options: AssignOptions, assignment: Assignment): 
   /** The bytes that the session has sent and received over lines, as its executor last said. */
   let overLines = { to: log.work.bytesToHosts, from: log.work.bytesFromHosts };
   let adapterName = '';
+  const carried = ({ type: _, work, ...traffic }: Extract<SessionReport, { type: 'traffic' }>) => {
+    log.carried(traffic, work);
+    if (traffic.framesUp > 0) assignment.onWork?.();
+    if (work) {
+      shares.claims(child, work.gpuBytes + work.gpuReserved);
+      counters.bytesToHosts += work.bytesToHosts - overLines.to;
+      counters.bytesFromHosts += work.bytesFromHosts - overLines.from;
+      overLines = { to: work.bytesToHosts, from: work.bytesFromHosts };
+    }
+    counters.framesUp += traffic.framesUp;
+    counters.framesDown += traffic.framesDown;
+    counters.bytesUp += traffic.bytesUp;
+    counters.bytesDown += traffic.bytesDown;
+  };
   const child = pool.take(
     { tenant, program },
     {
@@ -121,26 +135,31 @@ export function assignExecutor(options: AssignOptions, assignment: Assignment): 
         if (request) handOver(request.socket, bridges(), begin, (end) => assignment.onFailed(end));
         else begin(undefined);
       },
-      onTraffic: (traffic, work) => {
-        log.carried(traffic, work);
-        if (traffic.framesUp > 0) assignment.onWork?.();
-        if (work) {
-          shares.claims(child, work.gpuBytes + work.gpuReserved);
-          counters.bytesToHosts += work.bytesToHosts - overLines.to;
-          counters.bytesFromHosts += work.bytesFromHosts - overLines.from;
-          overLines = { to: work.bytesToHosts, from: work.bytesFromHosts };
+      onReport: (report) => {
+        switch (report.type) {
+          case 'traffic':
+            carried(report);
+            break;
+          case 'spans':
+            log.did(report.spans, report.left);
+            break;
+          case 'parked':
+            assignment.onParked?.(report);
+            break;
+          case 'notParked':
+            assignment.onNotParked?.(report);
+            break;
+          case 'unparked':
+            assignment.onUnparked?.(report.isBack, adapterName);
+            break;
+          case 'acceptLine':
+          case 'connectLine':
+            lines?.receive(child, tenant, report);
+            break;
+          default:
+            shares.receive(child, tenant, report);
         }
-        counters.framesUp += traffic.framesUp;
-        counters.framesDown += traffic.framesDown;
-        counters.bytesUp += traffic.bytesUp;
-        counters.bytesDown += traffic.bytesDown;
       },
-      onSpans: (spans, left) => log.did(spans, left),
-      onShare: (report) => shares.receive(child, tenant, report),
-      onLine: (report) => lines?.receive(child, tenant, report),
-      onParked: (how) => assignment.onParked?.(how),
-      onNotParked: (why) => assignment.onNotParked?.(why),
-      onUnparked: (isBack) => assignment.onUnparked?.(isBack, adapterName),
       onNotTaken: refuse,
       onReleased: () => shares.released(child),
       onSessionEnded: (why) => assignment.onSessionEnded(why),
