@@ -187,7 +187,7 @@ export class Scheduler {
     this.#requests.expire(now);
     this.#requests.refuseTooLarge();
     this.#count(now);
-    while (!this.#startAll(now) && this.#makeRoom(now));
+    for (let stuck = this.#startAll(now); this.#makeRoom(stuck, now); stuck = this.#startAll(now));
     const { firstDeadline } = this.#requests;
     if (firstDeadline !== undefined) this.#wakeAt(firstDeadline);
     return this.#decisions.splice(0);
@@ -204,13 +204,14 @@ export class Scheduler {
 
   /**
    * Starts runs, the best first, until none is left. If the best run would only wait for the GPU, it starts later, and
-   * the other runs leave it its lane and its memory. Returns whether something starts, now or at a known time.
+   * the other runs leave it its lane and its memory. Returns the resources for which something waits, and nothing starts now
+   * or at a known time.
    */
-  #startAll(now: number): boolean {
+  #startAll(now: number): Set<Resource> {
     const planned = new Map<LaneState, Candidate>();
     const gathering = new Set<ModelState>();
     let later = Number.POSITIVE_INFINITY;
-    let started = false;
+    const stuck = new Set([...this.#requests.wanted].map(({ costs }) => costs.resource));
     for (const resource of RESOURCES) {
       // A run that starts leaves less for the others. So the value that was found for them before is an upper bound.
       const ranking: Promised[] = [];
@@ -227,6 +228,7 @@ export class Scheduler {
           const evaluation = this.#evaluate(model, situation, planned);
           if ('later' in evaluation) {
             later = Math.min(later, evaluation.later);
+            if (evaluation.later < Number.POSITIVE_INFINITY) stuck.delete(resource);
             if (evaluation.held) {
               model.heldSince ??= now;
               gathering.add(model);
@@ -238,13 +240,13 @@ export class Scheduler {
           continue;
         }
         const candidate = best as Candidate;
+        stuck.delete(resource);
         if (candidate.from > now) {
           planned.set(candidate.lane, candidate);
           gathering.add(model);
           later = Math.min(later, candidate.from);
         } else {
           this.#start(candidate, now);
-          started = true;
         }
         found = new Set();
         situation = this.#situation(resource, now, planned);
@@ -257,7 +259,7 @@ export class Scheduler {
       model.gatheredFrom = gathering.has(model) ? (model.gatheredFrom ?? now) : undefined;
     }
     if (later !== Number.POSITIVE_INFINITY) this.#wakeAt(later);
-    return started || later !== Number.POSITIVE_INFINITY;
+    return stuck;
   }
 
   /** The best run of a model on an idle lane. Of each host, take the lane with the inputs, or with the model loaded. */
@@ -413,16 +415,21 @@ export class Scheduler {
   }
 
   /**
-   * A host's capacity may shrink below the bytes that requests hold there between their steps. Then nothing can run, and
-   * the youngest of these requests begins again. Returns false if this is not the case.
+   * A host's capacity may shrink below the bytes that requests hold there between their steps. Then nothing can run there,
+   * and the youngest of these requests begins again. Returns false if this is not the case.
+   *
+   * @param stuck resources for which something waits, and nothing starts. Runs of others go on, and make no room.
    */
-  #makeRoom(now: number): boolean {
-    if (this.#runs.size > 0 || this.#requests.wanted.size === 0) return false;
-    for (const host of this.#site.hosts.values()) {
-      const youngest = [...host.holders.keys()].at(-1);
-      if (!youngest) continue;
-      this.#requests.restart(youngest, now);
-      return true;
+  #makeRoom(stuck: ReadonlySet<Resource>, now: number): boolean {
+    const running = new Set([...this.#runs.values()].map(({ model }) => model.costs.resource));
+    for (const resource of stuck) {
+      if (running.has(resource)) continue;
+      for (const host of this.#site.hosts.values()) {
+        const youngest = [...host.holders.keys()].at(-1);
+        if (!youngest || host.laneCount(resource) === 0) continue;
+        this.#requests.restart(youngest, now);
+        return true;
+      }
     }
     return false;
   }

@@ -393,6 +393,22 @@ describe('steps of graphs', () => {
     expect(scheduler.decide(101)).toContainEqual({ kind: 'restart', request: 0 });
     expect(scheduler.memoryOf('host')).toMatchObject({ held: 0 });
   });
+
+  it('graphs begin again in a shrunken capacity, although functions run all the time', () => {
+    host(100);
+    scheduler.setHost('here', { bytes: 0, limit: 0 });
+    scheduler.addLane('function', { host: 'here', resource: 'cpu' });
+    scheduler.setModel('a', costs({ output: 40 }));
+    scheduler.setModel('b', costs({ memory: { base: 0, perItem: 60 } }));
+    scheduler.setModel('f', costs({ resource: 'cpu', memory: NONE, gpu: NONE }));
+    arrive(graphOf(['a', 'b']));
+    scheduler.complete(start(0).id, 101);
+    arrive('f', 101);
+    scheduler.setHost('host', { bytes: 70, limit: 100 });
+    const decisions = scheduler.decide(101);
+    expect(runsOf(decisions).map(({ model }) => model)).toContain('f');
+    expect(decisions).toContainEqual({ kind: 'restart', request: 0 });
+  });
 });
 
 describe('a run that fails', () => {
