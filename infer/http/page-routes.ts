@@ -2,9 +2,10 @@ import { clearTimeout, setTimeout } from '../../link/machine/clock.js';
 import type { LiveEvents, LiveState } from '../../page/live-events.js';
 import { siteFiles } from '../../page/site-files.js';
 import { InferenceError } from '../service/service.js';
+import { SharedBudget } from '../service/shared-budget.js';
 import type { Route } from './routes.js';
 
-/** The most pages that are kept up to date at a time. */
+/** The most pages that are kept up to date at a time. One tenant's leave some for others. */
 const MOST_STREAMS = 64;
 /** How long one stream lasts, in milliseconds. Its page comes back at once, and its token is looked at again. */
 const STREAM_MS = 60_000;
@@ -22,17 +23,19 @@ export interface PageRoutesOptions {
 
 /** The state of the server as far as it is the client's own: as JSON, as events, and as a page that shows these. */
 export function pageRoutes({ path, view, state, live, site }: PageRoutesOptions): Route[] {
+  const streams = new SharedBudget(MOST_STREAMS);
   return [
     { method: 'GET', path, handle: (exchange, _, { tenant }) => exchange.json(view(tenant)) },
     {
       method: 'GET',
       path: `${path}/events`,
       handle(exchange, _, { tenant }) {
-        if (live.readers >= MOST_STREAMS) {
+        if (!streams.take(tenant, 1)) {
           throw new InferenceError('overloaded', 'too many pages are open; try again later', {
             retryAfter: 10,
           });
         }
+        exchange.onDone(() => streams.add(tenant, -1));
         const response = exchange.stream();
         live.follow(response, () => state(tenant));
         const timer = setTimeout(() => response.end(), STREAM_MS).unref();

@@ -2,8 +2,9 @@ import type { Arrival, ObservedRequest } from '../service/request-observer.js';
 import type { RequestSpan } from '../service/request-span.js';
 import { InferenceError, type InferenceErrorCode } from '../service/service.js';
 
-/** The longest name of a model that a client may have chosen, in characters. */
+/** The longest name of a model that a client may have chosen, and the longest reason, which may quote it, in characters. */
 const LONGEST_NAME = 200;
+const LONGEST_REASON = 500;
 
 /** The outcome of a request: a result, or the reason why there is none. */
 export type Outcome = 'done' | InferenceErrorCode;
@@ -40,8 +41,8 @@ export class RequestRecord implements ObservedRequest {
   }
 
   asked(model: string, version: string | undefined): void {
-    this.model = model.slice(0, LONGEST_NAME);
-    this.version = (version ?? '').slice(0, LONGEST_NAME);
+    this.model = short(model, LONGEST_NAME);
+    this.version = short(version ?? '', LONGEST_NAME);
     this.#endPart('receive');
     this.#isAsked = true;
   }
@@ -57,7 +58,7 @@ export class RequestRecord implements ObservedRequest {
 
   failed(error: unknown): void {
     this.outcome = codeOf(error);
-    this.why = error instanceof Error ? error.message : String(error);
+    this.why = short(error instanceof Error ? error.message : String(error), LONGEST_REASON);
     if (this.#isAsked) this.#since = this.#now();
   }
 
@@ -73,6 +74,11 @@ export class RequestRecord implements ObservedRequest {
     this.to = this.#now();
     this.spans.push({ part, from: this.#since, to: this.to });
   }
+}
+
+/** The beginning of a text. The slice of a string keeps all of it in memory: this is a copy. */
+function short(text: string, most: number): string {
+  return text.length <= most ? text : Buffer.from(text.slice(0, most)).toString();
 }
 
 /** By the words of the service, also where its protocol has refused the request before. */

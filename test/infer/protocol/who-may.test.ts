@@ -4,10 +4,12 @@ import { join } from 'node:path';
 import type { ClientDuplexStream } from '@grpc/grpc-js';
 import { afterEach, describe, expect, it } from 'vitest';
 import { inferenceTrust, type TrustOptions } from '#farlight/infer/door/trust.js';
+import { pageRoutes } from '#farlight/infer/http/page-routes.js';
 import { grpc } from '#farlight/link/grpc/grpc.js';
+import { LiveEvents } from '#farlight/page/live-events.js';
 import { TokenStore } from '#farlight/server/trust/token-store.js';
 import { folders } from '../../support/trust/trust.js';
-import { ask, inferenceClient, raw, serving } from './served.js';
+import { ask, inferenceClient, raw, serving, soon } from './served.js';
 
 const temporary = folders();
 const servers = serving();
@@ -82,6 +84,29 @@ describe('a server that asks for tokens, over HTTP', () => {
     expect(await refused.json()).toEqual({ error: expect.stringContaining('--may-load alice') });
     expect((await load('owner')).status).toBe(200);
   });
+});
+
+it('however many pages one tenant keeps open, another tenant can open one', async () => {
+  const { trust, tokenOf } = tokens();
+  const live = new LiveEvents({ name: 'server', onError: () => {} });
+  const state = () => ({ now: 0, news: '', event: () => ({}) });
+  const routes = pageRoutes({ path: '/v2/farlight', view: () => ({}), state, live, site: undefined });
+  const { url } = await servers.http({ routes }, trust);
+  const end = new AbortController();
+  const open = async (token: string) => {
+    const headers = { authorization: `Bearer ${token}` };
+    return (await fetch(`${url}/v2/farlight/events`, { headers, signal: end.signal })).status;
+  };
+  const alice = tokenOf('alice');
+  const statuses = await Promise.all(Array.from({ length: 64 }, () => open(alice)));
+  expect(new Set(statuses)).toEqual(new Set([200, 503]));
+  expect(await open(tokenOf('bob'))).toBe(200);
+  end.abort();
+  await soon(() => expect(live.readers).toBe(0));
+  expect(await fetch(`${url}/v2/farlight`, { headers: { authorization: `Bearer ${alice}` } })).toMatchObject({
+    status: 200,
+  });
+  live.close();
 });
 
 describe('a server that asks for tokens, over gRPC', () => {

@@ -112,6 +112,16 @@ describe('an inference server', () => {
     expect(Object.fromEntries(observatory.refusals)).toEqual({ internal: 1, overloaded: 1, 'too-large': 1 });
   });
 
+  it('keeps no more than the beginning of a name and of a reason, which a client may have made long', () => {
+    const seen = begin();
+    seen.asked('m'.repeat(1 << 20), 'v'.repeat(1 << 20));
+    seen.failed(new InferenceError('not-found', `There is no model "${'m'.repeat(1 << 20)}".`));
+    seen.end('404');
+    const [{ model, version, why } = { model: '', version: '', why: '' }] = observatory.view().recent;
+    expect([model.length, version.length, why.length]).toEqual([200, 200, 500]);
+    expect(why).toMatch(/^There is no model "mmm/);
+  });
+
   it('counts a request once, though its end is told twice', () => {
     const seen = begin();
     seen.end('200');
