@@ -317,6 +317,10 @@ export class Dispatcher {
         task.unit.statistics.ended(this.#now() - readyAt, isEmpty);
       }
     }
+    // A model's request that was refused at once has no task.
+    if (result instanceof InferenceError && tasks.size === 0 && !active.internal && !request.plan.isGraph) {
+      for (const { unit } of units) unit.statistics.ended(0, false);
+    }
     for (const { unit } of units) unit.users -= 1;
     this.#hosts.drop(request.release());
     if (result instanceof InferenceError) active.reject(result);

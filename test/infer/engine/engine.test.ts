@@ -247,6 +247,13 @@ describe('a request that is wrong', () => {
     );
     expect(await served.time.until(outcome(ask(served, 1)))).toEqual([2, -2]);
   });
+
+  it('a request that is refused at once counts as one without a result', async () => {
+    const memory = { base: 0, perItem: 100 };
+    const served = await serve({ large: mapping((x) => x, { memory }) }, { bytes: 50 });
+    expect(await served.time.until(outcome(ask(served, 1, { model: 'large' })))).toMatch(/^too-large: /);
+    expect(served.engine.statistics('large')).toMatchObject([{ success: { count: 0 }, fail: { count: 1 } }]);
+  });
 });
 
 describe('memory', () => {
