@@ -104,7 +104,7 @@ class PrivateLink implements TurnedLink {
       },
     });
     this.#channel.attach(this.#connection, 0);
-    this.#child.begin({ program: hello.program });
+    this.#child.tell({ type: 'begin', session: { program: hello.program }, head: NOTHING });
     this.#child.unref();
   }
 

@@ -5,20 +5,14 @@ import { FarlightError, invariant, messageOf, tooManyFiles } from '../../proto/e
 import { harmlessLines } from '../../proto/harmless.js';
 import type {
   BoundedFolder,
-  CompileAhead,
   ConnectionMessage,
   ExecutorCommand,
   ExecutorReport,
-  ParkTarget,
-  SessionDescription,
   SessionReport,
 } from '../../proto/session/executor-messages.js';
 import type { Resume } from '../../proto/session/handshake.js';
-import type { LineCommand } from '../../proto/session/lines.js';
 import { inOneLine } from '../../proto/session/listed-adapters.js';
 import type { SessionEnd, SessionEnded } from '../../proto/session/session-end.js';
-import type { ShareCommand } from '../../proto/session/shares.js';
-import { NOTHING } from '../../proto/wire/packet.js';
 import { setImmediate, setTimeout } from '../machine/clock.js';
 import { type Alarm, alarm } from '../machine/timer.js';
 import { HandedConnections } from './handed-connections.js';
@@ -120,7 +114,7 @@ export class ExecutorChild {
       this.#child = child;
       this.#listen(child);
       this.#opening = alarm(this.#options.startMs ?? START_MS, () => this.#stuck());
-      for (const command of this.#untold.splice(0)) this.#tell(command);
+      for (const command of this.#untold.splice(0)) this.#send(command);
     } catch (cause) {
       // With `waits` the caller of `start` expects no exception.
       if (!this.#options.waits) throw cause;
@@ -160,31 +154,6 @@ export class ExecutorChild {
     return this.#child?.signalCode === 'SIGTERM';
   }
 
-  /** Compiles ahead for a program. Its session may begin at once; `onCompiledAhead` says when all is compiled. */
-  compileAhead(about: CompileAhead): void {
-    this.#tell({ type: 'compileAhead', ...about });
-  }
-
-  /**
-   * Stores the session in a file. The report `parked` or `notParked` is the reply. After `parked` the process does nothing
-   * more for the session.
-   */
-  park(place: ParkTarget): void {
-    this.#tell({ type: 'park', ...place });
-  }
-
-  /**
-   * Brings a parked session back on a connection, which is handed over as for `begin`. Without one the client has not come
-   * yet, and `resume` brings its connection.
-   */
-  unpark(
-    parked: Omit<Extract<ExecutorCommand, { type: 'unpark' }>, 'type' | 'isConnected'>,
-    socket: Socket | undefined,
-    isNear: boolean,
-  ): void {
-    this.#hand({ type: 'unpark', ...parked }, socket, isNear);
-  }
-
   /**
    * The near connection of a session that was parked, which belongs to the caller from now on. It is open until its client
    * closes it or ends.
@@ -197,16 +166,13 @@ export class ExecutorChild {
   }
 
   /**
-   * Begins a session on a client's connection, or on the pipe. `head` has the bytes that were already read. With `isNear`
-   * the connection stays open here too, see `takeNear`.
+   * Tells a command with its connection, of which `head` has the bytes that were already read here. With `isNear` the
+   * connection stays open here too, see `takeNear`.
    */
-  begin(
-    session: SessionDescription,
-    socket?: Socket,
-    head: Uint8Array = new Uint8Array(0),
-    isNear = false,
-  ): void {
-    this.#hand({ type: 'begin', session, head }, socket, isNear);
+  hand(command: Extract<ExecutorCommand, { head: Uint8Array }>, socket: Socket, isNear = false): void {
+    if (isNear) this.#keeping.add(socket);
+    const head = Buffer.concat([command.head, stopReading(socket)]);
+    this.#send({ ...command, head, isConnected: true } as ExecutorCommand, socket);
   }
 
   /**
@@ -215,38 +181,13 @@ export class ExecutorChild {
    */
   resume(about: Attempt, socket: Socket, head: Uint8Array, isNear = false): void {
     this.#handed.offer(socket, about.attempt, () =>
-      this.#hand({ type: 'resume', ...about, head }, socket, isNear),
+      this.hand({ type: 'resume', ...about, head }, socket, isNear),
     );
   }
 
-  /** Ends the session, and tells its client why. */
-  endSession(end: SessionEnd): void {
-    this.#tell({ type: 'end', ...end });
-  }
-
-  /** Starts or stops the reports `spans`. */
-  watch(on: boolean): void {
-    this.#tell({ type: 'watch', on });
-  }
-
-  /** Grants the session a share of the GPU, or asks some back. */
-  share(command: ShareCommand): void {
-    this.#tell(command);
-  }
-
-  /** Gives the session the connection that carries one of its lines. */
-  openLine(line: number, socket: Socket): void {
-    this.#hand({ type: 'line', line, head: NOTHING }, socket);
-  }
-
-  /** Tells the session of a line that has no connection. */
-  tellOfLine(command: Exclude<LineCommand, { type: 'line' }>): void {
-    this.#tell(command);
-  }
-
-  /** Asks for onAlive, which is called when the process is not busy. */
-  ping(): void {
-    this.#tell({ type: 'ping' });
+  /** Tells a command that has no connection. */
+  tell(command: ExecutorCommand): void {
+    this.#send(command);
   }
 
   /** Ends the process when it has finished its current work. */
@@ -273,18 +214,7 @@ export class ExecutorChild {
     (this.#child?.stderr as Socket | null | undefined)?.unref();
   }
 
-  /** Tells a command with its connection, if it has one. A near one stays open here when the process has it. */
-  #hand(
-    command: Extract<ExecutorCommand, { head: Uint8Array }>,
-    socket: Socket | undefined,
-    isNear = false,
-  ): void {
-    if (socket && isNear) this.#keeping.add(socket);
-    if (socket) command.head = Buffer.concat([command.head, stopReading(socket)]);
-    this.#tell(command, socket);
-  }
-
-  #tell(command: ExecutorCommand, socket?: Socket): void {
+  #send(command: ExecutorCommand, socket?: Socket): void {
     const child = this.#child;
     if (!child && !this.#ending) {
       invariant(!socket, 'a connection is handed to a process that is ready');
@@ -304,7 +234,7 @@ export class ExecutorChild {
       child.send({ type: 'connection' } satisfies ConnectionMessage, socket, { keepOpen: true }, () => {});
     }
     // An ending process gets no message; its exit says why.
-    child.send({ ...command, isConnected: socket !== undefined }, () => {});
+    child.send(command, () => {});
   }
 
   /** The process is not needed any more, and was never started. */

@@ -87,7 +87,7 @@ export interface CompileAhead {
  * before the command, as a message of its own: Node drops a message whose connection the executor has no descriptor for.
  * `head` has the bytes that were already read from the connection.
  */
-export type ExecutorCommand = Command & { isConnected?: boolean };
+export type ExecutorCommand = Command & { isConnected?: true };
 
 /** The message that brings the connection of the next command. */
 export type ConnectionMessage = { type: 'connection' };

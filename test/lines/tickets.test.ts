@@ -11,8 +11,8 @@ type Told = { type: string; line: number; ticket?: string; why?: string };
 function executor() {
   const told: Told[] = [];
   const child = {
-    tellOfLine: (command: Told) => told.push(command),
-    openLine: (line: number) => told.push({ type: 'line', line }),
+    tell: (command: Told) => told.push(command),
+    hand: ({ line }: { line: number }) => told.push({ type: 'line', line }),
   };
   return { child: child as unknown as ExecutorChild, told };
 }

@@ -8,7 +8,7 @@ import { expect, it } from 'vitest';
 import { PacketDecoder } from '#farlight/link/channel/packet-decoder.js';
 import { ExecutorChild } from '#farlight/link/executor/executor-child.js';
 import { deferred } from '#farlight/link/machine/deferred.js';
-import { encodePacket, PACKET } from '#farlight/proto/wire/packet.js';
+import { encodePacket, NOTHING, PACKET } from '#farlight/proto/wire/packet.js';
 import { ACTION } from '../support/hosts/fake-executor.mjs';
 import { FAKE_EXECUTOR } from '../support/repository.js';
 
@@ -27,7 +27,7 @@ it('closes a connection on its way to a dying executor, so that the client comes
   await ready.promise;
   // It reads nothing any more, and has not exited yet.
   process.kill(child.pid ?? 0, 'SIGSTOP');
-  child.resume({ taken: 0, attempt: 1 }, socket, new Uint8Array(0));
+  child.resume({ taken: 0, attempt: 1 }, socket, NOTHING);
   await new Promise((resolve) => setImmediate(resolve));
   process.kill(child.pid ?? 0, 'SIGKILL');
   expect(await exited.promise).toMatchObject({ code: 'EXECUTOR_LOST' });
@@ -66,10 +66,13 @@ it.runIf(process.platform === 'linux')(
     await ready.promise;
     const limit = (most: string) => execFileSync('prlimit', [`--pid=${child.pid}`, `--nofile=${most}:`]);
     limit('1');
-    child.resume({ taken: 0, attempt: 1 }, first.socket, new Uint8Array(0));
+    child.resume({ taken: 0, attempt: 1 }, first.socket, NOTHING);
     await once(first.client.resume(), 'close');
     limit('1024');
-    child.begin({ program: 'test', welcome: WELCOME }, second.socket);
+    child.hand(
+      { type: 'begin', session: { program: 'test', welcome: WELCOME }, head: NOTHING },
+      second.socket,
+    );
     const [welcome] = await once(second.client, 'data');
     expect(String(welcome)).toContain('"sessionId":"test"');
     child.kill();
@@ -94,12 +97,12 @@ it('loses no bytes that a client sends while its executor still opens devices ah
     },
   );
   await ready.promise;
-  child.compileAhead({ program: `once:${opened}`, folder: { path: folder, maxBytes: 1 } });
-  child.begin({ program: 'test', welcome: WELCOME }, socket);
+  child.tell({ type: 'compileAhead', program: `once:${opened}`, folder: { path: folder, maxBytes: 1 } });
+  child.hand({ type: 'begin', session: { program: 'test', welcome: WELCOME }, head: NOTHING }, socket);
   const beat = () =>
     new Promise<void>((resolve) => {
       alive.push(resolve);
-      child.ping();
+      child.tell({ type: 'ping' });
     });
   await beat();
   // The process has the connection, and its event loop would read what comes.
@@ -134,8 +137,8 @@ it('a parked session comes back if the connection breaks on its way to the execu
   const place = { path: '/nowhere', key: new Uint8Array(32) };
   const channel = { taken: 1, acknowledged: 1, attempt: 1 };
   const session = { program: 'test', welcome: WELCOME };
-  child.unpark({ session, place, channel, head: new Uint8Array(0) }, first.socket, false);
-  child.resume({ taken: 1, attempt: 2 }, second.socket, new Uint8Array(0));
+  child.hand({ type: 'unpark', session, place, channel, head: NOTHING }, first.socket);
+  child.resume({ taken: 1, attempt: 2 }, second.socket, NOTHING);
   const [resumed] = await once(second.client, 'data');
   expect(resumed[4]).toBe(PACKET.resumed);
   expect(heard).toEqual([]);
@@ -158,7 +161,7 @@ it('an executor leaves no record on the server whose connections it was given', 
         {
           onReady: () => {
             const welcome = { protocol: 3, version: 'test', sessionId: 'test', resumeMs: 0 };
-            child.begin({ program: 'test', welcome }, socket);
+            child.hand({ type: 'begin', session: { program: 'test', welcome }, head: NOTHING }, socket);
             client.once('data', () => child.kill());
           },
           onStuck: () => {},
@@ -191,8 +194,8 @@ it('an executor whose session ends while it is brought back exits, and serves no
           const place = { path: '/nowhere', key: new Uint8Array(32) };
           const channel = { taken: 1, acknowledged: 1, attempt: 1 };
           const session = { program: 'test', welcome };
-          child.unpark({ session, place, channel, head: new Uint8Array(0) }, socket, false);
-          child.endSession({ code: 'UNAUTHORIZED', message: 'the token was revoked' });
+          child.hand({ type: 'unpark', session, place, channel, head: NOTHING }, socket);
+          child.tell({ type: 'end', code: 'UNAUTHORIZED', message: 'the token was revoked' });
         },
         onSessionEnded: ({ code }) => heard.push(code),
         // It would be handed over to the next session.

@@ -48,7 +48,7 @@ function handing() {
 function session(store = new ParkedStore(join(temporary.make(), 'parked'))) {
   const events: string[] = [];
   const child = {
-    park: ({ patienceMs }: { patienceMs?: number }) => void events.push(patienceMs ? 'hurry' : 'park'),
+    tell: ({ patienceMs }: { patienceMs?: number }) => void events.push(patienceMs ? 'hurry' : 'park'),
     takeNear: () => undefined,
   } as unknown as ExecutorChild;
   const parking = new SessionParking({ store, idleMs: 0, keepMs: 60_000 }, {

@@ -25,7 +25,7 @@ afterEach(() => {
 function waking(keepMs: number) {
   const ends: string[] = [];
   const store = new ParkedStore(join(temporary.make(), 'parked'));
-  const child = { park: () => {}, takeNear: () => undefined } as unknown as ExecutorChild;
+  const child = { tell: () => {}, takeNear: () => undefined } as unknown as ExecutorChild;
   const session = {
     log: { parked: () => {}, unparked: () => {} },
     resumeMs: 60_000,
@@ -76,7 +76,7 @@ describe('a session that stays where it is', () => {
       times.push(performance.now());
       parking.notParked({ reason: 'the store is full', isAtWork: false, wasRead });
     };
-    parking.begun({ park } as unknown as ExecutorChild);
+    parking.begun({ tell: park } as unknown as ExecutorChild);
     await until(() => times.length > factors.length);
     parking.over({ code: 'DISCONNECTED', message: 'over' });
     for (const [at, factor] of factors.entries())

@@ -42,7 +42,7 @@ export class ExecutorWatch {
     const { busyMs, executors, onExcess } = this.#options;
     for (const executor of executors) {
       if (!executor.isAtWork || !executor.isReady) continue;
-      executor.child.ping();
+      executor.child.tell({ type: 'ping' });
       const seconds = Math.round(busyMs / 1000);
       if (monotonicNow() - executor.aliveAt < busyMs) continue;
       onExcess(executor, `was busy for ${seconds} seconds without a pause`);

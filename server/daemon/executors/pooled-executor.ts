@@ -193,7 +193,7 @@ export class PooledExecutor {
     this.#idle = true;
     this.#fresh = false;
     this.#compiling = deferred();
-    this.child.compileAhead({ program: serves.program, folder });
+    this.child.tell({ type: 'compileAhead', program: serves.program, folder });
     return this.#compiling.promise;
   }
 

@@ -124,12 +124,13 @@ export function assignExecutor(options: AssignOptions, assignment: Assignment): 
             bridged: !isNear,
             replyBytes: buffers.replies,
           };
-          if (parked) {
-            child.unpark({ session: description, ...parked, head }, socket, isNear);
-          } else {
-            log.opened(adapter.name);
-            child.begin(description, socket, head, parks && isNear);
-          }
+          const session = { session: description, head };
+          if (!parked) log.opened(adapter.name);
+          const command = parked
+            ? ({ type: 'unpark', ...session, ...parked } as const)
+            : ({ type: 'begin', ...session } as const);
+          if (socket) child.hand(command, socket, isNear && (parked !== undefined || parks));
+          else child.tell(command);
           return true;
         };
         if (request) handOver(request.socket, bridges(), begin, (end) => assignment.onFailed(end));

@@ -7,6 +7,7 @@ import type { ExecutorChild } from '../../../link/executor/executor-child.js';
 import { PROCESS_CLOCK } from '../../../link/machine/timer.js';
 import { FarlightError, messageOf } from '../../../proto/errors.js';
 import type { LineReport } from '../../../proto/session/lines.js';
+import { NOTHING } from '../../../proto/wire/packet.js';
 import type { Bridges } from '../door/bridges.js';
 
 export interface LinesOptions {
@@ -99,7 +100,7 @@ export class Lines {
       if (this.#tickets.delete(name))
         this.#refuse(end, `no host has shown its ticket within ${TICKET_MS / 1000} seconds`);
     });
-    end.child.tellOfLine({ type: 'ticket', line: end.line, ticket });
+    end.child.tell({ type: 'ticket', line: end.line, ticket });
   }
 
   async #connect(end: LineEnd, host: string, ticket: string): Promise<void> {
@@ -125,7 +126,7 @@ export class Lines {
     const use = (far: Socket) => {
       if (!this.#waiting.delete(end)) return false;
       line.once('close', () => this.#uncount(end));
-      end.child.openLine(end.line, far);
+      end.child.hand({ type: 'line', line: end.line, head: NOTHING }, far);
       return true;
     };
     const failed = () => {
@@ -138,7 +139,7 @@ export class Lines {
   }
 
   #refuse(end: LineEnd, why: string): void {
-    if (this.#forget(end)) end.child.tellOfLine({ type: 'noLine', line: end.line, why });
+    if (this.#forget(end)) end.child.tell({ type: 'noLine', line: end.line, why });
   }
 
   /** Forgets an end that has no connection. */

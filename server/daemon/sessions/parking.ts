@@ -151,7 +151,7 @@ export class SessionParking {
     }
     this.#state = 'storing';
     this.#place = place;
-    this.#child.park({ ...place, patienceMs: this.#departure?.hand && PATIENCE_MS });
+    this.#child.tell({ type: 'park', ...place, patienceMs: this.#departure?.hand && PATIENCE_MS });
   }
 
   /**

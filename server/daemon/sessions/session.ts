@@ -104,7 +104,9 @@ export class Session {
     this.#waiting = request;
     this.hasMoved = request === undefined;
     const facts = { sessionId: id, program: terms.program, tenant: client.tenant };
-    this.log = new SessionLog(options.log, options.observatory, facts, (on) => this.#child?.watch(on));
+    this.log = new SessionLog(options.log, options.observatory, facts, (on) =>
+      this.#child?.tell({ type: 'watch', on }),
+    );
     this.parking = options.parking && this.#parking(options.parking);
   }
 
@@ -200,7 +202,7 @@ export class Session {
       this.finish(end);
     } else {
       this.#events.onEnd(this, end);
-      this.#child?.endSession(end);
+      this.#child?.tell({ type: 'end', ...end });
     }
   }
 
@@ -221,7 +223,7 @@ export class Session {
       this.#dismiss(REPLACED);
       return;
     }
-    this.#child?.endSession(REPLACED);
+    this.#child?.tell({ type: 'end', ...REPLACED });
     this.finish(REPLACED);
   }
 
@@ -320,7 +322,7 @@ export class Session {
     if (this.#isOver) return;
     const child = this.#child;
     this.finish(NOT_ARRIVED);
-    child?.endSession(NOT_ARRIVED);
+    child?.tell({ type: 'end', ...NOT_ARRIVED });
     if (child) this.#options.pool.giveBack(child);
   }
 

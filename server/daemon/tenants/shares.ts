@@ -7,7 +7,7 @@ import type { Quotas } from './quotas.js';
 
 /** The executor of a session, which receives the session's shares. */
 export interface Shareholder {
-  share(command: ShareCommand): void;
+  tell(command: ShareCommand): void;
 }
 
 /** How often a session that watches its memory is told of a change at most, in milliseconds. */
@@ -25,13 +25,13 @@ export class Shares {
   constructor(quotas: Quotas, capacity: GpuLimits) {
     this.#memory = new GpuMemoryShares<Shareholder>({
       limits: capacity,
-      grant: (holder, grant) => holder.share({ type: 'memory', ...grant }),
-      reclaim: (holder) => holder.share({ type: 'reclaim' }),
+      grant: (holder, grant) => holder.tell({ type: 'memory', ...grant }),
+      reclaim: (holder) => holder.tell({ type: 'reclaim' }),
     });
     this.#turns = new GpuTurns<Shareholder>({
       weightOf: (tenant) => quotas.of(tenant).gpuShare,
-      turn: (holder, ms) => holder.share({ type: 'turn', ms }),
-      yield: (holder) => holder.share({ type: 'yield' }),
+      turn: (holder, ms) => holder.tell({ type: 'turn', ms }),
+      yield: (holder) => holder.tell({ type: 'yield' }),
     });
   }
 
@@ -96,7 +96,7 @@ export class Shares {
     // A limit that the owner has set meanwhile holds from now on.
     this.#memory.look();
     const told = this.#tenantMemory(holder, tenant);
-    holder.share({ type: 'tenantMemory', ...told });
+    holder.tell({ type: 'tenantMemory', ...told });
     return JSON.stringify(told);
   }
 
