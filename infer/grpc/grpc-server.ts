@@ -40,6 +40,8 @@ const IDLE_MS = 300_000;
 const MOST_CALLS = 128;
 /** The most calls of an unknown client on a connection, before the server closes it. */
 const MOST_UNKNOWN_CALLS = 16;
+/** The most bytes that an unknown client may send in a call: it asks for the server's health alone. */
+const MOST_UNKNOWN_BYTES = 1 << 10;
 /** gRPC's own limit leaves a message so many bytes beside its tensors. */
 const SLACK = 1 << 10;
 /** The metadata of a call, as HTTP/2 counts it. */
@@ -152,6 +154,7 @@ export class GrpcServer {
                   setTimeout(() => call.sendStatus(refusal), REFUSED_AFTER_MS).unref();
                   return;
                 }
+                endLong(streamOf(call), MOST_UNKNOWN_BYTES);
                 this.#admitted.set(metadata, { client: NOBODY, now: () => NOBODY });
               }
               go(metadata);
@@ -164,6 +167,18 @@ export class GrpcServer {
 
 function tlsOptions(tls: TlsOptions): TlsOptions {
   return { ...tls, ALPNProtocols: ['h2'] };
+}
+
+/**
+ * Ends a call whose client sends more than this. grpc-js has one limit for the messages of all calls, and would decompress
+ * as much.
+ */
+function endLong(stream: ServerHttp2Stream, most: number): void {
+  let bytes = 0;
+  stream.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes > most) stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  });
 }
 
 /** Ends a call whose client reads nothing of its answer for so long: until then the answer is in the server's memory. */

@@ -110,6 +110,28 @@ it('however many pages one tenant keeps open, another tenant can open one', asyn
 });
 
 describe('a server that asks for tokens, over gRPC', () => {
+  it('a client without a token that asks for the health sends no long message', async () => {
+    const { client } = await servers.grpc({}, tokens().trust);
+    /** A message of a field that nobody knows, with so many bytes. */
+    const ready = (bytes: number) =>
+      new Promise<string>((resolve) => {
+        const message = Buffer.concat([
+          Buffer.of(0x7a, (bytes & 127) | 128, bytes >> 7),
+          Buffer.alloc(bytes),
+        ]);
+        client.makeUnaryRequest(
+          '/inference.GRPCInferenceService/ServerReady',
+          () => message,
+          (answer) => answer,
+          {},
+          (error) => resolve(error ? (grpc().status[error.code] as string) : 'OK'),
+        );
+      });
+    expect(await ready(500)).toBe('OK');
+    expect(await ready(16_000)).toBe('RESOURCE_EXHAUSTED');
+    expect(await ready(500)).toBe('OK');
+  });
+
   it('an answer to a client without a token is among the answers that are counted', async () => {
     const answers: string[] = [];
     const { client } = await servers.grpc({ onAnswer: (code) => answers.push(code) }, tokens().trust);
