@@ -33,6 +33,9 @@ export class ParkedConnection {
     this.#bytes = this.#bytes.length === 0 ? piece : Buffer.concat([this.#bytes, piece]);
     this.#look();
   };
+  readonly #drained = () => {
+    if (!this.#isDone) this.#request.socket.resume();
+  };
   readonly #closed = () => {
     if (this.#isDone) return;
     this.#isDone = true;
@@ -46,6 +49,7 @@ export class ParkedConnection {
     const { socket, head } = request;
     socket.on('error', () => {});
     socket.once('close', this.#closed);
+    socket.on('drain', this.#drained);
     socket.write(encodeCount(PACKET.resumed, taken));
     reassure(socket, () => !this.#isDone);
     socket.on('data', this.#read);
@@ -102,7 +106,8 @@ export class ParkedConnection {
   #take(kind: number | undefined, packet: Buffer): void {
     const { socket } = this.#request;
     if (kind === PACKET.ping) {
-      socket.write(encodePacket(PACKET.pong));
+      // Answers that a client does not read would be in this process's memory.
+      if (!socket.write(encodePacket(PACKET.pong))) socket.pause();
     } else if (kind === PACKET.offer && this.#kept.length === 0) {
       this.#kept.push(packet);
     } else if (kind === PACKET.bye) {
@@ -119,7 +124,7 @@ export class ParkedConnection {
     const { socket } = this.#request;
     this.#isDone = true;
     socket.off('data', this.#read);
-    socket.off('close', this.#closed);
+    socket.off('close', this.#closed).off('drain', this.#drained);
     socket.pause();
     this.#events.onWork(Buffer.concat([...this.#kept, this.#bytes]));
   }
