@@ -76,11 +76,12 @@ function* meaning(
   const known = (reference: string): string | undefined => {
     if (!reference.includes('.')) {
       if (inputs.includes(reference)) return undefined;
-      if (steps[reference]) return `"${reference}" is a step: name an output of it, as ${reference}.OUTPUT.`;
+      if (Object.hasOwn(steps, reference))
+        return `"${reference}" is a step: name an output of it, as ${reference}.OUTPUT.`;
       return `There is no input "${reference}"${similar(reference, inputs)}.`;
     }
     const step = stepOf(reference);
-    return steps[step] ? undefined : `There is no step "${step}"${similar(step, names)}.`;
+    return Object.hasOwn(steps, step) ? undefined : `There is no step "${step}"${similar(step, names)}.`;
   };
   for (const [name, step] of Object.entries(steps)) {
     const path = ['steps', name];

@@ -103,7 +103,13 @@ const ANY: readonly number[] = Object.assign([], { includes: () => true });
 function readModel(name: string, path: string): { model?: Model; problems: Problem[] } {
   const problems: Problem[] = [];
   const versions = new Map<number, string>();
-  for (const entry of readdirSync(path)) {
+  let entries: string[];
+  try {
+    entries = readdirSync(path);
+  } catch (error) {
+    return { problems: [{ file: path, message: `The folder cannot be read: ${(error as Error).message}` }] };
+  }
+  for (const entry of entries) {
     if (!VERSION.test(entry) || !isFolder(join(path, entry))) continue;
     const file = join(path, entry, 'model.onnx');
     if (!existsSync(file))
@@ -180,7 +186,11 @@ function linesOf(file: string): string[] | undefined {
   }
 }
 
-/** Follows links. */
+/** Follows links. One that leads nowhere, or in a circle, is no folder. */
 function isFolder(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    return false;
+  }
 }

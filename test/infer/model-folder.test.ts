@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -51,6 +51,21 @@ outputs:
 const MODELS = { 'det/2/model.onnx': 'x', 'rec/1/model.onnx': 'x', 'rec/7/model.onnx': 'x' };
 
 describe('a folder of models and graphs', () => {
+  it('a link that leads in a circle is no model, and keeps no other from being served', () => {
+    put({ 'm/1/model.onnx': 'x' });
+    symlinkSync('circle', join(folder, 'circle'));
+    expect(problems()).toEqual([]);
+    expect([...readModelFolder(folder).models.keys()]).toEqual(['m']);
+  });
+
+  it('a step that is not there is missed, whatever its name is', () => {
+    put({ ...MODELS, 'ocr/graph.yaml': OCR.replaceAll('detect.boxes', 'constructor.boxes') });
+    expect(problems().filter((each) => each.includes('step'))).toEqual([
+      expect.stringContaining('There is no step "constructor"'),
+      expect.stringContaining('There is no step "constructor"'),
+    ]);
+  });
+
   it('the labels of a model have a line for each class', () => {
     const config = 'labels:\n  y: names.txt\n';
     put({ 'm/1/model.onnx': 'x', 'm/config.yaml': config, 'm/names.txt': 'cat\r\ndog\n' });
