@@ -99,8 +99,8 @@ export class OtlpTracing implements Tracing {
   }
 
   /**
-   * Sends the oldest spans, or waits for the spans that are being sent. Resolves to false where they could not be
-   * sent; some of these are tried again later.
+   * Sends the oldest spans, or waits for the spans that are being sent. Resolves to false where they are to be sent again
+   * later. Spans that the collector refuses are dropped.
    */
   #send(): Promise<boolean> {
     this.#sending ??= this.#sendOldest().finally(() => {
@@ -116,7 +116,7 @@ export class OtlpTracing implements Tracing {
     if (problem?.again !== true) this.#waiting = this.#waiting.slice(spans.length);
     if (problem && !this.#isFailing) this.#options.warn(this.#sentence(problem.why));
     this.#isFailing = problem !== undefined;
-    return problem === undefined;
+    return problem?.again !== true;
   }
 
   async #post(spans: readonly object[]): Promise<{ why: string; again: boolean } | undefined> {

@@ -273,6 +273,21 @@ describe('the spans of requests', () => {
     expect(collector.spans.filter(({ kind }) => kind === 2)).toHaveLength(2);
   });
 
+  it('the last spans are sent at the end, also behind a send that the collector refuses', async () => {
+    const gate = deferred<void>();
+    collector.gate = gate.promise;
+    collector.answers.push(400);
+    const { tracing, timers, endRequest } = tracerWithTimers();
+    endRequest();
+    timers.shift()?.();
+    await expect.poll(() => collector.requests.length).toBe(1);
+    endRequest();
+    const closed = tracing.close();
+    gate.resolve();
+    await closed;
+    expect(collector.spans.filter(({ kind }) => kind === 2)).toHaveLength(1);
+  });
+
   it('spans are given up at the end if the collector does not answer', async () => {
     collector.gate = new Promise(() => {});
     const { tracing, timers, endRequest } = tracerWithTimers();
