@@ -2,7 +2,7 @@ import { join, relative, sep } from 'node:path';
 import { messageOf } from '../../proto/errors.js';
 import type { StepEntry } from '../graph/graph-file.js';
 import { type Model, type ModelFolder, readModelFolder } from '../graph/model-folder.js';
-import { InferenceError, type LoadOverrides } from '../service/service.js';
+import { InferenceError, invalid, type LoadOverrides } from '../service/service.js';
 import { type Catalog, type Entry, UNLOADED, type Version } from './catalog.js';
 import { graphPlan, modelPlan, type Plan } from './request/plan.js';
 import { Unit } from './request/unit.js';
@@ -51,11 +51,15 @@ export class ServedFolder {
     this.#planGraphs(folder, () => true);
   }
 
-  /** @throws InferenceError not-found, unavailable */
+  /** @throws InferenceError not-found, unavailable; invalid where a batch cannot be set */
   async load(name: string, { maxBatchSize }: LoadOverrides): Promise<void> {
     const folder = readModelFolder(this.#folder);
     const model = folder.models.get(name);
     let stays: InferenceError | undefined;
+    if (maxBatchSize !== undefined && (model ? model.shard !== undefined : folder.graphs.has(name)))
+      throw invalid(
+        `"${name}" is ${model ? 'a model over several hosts, which takes one request at a time' : 'a graph, whose graph.yaml has its maxBatch'}: load it without max_batch_size.`,
+      );
     if (model) stays = await this.#loadModel({ ...model, maxBatch: maxBatchSize ?? model.maxBatch });
     else if (folder.graphs.has(name)) this.#addGraph(name);
     else {

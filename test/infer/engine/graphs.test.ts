@@ -352,6 +352,15 @@ outputs: { twice: only.y }
     expect([...served.host.open].map(({ loaded }) => loaded)).toEqual([1]);
   });
 
+  it('a batch that a request cannot set is refused, and nothing is loaded again', async () => {
+    const served = await serve(models, { files, functions });
+    await expect(served.time.until(served.engine.load('ocr', { maxBatchSize: 4 }))).rejects.toMatchObject({
+      code: 'invalid',
+      message: '"ocr" is a graph, whose graph.yaml has its maxBatch: load it without max_batch_size.',
+    });
+    expect(await answer(served, 'ocr', [page([1, 2])])).toMatchObject({ rows: [4, 6] });
+  });
+
   it('a graph is not served without its models, and is served again when they are', async () => {
     const served = await serve(models, { files, functions });
     await served.time.until(served.engine.unload('double'));
