@@ -6,23 +6,13 @@ import { noHost, silent } from '../../link/dial/socket-errors.js';
 import { monotonicNow } from '../../link/machine/clock.js';
 import { native } from '../../link/machine/globals.js';
 import { type Alarm, alarm } from '../../link/machine/timer.js';
-import {
-  brokeProtocol,
-  FarlightError,
-  type FarlightErrorCode,
-  messageOf,
-  ProtocolError,
-} from '../../proto/errors.js';
+import { brokeProtocol, FarlightError, messageOf, ProtocolError } from '../../proto/errors.js';
 import { bytesToHex } from '../../proto/hex.js';
-import {
-  type CompressionMode,
-  type CompressionRequest,
-  grantedCompression,
-} from '../../proto/session/compression.js';
+import type { CompressionMode } from '../../proto/session/compression.js';
 import type { Moved, Resume, Silence, Welcome } from '../../proto/session/handshake.js';
-import { SESSION_END_CODES } from '../../proto/session/session-end.js';
 import { LIMITS } from '../../proto/wire/limits.js';
-import { decodeCount, decodeObject, NOTHING, objectBody, PACKET } from '../../proto/wire/packet.js';
+import { decodeCount, NOTHING, objectBody, PACKET } from '../../proto/wire/packet.js';
+import { decodeEnd, decodeMoved, decodeWelcome } from './host-packets.js';
 import type { TurnedLink } from './near-link.js';
 import type { Brought, Hello, Link, LinkEvents } from './transport.js';
 
@@ -406,45 +396,4 @@ function reasonOf(why: Error | undefined): string {
 /** Text that nobody can guess. */
 function randomKey(): string {
   return bytesToHex(native.crypto.getRandomValues(new Uint8Array(16)));
-}
-
-/** @throws ProtocolError where it is none. */
-function bytesOfBase64(text: string): Uint8Array {
-  try {
-    return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-  } catch {
-    throw new ProtocolError('Welcome is no base64');
-  }
-}
-
-/** @throws ProtocolError where it is none. */
-function decodeWelcome(body: Uint8Array, asked: CompressionRequest | undefined): Welcome {
-  const object = decodeObject(body) as unknown as Welcome & { contents?: { filter: string } };
-  const welcome = { ...object, compression: grantedCompression(object.compression, asked) };
-  const { protocol, version, sessionId, resumeMs, adapter, wgslLanguageFeatures, contents } = welcome;
-  const { windowBytes = LIMITS.windowBytes } = welcome;
-  const numbers = [protocol, resumeMs, windowBytes].every(Number.isSafeInteger);
-  const strings = [version, sessionId, adapter?.name].every((each) => typeof each === 'string');
-  if (!numbers || !strings || !Array.isArray(wgslLanguageFeatures)) {
-    throw new ProtocolError('Welcome is incomplete');
-  }
-  if (!contents) return welcome;
-  if (typeof contents.filter !== 'string' || !Number.isSafeInteger(contents.largestBytes)) {
-    throw new ProtocolError('Welcome is incomplete');
-  }
-  return { ...welcome, contents: { ...contents, filter: bytesOfBase64(contents.filter) } };
-}
-
-/** @throws ProtocolError where it is none. */
-function decodeMoved(body: Uint8Array): Moved {
-  const { address, sessionId } = decodeObject(body);
-  if (typeof address !== 'string' || typeof sessionId !== 'string')
-    throw new ProtocolError('Moved is incomplete');
-  return { address, sessionId };
-}
-
-function decodeEnd(body: Uint8Array): FarlightError {
-  const { code, message } = decodeObject(body);
-  const known: FarlightErrorCode = SESSION_END_CODES.find((each) => each === code) ?? 'DISCONNECTED';
-  return new FarlightError(known, typeof message === 'string' ? message : 'the host ended the session');
 }
