@@ -19,6 +19,10 @@ const REST_MS = 100;
 const MOST_AHEAD = 64;
 /** How long a request for messages waits at the server. After so long it is known that a server has gone, in milliseconds. */
 const WAIT_MS = 2000;
+/** After so long without a message a reader of all partitions looks whether there is one, in milliseconds. */
+const LOOK_MS = 200;
+/** A message that is there is given within this time, in milliseconds, or the server has left it out. */
+const GIVEN_MS = 100;
 /** Another message, or another revision, came first. */
 const WRONG_LAST_SEQUENCE = 10071;
 const NO_STREAM = 10059;
@@ -130,10 +134,13 @@ export class NatsBroker implements Broker {
     const lookAgain = async () => {
       while (!isClosed() && !this.#nats.connection.isClosed()) {
         const before = next;
-        await pause(WAIT_MS, closing.signal);
-        if (next !== before || ready.length > 0 || isClosed()) continue;
+        const isIdle = () => next === before && ready.length === 0 && !isClosed();
+        await pause(LOOK_MS, closing.signal);
+        if (!isIdle()) continue;
         const left = await this.#firstFrom(stream, before).catch(() => undefined);
-        if (left && next === before) reading.reopen();
+        if (!left) continue;
+        await pause(GIVEN_MS, closing.signal);
+        if (isIdle()) reading.reopen();
       }
     };
     if (partition === undefined) void lookAgain();

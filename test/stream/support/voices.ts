@@ -31,7 +31,7 @@ const marked = (mark) => ({ probability, count }) => ({
   count: { data: Int32Array.of(count.data[0] + 1) },
   mark: { data: Int32Array.of(mark) },
 });
-${Array.from({ length: 11 }, (_, mark) => `export const mark${mark} = marked(${mark});`).join('\n')}
+${Array.from({ length: 13 }, (_, mark) => `export const mark${mark} = marked(${mark});`).join('\n')}
 export function smooth({ probability, last }) {
   const data = Float32Array.of(Math.max(probability.data[0], last.data[0]));
   return { smoothed: { shape: [1, 1], data }, last: { shape: [1, 1], data: probability.data.slice() } };
@@ -175,8 +175,9 @@ export async function probabilitiesOf(
 const HEADER_BYTES = 44;
 
 /**
- * Lets the files play so many records each second in the mean, and no more than so many in all. With a `spread` of 0.2 they
- * have rates from 0.8 to 1.2 of that, so that they do not play in step.
+ * Lets the files play so many records each second in the mean, and no more than so many in all. With a `spread` of 0.05 they
+ * have rates from 0.95 to 1.05 of that, at equal distances. They begin in step: after ten records of each they play one
+ * after the other. (With a spread of 0.3 they come back into step after ten more: silent for seconds, and then all at once.)
  *
  * @returns by file, the milliseconds from one record to the next
  */
