@@ -20,7 +20,8 @@ export type SourceDefinition =
       readonly kind: 'wav';
       readonly folder: string;
       readonly samples: number;
-      readonly pace: 'real-time' | 'fast';
+      /** How many times as fast as they were recorded, or as fast as they are taken. */
+      readonly pace: number | 'fast';
     }
   | { readonly kind: 'folder'; readonly folder: string }
   /** The types of its values, by their names. */

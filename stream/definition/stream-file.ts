@@ -20,7 +20,7 @@ export interface StreamFile {
 export interface SourceEntry {
   readonly wav?: string;
   readonly samples?: number;
-  readonly pace?: 'real-time' | 'fast';
+  readonly pace?: 'real-time' | 'fast' | number;
   readonly folder?: string;
   readonly http?: Readonly<Record<string, string>>;
   readonly nats?: string;

@@ -60,11 +60,12 @@ async function play(
     const frame = channels * (isFloat ? 4 : 2);
     const recordBytes = samples * frame;
     let at = Number(feed.positions.get(key) ?? 0);
-    const start = monotonicNow() - (at / rate) * 1000;
+    const dueOf = (samples: number) => (samples / (rate * (pace === 'fast' ? 1 : pace))) * 1000;
+    const start = monotonicNow() - dueOf(at);
     while (!signal.aborted && at * frame + recordBytes <= bytes) {
       // A microphone gives a record when its last sample was heard.
-      if (pace === 'real-time') await pause(start + ((at + samples) / rate) * 1000 - monotonicNow(), signal);
-      else await roomIn(feed, signal);
+      if (pace === 'fast') await roomIn(feed, signal);
+      else await pause(start + dueOf(at + samples) - monotonicNow(), signal);
       if (signal.aborted) return;
       const { buffer, bytesRead } = await file.read(
         Buffer.alloc(recordBytes),

@@ -146,6 +146,19 @@ describe('a folder of WAV files', () => {
       `source s puts bad.wav aside: ${join(folder, 'bad.wav')} cannot be played: it is no WAV file`,
     ]);
   });
+
+  it('plays at the pace that its definition says', async () => {
+    const folder = temporary.make();
+    writeFileSync(join(folder, 'good.wav'), wavOf(4));
+    const { attempts } = new Tried();
+    const taken: string[] = [];
+    const signal = new AbortController().signal;
+    const start = performance.now();
+    await playWavs({ kind: 'wav', folder, samples: 2, pace: 0.01 }, feedOf(taken), attempts, signal);
+    // Four samples of 8,000 a second, at a hundredth of that. A machine that does other things may be later.
+    expect(performance.now() - start).toBeGreaterThan(48);
+    expect(taken).toEqual(['good.wav/2', 'good.wav/4']);
+  });
 });
 
 describe('a subject of NATS', () => {

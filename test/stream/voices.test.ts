@@ -72,12 +72,13 @@ describe('the example of voices on three workers, each with a GPU host of its ow
         { microphones: MICROPHONES, seconds: SECONDS, maxBatch: IS_LONG ? 16 : 2 },
         IS_LONG ? 'silero' : 'loudest',
       );
-      const write = (version: Version, pace = 'real-time') =>
-        cluster.write('app.yaml', fileText(version, pace));
+      let pace: number | 'fast';
+      const write = (version: Version) => cluster.write('app.yaml', fileText(version, pace));
       const seen = new Arrivals(here('heard.jsonl'));
       cleanups.push(() => seen.close());
-      setRates(here('sounds'), { perSecond: RATE, records: IS_LONG ? FIRST_RECORDS : RECORDS });
-      write(FIRST, IS_LONG ? 'fast' : 'real-time');
+      const slow = setRates(here('sounds'), { perSecond: RATE, records: IS_LONG ? FIRST_RECORDS : RECORDS });
+      pace = IS_LONG ? 'fast' : slow.pace;
+      write(FIRST);
       const coordinator = await cluster.coordinate('--no-dashboard');
       const workers = await Promise.all(
         Array.from({ length: WORKERS }, () => cluster.work('--adapter', 'software')),
@@ -97,7 +98,9 @@ describe('the example of voices on three workers, each with a GPU host of its ow
         const capacity = (all - from) / ((performance.now() - start) / 1000);
         // From now on the microphones play in slow motion, at half of it.
         const rate = capacity / 2 / MICROPHONES;
-        seen.periods = setRates(here('sounds'), { perSecond: rate, records: RECORDS, spread: SPREAD });
+        const half = setRates(here('sounds'), { perSecond: rate, records: RECORDS, spread: SPREAD });
+        seen.periods = half.periods;
+        pace = half.pace;
         write(FIRST);
         await upgrade(cluster.file);
         // Both models run on all workers once before it counts.

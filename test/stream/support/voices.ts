@@ -102,7 +102,10 @@ export function makeExample(
 }
 
 /** The example's file, with the steps of a version, and a sink that has each record. */
-export function fileText({ mark, threshold, model, isLoud, isSmooth }: Version, pace: string): string {
+export function fileText(
+  { mark, threshold, model, isLoud, isSmooth }: Version,
+  pace: number | 'fast',
+): string {
   const text = readFileSync(join(EXAMPLE, 'voices.yaml'), 'utf8')
     .replace('samples: 512', `samples: ${SAMPLES}, pace: ${pace}`)
     .replace('model: silero', `model: silero\n    version: ${model}`)
@@ -173,31 +176,39 @@ export async function probabilitiesOf(
 }
 
 const HEADER_BYTES = 44;
+const SAMPLE_RATE = 16_000;
+
+/** How the files of a folder play. */
+export interface Playing {
+  /** What a source of them says. */
+  readonly pace: number;
+  /** By file, the milliseconds from one record to the next. */
+  readonly periods: ReadonlyMap<string, number>;
+}
 
 /**
  * Lets the files play so many records each second in the mean, and no more than so many in all. With a `spread` of 0.05 they
  * have rates from 0.95 to 1.05 of that, at equal distances. They begin in step: after ten records of each they play one
  * after the other. (With a spread of 0.3 they come back into step after ten more: silent for seconds, and then all at once.)
- *
- * @returns by file, the milliseconds from one record to the next
  */
 export function setRates(
   folder: string,
   { perSecond, records, spread = 0 }: { perSecond: number; records: number; spread?: number },
-): Map<string, number> {
+): Playing {
   const [rate, length] = [Buffer.alloc(4), Buffer.alloc(4)];
   length.writeUInt32LE(2 * SAMPLES * records);
   const names = readdirSync(folder);
   const periods = new Map<string, number>();
+  const pace = (perSecond * SAMPLES) / SAMPLE_RATE;
   for (const [at, name] of names.entries()) {
     const part = 1 + spread * ((2 * at) / Math.max(1, names.length - 1) - 1);
-    const samplesPerSecond = Math.max(1, Math.round(perSecond * part * SAMPLES));
+    const samplesPerSecond = Math.round(SAMPLE_RATE * part);
     rate.writeUInt32LE(samplesPerSecond);
     const file = openSync(join(folder, name), 'r+');
     writeSync(file, rate, 0, 4, 24);
     writeSync(file, length, 0, 4, 40);
     closeSync(file);
-    periods.set(name, (1000 * SAMPLES) / samplesPerSecond);
+    periods.set(name, (1000 * SAMPLES) / (samplesPerSecond * pace));
   }
-  return periods;
+  return { pace, periods };
 }
