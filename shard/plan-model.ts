@@ -4,7 +4,15 @@ import { combinations } from './layout/transfer.js';
 import { type Libraries, loadLibraries } from './onnx/libraries.js';
 import { logicalGraph, type ObservedGraph } from './onnx/logical-graph.js';
 import { type Model, readModel } from './onnx/model.js';
-import { type Dimensions, inputsOf, type Observed, observe, seenIn, varying } from './onnx/observe.js';
+import {
+  type Dimensions,
+  dimensionsOf,
+  inputsOf,
+  type Observed,
+  observe,
+  seenIn,
+  varying,
+} from './onnx/observe.js';
 import { bytesOf, type Link, type Route } from './plan/costs.js';
 import { type LogicalTensor, tensorOf } from './plan/graph.js';
 import type { Choices } from './plan/partial-plan.js';
@@ -102,6 +110,7 @@ async function problemOf(file: Uint8Array, options: PlanOptions): Promise<Planne
   const model = readModel(libraries, file);
   const names = inputsOf(model).map(({ name }) => name);
   for (const name of options.shapes?.keys() ?? []) checkName(name, names, 'input');
+  for (const name of options.dimensions?.keys() ?? []) checkName(name, dimensionsOf(model), 'free dimension');
   const observed = await observeRuns(libraries, model, options);
   const { graph, operators } = logicalGraph(model, observed);
   const given = new Map<string, Descriptor>();
@@ -258,5 +267,5 @@ function checkLayout(
 
 function checkName(name: string, names: readonly string[], what: string): void {
   if (!names.includes(name))
-    throw new Error(`the model has no ${what} "${name}": it has ${names.join(', ')}`);
+    throw new Error(`the model has no ${what} "${name}": it has ${names.join(', ') || 'none'}`);
 }

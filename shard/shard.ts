@@ -41,11 +41,13 @@ export interface ShardOptions extends Pick<PlanOptions, 'mesh' | 'weights' | 'la
    * taken when it is needed.
    */
   readonly reserve?: boolean;
-  /** How many milliseconds a host may take for one stage of a run. Default: two minutes. */
+  /** How many milliseconds a host may take for one stage of a run. Default: two minutes; at most 24 days. */
   readonly timeout?: number;
 }
 
 const TIMEOUT_MS = 120_000;
+/** The longest time of a timer. */
+const LONGEST_MS = 2 ** 31 - 1;
 const LINK: Link = { bitsPerSecond: 1e9, roundTrip: 1e-3 };
 /** The search's bound where a program waits for the plan. */
 const EFFORT = 60_000;
@@ -59,6 +61,10 @@ const SPARE = 1.1;
  */
 export async function shard(model: string | Uint8Array, options: ShardOptions): Promise<ShardedModel> {
   const { timeout = TIMEOUT_MS } = options;
+  if (!(timeout > 0 && timeout <= LONGEST_MS))
+    throw new RangeError(
+      `a host may take more than 0 and at most ${LONGEST_MS} milliseconds for one stage, and timeout is ${timeout}`,
+    );
   const file = typeof model === 'string' ? await readFile(model) : model;
   const { addresses, release } = await allocateHosts(options.hosts);
   const hosts = addresses.map((host) => new HostWorker(host, timeout));
@@ -67,7 +73,8 @@ export async function shard(model: string | Uint8Array, options: ShardOptions): 
     return await load(planned, hosts, { closed: release, whyByClient: why, reserve: options.reserve });
   } catch (error) {
     await Promise.all(hosts.map((host) => host.close()));
-    await release();
+    // The first error says why. A pool takes hosts back by itself that could not be released.
+    await release().catch(() => {});
     throw error;
   }
 }

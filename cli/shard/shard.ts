@@ -76,7 +76,7 @@ async function plan(file: string, options: Options): Promise<void> {
     const { report } = await planModel(model, asked);
     if (options.svg !== undefined) {
       const { drawPlan } = await import('./draw.js');
-      writeFileSync(options.svg, drawPlan(report));
+      writePicture(options.svg, drawPlan(report));
     }
     const { planText } = await import('./plan-text.js');
     const text = options.json
@@ -88,6 +88,14 @@ async function plan(file: string, options: Options): Promise<void> {
     if (!(error instanceof Error) || error instanceof TypeError || /^Farlight bug/.test(error.message))
       throw error;
     throw new FarlightError('BAD_OPTION', error.message, { cause: error });
+  }
+}
+
+function writePicture(file: string, picture: string): void {
+  try {
+    writeFileSync(file, picture);
+  } catch (error) {
+    throw new Error(`the picture ${file} cannot be written: ${(error as Error).message}; name another file`);
   }
 }
 

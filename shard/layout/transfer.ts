@@ -148,6 +148,8 @@ export function transfer(
       const isElsewhere = mesh.hosts.some((host) => !from.mesh.hosts.includes(host));
       if (varying.length > 0 && isElsewhere && placements.includes('P')) continue;
       const middle: Descriptor = { mesh, placements };
+      // If a host had no part, all would go over the lines of the others, and its lengths would be unknown.
+      if (partsOf(middle, shape).some(({ region }) => elementsOf(region) === 0)) continue;
       if (seen.has(keyOf(middle))) continue;
       seen.add(keyOf(middle));
       const first = hop(from, middle, shape, bytesPerElement);

@@ -51,6 +51,15 @@ export function inputsOf({ graph }: Model): ValueInfoProto[] {
   return (graph?.input ?? []).filter(({ name }) => !weights.has(name));
 }
 
+/** The names of the free dimensions of inputs and outputs. */
+export function dimensionsOf(model: Model): string[] {
+  const names = [...inputsOf(model), ...(model.graph?.output ?? [])].flatMap(({ type }) => {
+    const dims = type?.value.case === 'tensorType' ? (type.value.value.shape?.dim ?? []) : [];
+    return dims.flatMap(({ value }) => (value.case === 'dimParam' ? [value.value] : []));
+  });
+  return [...new Set(names)];
+}
+
 /** The shape of an input. Throws an Error that names a free dimension without a given size. */
 export function inputShape(input: ValueInfoProto, { byName, byInput }: Dimensions): number[] {
   const given = byInput.get(input.name);

@@ -73,7 +73,7 @@ export function reportOf(problem: Problem, choices: Choices, link: Link, speed: 
     ? secondsDirect(graph, choices, stages, link, speed)
     : secondsByClient(graph, choices, stages, link, speed);
   const alone = oneHost(graph, link, speed);
-  const activations = activationsByHost(graph, choices);
+  const activations = activationsByHost(problem, choices);
   return {
     nodes: graph.nodes.map((node, index) => {
       const candidate = choices.candidates[index] as Candidate;
@@ -152,23 +152,26 @@ function linesOf(pieces: readonly { from: number; to: number; bytes: number }[])
 }
 
 /** The most bytes on each host at the same time, without weights. A tensor counts from its node to its last use. */
-function activationsByHost(graph: LogicalGraph, { candidates, moves }: Choices): Map<number, number> {
+function activationsByHost({ graph, given }: Problem, { candidates, moves }: Choices): Map<number, number> {
   const last = lastUses(graph);
   const most = new Map<number, number>();
   const held = new Map<number, number>();
   const ends = new Map<number, { host: number; bytes: number }[]>();
-  const hold = (name: string, descriptor: Descriptor) => {
+  const hold = (name: string, descriptor: Descriptor, end: number) => {
     for (const [host, bytes] of bytesByHost(tensorOf(graph, name), descriptor)) {
       if (host === CLIENT) continue;
       held.set(host, (held.get(host) ?? 0) + bytes);
-      const end = last.get(name) ?? -1;
       ends.set(end, [...(ends.get(end) ?? []), { host, bytes }]);
     }
   };
+  // State of an earlier run stays until the program disposes of it, beside the state that a run makes.
+  for (const [name, descriptor] of given)
+    if (graph.inputs.includes(name)) hold(name, descriptor, Number.POSITIVE_INFINITY);
   for (const [index, node] of graph.nodes.entries()) {
-    for (const { tensor, to, node: wanting } of moves) if (wanting === node) hold(tensor, to);
+    for (const { tensor, to, node: wanting } of moves)
+      if (wanting === node) hold(tensor, to, last.get(tensor) ?? index);
     for (const { name, descriptor } of wantedBy(node, candidates[index] as Candidate, 'outputs'))
-      hold(name, descriptor);
+      hold(name, descriptor, last.get(name) ?? index);
     for (const [host, bytes] of held) most.set(host, Math.max(most.get(host) ?? 0, bytes));
     for (const { host, bytes } of ends.get(index) ?? []) held.set(host, (held.get(host) ?? 0) - bytes);
   }

@@ -13,7 +13,7 @@ export class Draft {
   readonly inputs = new Set<string>();
   readonly keeps = new Map<string, string>();
   readonly fetches: { output: string; slot: number }[] = [];
-  readonly #puts: Put[] = [];
+  readonly #puts = new Map<string, Put>();
   /** By host and name, the last stage that takes a value. All drafts share it. */
   readonly #lastUse: Map<string, number>;
 
@@ -29,13 +29,20 @@ export class Draft {
     if (this.inputs.has(value)) return;
     this.inputs.add(value);
     this.model.addInput(value, tensor);
-    this.#lastUse.set(`${this.host}/${value}`, this.stage);
+    // Segments of earlier stages may be found to need it after those of later ones.
+    const key = `${this.host}/${value}`;
+    this.#lastUse.set(key, Math.max(this.#lastUse.get(key) ?? 0, this.stage));
   }
 
   /** Takes a value that the client sends. */
   put(value: string, tensor: LocalTensor, source: Put['source']): void {
-    this.#puts.push({ value, source });
+    this.#puts.set(value, { value, source });
     this.input(value, tensor);
+  }
+
+  /** A value that the client has sent with an earlier segment. */
+  sendEarlier(value: string): void {
+    this.#puts.delete(value);
   }
 
   /** The name under which a tensor of the model stays on the host. `value` is for one that does not lie there yet. */
@@ -78,7 +85,7 @@ export class Draft {
       stage,
       model: model.toBytes(),
       layout: model.layout,
-      puts: this.#puts,
+      puts: [...this.#puts.values()],
       inputs: model.inputs,
       keeps: [...keeps],
       fetches,

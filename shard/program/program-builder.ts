@@ -38,6 +38,8 @@ class ProgramBuilder {
   readonly #slots = new Map<string, number>();
   /** By host and key, the stage in which the host first has a value. */
   readonly #stageOf = new Map<string, number>();
+  /** By host and name, the draft with which the client sends a value. */
+  readonly #sentWith = new Map<string, Draft>();
   /** By host and name, the last stage that takes a value. */
   readonly #lastUse = new Map<string, number>();
   readonly #parts: Parts;
@@ -123,12 +125,12 @@ class ProgramBuilder {
     let name: string;
     const arrives = this.#steps.get(key);
     // Other hosts may need it from here before this host needs it.
-    const isFromHosts = arrives && arrives.step.from.mesh.hosts[0] !== CLIENT;
+    const isFromHosts = arrives && !isOfClient(arrives.step);
     if (isFromHosts && arrives.stage < stage && !this.#stageOf.has(`${host}/${key}`))
       this.#take(this.#draft(host, arrives.stage), tensor, descriptor);
     const madeIn = this.#stageOf.get(`${host}/${key}`);
     if (this.#planned.problem.graph.weights.has(tensor)) name = this.#weight(draft, tensor, descriptor);
-    else if (madeIn !== undefined) {
+    else if (madeIn !== undefined && madeIn <= stage) {
       name = this.#stored(this.#draft(host, madeIn), key, tensor, descriptor);
       draft.input(name, this.#parts.local(tensor, this.#parts.of(host, tensor, descriptor).region));
     } else {
@@ -136,7 +138,8 @@ class ProgramBuilder {
       name = arrives
         ? this.#assemble(draft, arrives.step)
         : this.#put(draft, this.#parts.name(tensor, descriptor), tensor, region, { input: tensor, region });
-      this.#stageOf.set(`${host}/${key}`, stage);
+      // Later segments take what the first one that was found has kept.
+      if (madeIn === undefined) this.#stageOf.set(`${host}/${key}`, stage);
     }
     draft.local.set(key, name);
     return name;
@@ -147,7 +150,16 @@ class ProgramBuilder {
     return draft.keep(draft.local.get(key) as string, this.#parts.name(tensor, descriptor));
   }
 
+  /** A value that the client sends, once: with the earliest segment of its host that takes it. */
   #put(draft: Draft, value: string, tensor: string, region: Region, source: Put['source']): string {
+    const key = `${draft.host}/${value}`;
+    const before = this.#sentWith.get(key);
+    if (before && before.stage <= draft.stage) {
+      draft.input(value, this.#parts.local(tensor, region));
+      return value;
+    }
+    before?.sendEarlier(value);
+    this.#sentWith.set(key, draft);
     draft.put(value, this.#parts.local(tensor, region), source);
     return value;
   }
@@ -168,9 +180,9 @@ class ProgramBuilder {
   /** A host's part of a tensor in a new layout: the regions that it keeps, and the regions that others send. */
   #assemble(draft: Draft, step: Step): string {
     const { host, model } = draft;
-    const { tensor, from, to } = step;
+    const { tensor, to } = step;
     const { region } = this.#parts.of(host, tensor, to);
-    const isDirect = this.#planned.problem.objective.route === 'direct' && from.mesh.hosts[0] !== CLIENT;
+    const isDirect = this.#planned.problem.objective.route === 'direct' && !isOfClient(step);
     const parts = isDirect ? this.#delivered(draft, step) : this.#exchanged(draft, step);
     if (parts.length > 0) return joinBoxes(model, parts, region, to.placements.includes('P'));
     return this.#zeros(draft, step, region);
@@ -239,10 +251,14 @@ class ProgramBuilder {
     return value;
   }
 
-  /** The draft in which a host first has a value. */
+  /** The draft in which a host first has a value. What the client sends can be there from its stage on, also if it is needed later. */
   #home(host: number, tensor: string, descriptor: Descriptor): Draft {
     const key = valueKey(tensor, descriptor);
-    const stage = this.#stageOf.get(`${host}/${key}`) ?? this.#steps.get(key)?.stage ?? 0;
+    const arrives = this.#steps.get(key);
+    const isGiven =
+      this.#planned.problem.graph.inputs.includes(tensor) && (!arrives || isOfClient(arrives.step));
+    const first = arrives?.stage ?? 0;
+    const stage = isGiven ? first : (this.#stageOf.get(`${host}/${key}`) ?? first);
     const draft = this.#draft(host, stage);
     this.#take(draft, tensor, descriptor);
     return draft;
@@ -281,7 +297,7 @@ class ProgramBuilder {
   }
 
   #sourceOf(step: Step, { region, sent }: Pick<Box, 'region' | 'sent'>): Put['source'] {
-    return step.from.mesh.hosts[0] === CLIENT
+    return isOfClient(step)
       ? { input: step.tensor, region }
       : { slots: sent.map((term) => this.#fetch(step, term, region)) };
   }
@@ -359,6 +375,10 @@ class ProgramBuilder {
 function spread<T>(names: readonly string[], values: readonly T[]): (T | undefined)[] {
   let next = 0;
   return names.map((name) => (name ? values[next++] : undefined));
+}
+
+function isOfClient({ from }: Step): boolean {
+  return from.mesh.hosts[0] === CLIENT;
 }
 
 function stepKey({ tensor, from, to }: Step): string {

