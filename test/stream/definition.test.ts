@@ -106,6 +106,12 @@ describe('a file of an application', () => {
       '3:44 "samples" is a setting of wav, and "a" is generator.',
     ],
     [
+      'a pace that is none',
+      'generator: f.mjs#make, values: [x] }',
+      'wav: sounds, pace: slow }',
+      '3:27 "sources.a.pace" is not written as it must be: real-time, fast, or a number from 0.001 to 1000.',
+    ],
+    [
       'a generator that does not say its values',
       ', values: [x] }',
       ' }',
