@@ -278,7 +278,7 @@ export class ExecutorChild {
     } else if (report.type === 'exiting') {
       this.#reported = new FarlightError(report.code, report.message);
     } else if (report.type === 'taken') {
-      this.#taken(this.#handed.taken(), report.end);
+      this.#taken(this.#handed.taken(), report);
     } else if (this.#ending) {
       // No other report matters now.
     } else if (report.type === 'ready') {
@@ -298,12 +298,15 @@ export class ExecutorChild {
     }
   }
 
-  /** The process has a connection, and a near one stays open here too; or `end` says why the process cannot have it. */
-  #taken(socket: Socket | undefined, end: SessionEnd | undefined): void {
+  /**
+   * The process has a connection, and a near one stays open here too. Nobody reads one that is lost, so it is closed, and
+   * its client tries again; or `end` says why the session cannot begin.
+   */
+  #taken(socket: Socket | undefined, { isLost, end }: Extract<ExecutorReport, { type: 'taken' }>): void {
     if (socket && end && this.#events.onNotTaken) {
       startReading(socket);
       this.#events.onNotTaken(socket, end);
-    } else if (socket && !end && this.#keeping.has(socket)) {
+    } else if (socket && !isLost && this.#keeping.has(socket)) {
       this.#near?.destroy();
       this.#near = socket;
     } else {

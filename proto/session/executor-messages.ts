@@ -135,10 +135,10 @@ export type ExecutorReport =
     }
   | { type: 'failed'; message: string }
   /**
-   * The oldest connection that was not confirmed yet has arrived. With `end` it has not, and the session cannot begin: its
-   * client gets this reason.
+   * The oldest connection that was not confirmed yet has arrived, or with `isLost` it never will. With `end` the session
+   * cannot begin, and its client gets this reason.
    */
-  | { type: 'taken'; end?: SessionEnd }
+  | { type: 'taken'; isLost?: true; end?: SessionEnd }
   /** The session has ended, and is cleared up. */
   | ({ type: 'sessionEnded' } & SessionEnded)
   /** The next session of the program may begin. */

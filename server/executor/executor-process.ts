@@ -99,8 +99,12 @@ export async function runExecutor(choice: string, parts: ExecutorParts): Promise
     const connection = arrived?.socket;
     arrived = undefined;
     if (command.isConnected) {
-      const isRefused = missing === NO_DESCRIPTOR && command.type === 'begin';
-      report({ type: 'taken', ...(isRefused && { end: missing }) });
+      const isLost = missing === NO_DESCRIPTOR;
+      report({
+        type: 'taken',
+        ...(isLost && { isLost }),
+        ...(isLost && command.type === 'begin' && { end: missing }),
+      });
     }
     if (command.type === 'ping') report({ type: 'alive' });
     else if (command.type === 'compileAhead') executor = executor.then((it) => it.compileAhead(command));

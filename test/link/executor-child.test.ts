@@ -54,9 +54,12 @@ async function connection(): Promise<{ client: Socket; socket: Socket; close(): 
 
 const WELCOME = { protocol: 3, version: 'test', sessionId: 'test', resumeMs: 10_000 };
 
-it.runIf(process.platform === 'linux')(
-  'closes a connection that the executor has no descriptor for, so that its client tries again, and hands the next one over',
-  async () => {
+it.runIf(process.platform === 'linux').each([
+  ['connection', false],
+  ['near connection', true],
+])(
+  'closes a %s that the executor has no descriptor for, so that its client tries again, and hands the next one over',
+  async (_, isNear) => {
     const [first, second] = [await connection(), await connection()];
     const [ready, exited] = [deferred<void>(), deferred<unknown>()];
     const child = new ExecutorChild(
@@ -66,7 +69,7 @@ it.runIf(process.platform === 'linux')(
     await ready.promise;
     const limit = (most: string) => execFileSync('prlimit', [`--pid=${child.pid}`, `--nofile=${most}:`]);
     limit('1');
-    child.resume({ taken: 0, attempt: 1 }, first.socket, NOTHING);
+    child.resume({ taken: 0, attempt: 1 }, first.socket, NOTHING, isNear);
     await once(first.client.resume(), 'close');
     limit('1024');
     child.hand(
