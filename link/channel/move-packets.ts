@@ -8,7 +8,7 @@ import { PacketDecoder } from './packet-decoder.js';
 
 /** How long the other end may be silent, in milliseconds, unless it has something to do. */
 const SILENT_MS = 30_000;
-/** How long it may take none of the bytes that wait for it, in milliseconds. */
+/** How long it may take for one packet, in milliseconds. */
 const STALLED_MS = 120_000;
 
 /** A packet of a stream between two hosts. */
@@ -32,14 +32,14 @@ export class MovePackets {
   /**
    * Sends a packet. Resolves when the next one may follow.
    *
-   * @throws Error (rejects) where the stream is closed, or the other host takes nothing for so long.
+   * @throws Error (rejects) where the stream is closed, or the other host does not take the packet within so long.
    */
   send(kind: number, body: Uint8Array = NOTHING, stalledMs: number = STALLED_MS): Promise<void> {
     const header = Buffer.alloc(LENGTH_BYTES + 1);
     header.writeUInt32LE(body.length + 1);
     header[LENGTH_BYTES] = kind;
     return new native.Promise((resolve, reject) => {
-      const late = this.#limit(stalledMs, 'took nothing', reject);
+      const late = this.#limit(stalledMs, 'took no whole packet', reject);
       this.#stream.write(header);
       this.#stream.write(body, (error) => {
         late.cancel();

@@ -32,7 +32,7 @@ const GONE: SessionEnd = {
 const NO_DESCRIPTOR: SessionEnd = {
   code: 'BUSY',
   message:
-    "the host's GPU process cannot take the connection, since too many files are open there; ask the host's owner to allow more with: ulimit -n",
+    "the host's GPU executor cannot take the connection, since too many files are open there; ask the host's owner to allow more with: ulimit -n",
 };
 
 /** The process ends, because its session has ended while its objects were made again. */

@@ -12,7 +12,7 @@ it('a host that hands a session over waits for a while, and not for ever, for an
   const stream = stuck();
   const packets = new MovePackets(stream);
   await expect(packets.send(MOVE.file, new Uint8Array(1000), 20)).rejects.toThrow(
-    'the other host took nothing for 0 seconds',
+    'the other host took no whole packet for 0 seconds',
   );
   expect(stream.destroyed).toBe(true);
 });

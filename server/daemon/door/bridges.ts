@@ -178,7 +178,7 @@ export function handOver(
   }
   invariant(bridges, 'there are bridges for a connection that needs one');
   bridges.carry(connection, use, (cause) => {
-    const message = `the host cannot pass the connection on to its GPU process (${cause.message}); ask its owner to start it again`;
+    const message = `the host cannot pass the connection on to its GPU executor (${cause.message}); ask its owner to start it again`;
     failed({ code: 'EXECUTOR_LOST', message });
   });
 }

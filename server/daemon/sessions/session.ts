@@ -54,7 +54,7 @@ export const PLACE_MS = 15_000;
 /** The reason where no place became free in time. */
 const NO_PLACE: SessionEnd = {
   code: 'BUSY',
-  message: `the GPU processes of ended sessions have not exited within ${PLACE_MS / 1000} seconds, and still take places at this host; try again later`,
+  message: `the GPU executors of ended sessions have not exited within ${PLACE_MS / 1000} seconds, and still take places at this host; try again later`,
 };
 /** The reason where the client disconnected before its session had an executor. */
 const GONE: SessionEnd = {
