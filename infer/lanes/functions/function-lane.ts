@@ -20,10 +20,10 @@ export interface FunctionLaneOptions {
   readonly name: string;
   /** How long a function may take, in milliseconds; 60,000 if left out. Then its signal aborts. */
   readonly limit?: number;
-  /** Whether a module that has changed since it was loaded fails the runs for which it would have to be read again. */
-  readonly holdsFiles?: boolean;
   /** How long it may take after that. Then its worker is ended. 1,000 ms if left out. */
   readonly grace?: number;
+  /** Whether a module that has changed since it was loaded fails the runs for which it would have to be read again. */
+  readonly holdsFiles?: boolean;
 }
 
 /** What became of some runs, in their order. */
@@ -35,8 +35,8 @@ export interface FunctionReports {
 }
 
 /**
- * A lane for functions of graphs. It runs them in a worker. A function that ends its worker, or that is ended with it, has failed: the lane goes on with
- * another worker.
+ * A lane for functions of graphs, which runs them in a worker. A function that ends its worker, or is ended with it, has
+ * failed. The lane goes on with another worker.
  */
 export class FunctionLane implements Lane {
   readonly name: string;
@@ -63,14 +63,8 @@ export class FunctionLane implements Lane {
   async load(model: LaneModel): Promise<LoadReport> {
     const start = monotonicNow();
     this.#there.delete(model.id);
-    let version: string;
-    try {
-      version = fileVersion(model.file, model.version);
-      this.#models.set(model.id, { ...model, version });
-    } catch (error) {
-      if (error instanceof RunError) throw error;
-      throw new RunError(`${model.file} cannot be read: ${messageOf(error)}.`);
-    }
+    const version = versionOf(model);
+    this.#models.set(model.id, { ...model, version });
     try {
       await this.#withWorker((worker) => this.#loadInto(worker, model.id));
     } catch (error) {
@@ -101,7 +95,7 @@ export class FunctionLane implements Lane {
     const calls = runs.map((run) => this.#callOf(run));
     const memory = buffersOf(calls.flatMap(({ inputs }) => Object.values(inputs)));
     const { answers, ms } = await this.#withWorker(async (worker) => {
-      for (const { id } of calls) await this.#loadInto(worker, id);
+      for (const { id } of calls) await this.#loadAgain(worker, id);
       return worker.call<FunctionAnswers>('run', calls, memory);
     });
     const whole = monotonicNow() - start;
@@ -130,11 +124,21 @@ export class FunctionLane implements Lane {
     return { id, inputs: Object.fromEntries(joined), outputs: fetch };
   }
 
-  async #loadInto(worker: LaneWorker, id: string): Promise<void> {
+  /** Loads a function into a worker that does not have it. @throws RunError `away` where it cannot be loaded any more */
+  async #loadAgain(worker: LaneWorker, id: string): Promise<void> {
     if (this.#there.has(id)) return;
     const model = this.#models.get(id);
-    if (model && this.#holdsFiles) fileVersion(model.file, model.version);
-    await worker.call('load', model);
+    try {
+      if (model && this.#holdsFiles) versionOf(model);
+      await this.#loadInto(worker, id);
+    } catch (error) {
+      if (error instanceof LaneLostError || (error instanceof RunError && error.away)) throw error;
+      throw new RunError(messageOf(error), { away: true, cause: error });
+    }
+  }
+
+  async #loadInto(worker: LaneWorker, id: string): Promise<void> {
+    await worker.call('load', this.#models.get(id));
     if (worker === this.#worker) this.#there.add(id);
   }
 
@@ -168,6 +172,16 @@ export class FunctionLane implements Lane {
       if (this.#worker === worker) this.#worker = undefined;
     });
     return worker;
+  }
+}
+
+/** @throws RunError `away` where there is no such file, or where it has changed */
+function versionOf({ file, version }: LaneModel): string {
+  try {
+    return fileVersion(file, version);
+  } catch (error) {
+    if (error instanceof RunError) throw error;
+    throw new RunError(`${file} cannot be read: ${messageOf(error)}.`, { away: true, cause: error });
   }
 }
 

@@ -43,7 +43,7 @@ export class LoadedModel {
     this.#version = version;
   }
 
-  /** Makes the session, where it is not there. @throws RunError that says what is wrong with the file */
+  /** Makes the session, where it is not there. @throws RunError `away` that says what is wrong with the file */
   async open(): Promise<Declarations> {
     if (this.#session && this.#declarations) return this.#declarations;
     const contents = await this.#read();
@@ -119,7 +119,10 @@ export class LoadedModel {
       return { model, weights, version };
     } catch (error) {
       if (error instanceof RunError) throw error;
-      throw new RunError(`${this.#file} cannot be read: ${messageOf(error)}.`, { cause: error });
+      throw new RunError(`${this.#file} cannot be read: ${messageOf(error)}.`, {
+        away: true,
+        cause: error,
+      });
     }
   }
 
@@ -149,7 +152,7 @@ export class LoadedModel {
     } catch (error) {
       await session?.release();
       if (error instanceof RunError) throw error;
-      throw new RunError(`${this.#file} cannot be loaded: ${reasonOf(error)}`, { cause: error });
+      throw new RunError(`${this.#file} cannot be loaded: ${reasonOf(error)}`, { away: true, cause: error });
     }
   }
 }

@@ -155,6 +155,31 @@ describe('a lane for functions', () => {
     }
   });
 
+  it('a run of a function that cannot be loaded any more fails as away: its module is gone, or broken', async () => {
+    const held = new FunctionLane({ name: 'held', holdsFiles: true });
+    try {
+      const file = join(folder, 'act.mjs');
+      const text = 'export function act({ end }) { if (end) process.exit(); return {}; }';
+      const end = { end: [{ value: floats('end', [1], [1]), from: 0, count: 1 }] };
+      for (const each of [held, lane]) {
+        await load(text, 'act', each);
+        await expect(run(end, [], each)).rejects.toThrow('Its worker ended.');
+      }
+      writeFileSync(file, 'export function {');
+      await expect(run({}, [], lane)).rejects.toMatchObject({
+        away: true,
+        message: expect.stringMatching(/act\.mjs cannot be loaded: /),
+      });
+      rmSync(file);
+      await expect(run({}, [], held)).rejects.toMatchObject({
+        away: true,
+        message: expect.stringMatching(/act\.mjs cannot be read: ENOENT/),
+      });
+    } finally {
+      await held.close();
+    }
+  });
+
   it('a run rejects when its lane is closed', async () => {
     await load('export function act() { return new Promise(() => setInterval(() => {}, 1000)) }');
     const running = run({}, ['y']);

@@ -341,6 +341,23 @@ describe('a lane with ONNX Runtime', () => {
     );
   });
 
+  it('a model whose file is gone after a run that failed fails its next run as away', async () => {
+    const file = put(folder, 'removed', simple());
+    await lane.load({ id: 'removed', file });
+    const run = (INPUT1: Tensor) => {
+      const inputs = { INPUT0: [all(int32('INPUT0', 2, 0))], INPUT1: [all(INPUT1)] };
+      return lane.run({ model: 'removed', inputs, parts: [2], keep: [], fetch: ['OUTPUT0'] });
+    };
+    const right = int32('INPUT1', 2, 7);
+    await expect(run({ ...right, shape: [4, 8] })).rejects.toMatchObject({ away: false });
+    rmSync(file);
+    await expect(run(right)).rejects.toMatchObject({
+      away: true,
+      message: expect.stringMatching(/removed\.onnx cannot be read: ENOENT/),
+    });
+    await lane.unload('removed');
+  });
+
   it('reads weights that are in a file beside the model, and none from elsewhere', async () => {
     const model = network(4);
     const run = async (file: string) => {
