@@ -45,13 +45,26 @@ export function addEntry(catalogue: string, name: string, text: string): boolean
   try {
     mkdirSync(folder, { recursive: true });
     writeFileSync(temporary, text, { flag: 'wx', mode: 0o444 });
-    linkSync(temporary, path);
+    return link(temporary, path);
+  } catch (error) {
+    throw new FarlightError('BAD_OPTION', `${path} cannot be written: ${messageOf(error)}`, { cause: error });
+  } finally {
+    try {
+      rmSync(temporary, { force: true });
+    } catch {
+      // What came before says more. A file that stays has a name that no catalogue reads.
+    }
+  }
+}
+
+/** Gives a file another name. @returns false where that name is taken */
+function link(file: string, name: string): boolean {
+  try {
+    linkSync(file, name);
     return true;
   } catch (error) {
     if (codeOf(error) === 'EEXIST') return false;
-    throw new FarlightError('BAD_OPTION', `${path} cannot be written: ${messageOf(error)}`, { cause: error });
-  } finally {
-    rmSync(temporary, { force: true });
+    throw error;
   }
 }
 

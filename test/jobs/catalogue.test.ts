@@ -12,6 +12,7 @@ import {
   storedRecipes,
 } from '#farlight/jobs/images/images.js';
 import { planFile, renderPlan } from '#farlight/jobs/run/plan.js';
+import { addEntry } from '#farlight/jobs/store/catalogue.js';
 import { jsonSchemaOf, parseTemplate } from '#farlight/jobs/templates/template-file.js';
 import {
   addTemplate,
@@ -331,5 +332,22 @@ describe('the plan for a request', () => {
       ],
       volumes: [{ hostPath: { path: '/jobs/pod-1' } }, { hostPath: { path: folder } }],
     });
+  });
+});
+
+describe('a file of a catalogue', () => {
+  it('is added once, and refused with the reason where a part of its path is a file', () => {
+    expect(addEntry('added', 'a.yaml', 'first')).toBe(true);
+    expect(addEntry('added', 'a.yaml', 'second')).toBe(false);
+    expect(readdirSync(join(own, 'added'))).toEqual(['a.yaml']);
+    expect(readFileSync(join(own, 'added/a.yaml'), 'utf8')).toBe('first');
+    writeFileSync(join(own, 'file'), '');
+    for (const catalogue of ['file', 'file/below'])
+      expect(() => addEntry(catalogue, 'a.yaml', 'text')).toThrow(
+        expect.objectContaining({
+          code: 'BAD_OPTION',
+          message: expect.stringMatching(/a\.yaml cannot be written: /),
+        }),
+      );
   });
 });
