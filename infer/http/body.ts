@@ -126,7 +126,7 @@ function collect(request: IncomingMessage, { limit, account, idleMs }: BodyOptio
   });
 }
 
-/** Counts the bytes as they come: many short bodies may become long ones at once. */
+/** Counts the bytes of a chunk before the next one is made: short bodies may become long ones. */
 function decompressed(
   body: Uint8Array,
   stream: Transform,

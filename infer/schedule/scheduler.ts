@@ -347,8 +347,8 @@ export class Scheduler {
   }
 
   /**
-   * A host that other models leave idle, for items that need one for themselves: else it would never have no run. It is the
-   * one with the fewest runs, and none where there is an idle host already.
+   * A host that other models leave idle, because an item needs it for itself. Otherwise runs of other models would follow
+   * one another there. It is the host with the fewest runs; none if a host is idle already.
    */
   #cleared(resource: Resource, hosts: ReadonlySet<HostState>): Situation['cleared'] {
     for (const model of this.#requests.wanted) {

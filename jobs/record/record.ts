@@ -231,7 +231,7 @@ export class JobRecord {
   }
 
   #broken(): FarlightError {
-    const why = `the record of the job ${this.id} in ${this.folder} is broken; end what still runs of it by its engine, delete that folder, and submit the job again`;
+    const why = `the record of the job ${this.id} in ${this.folder} is broken; end its jobs with the engine's own commands, delete that folder, and submit the job again`;
     return new FarlightError('BAD_OPTION', why);
   }
 

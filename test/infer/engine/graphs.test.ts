@@ -50,7 +50,10 @@ async function answer(
   }
 }
 
-/** Of the two versions of `plus`, the one that is loaded as the first or second is no model. The other one adds 5, and takes a while. */
+/**
+ * Fails one load of `plus`, which has two versions: the load of this number, from 0. The other version adds 5, and takes
+ * 100 ms.
+ */
 function failOne({ models }: Served, which: number): void {
   let loads = 0;
   const plus = mapping((x) => x + 5, { load: 100 });
