@@ -233,12 +233,15 @@ function checkNumbers(
     ['weights', weights],
     ['memory', Array.isArray(memory) ? (memory as readonly number[]) : undefined],
   ] as const;
-  for (const [what, numbers] of perHost)
-    if (numbers && (numbers.length !== hosts || !numbers.every((number) => number >= 0)))
+  for (const [what, numbers] of perHost) {
+    // Memory may be without end. A share of one weight without end is no number.
+    const isOne = (number: number) => number >= 0 && (what === 'memory' || Number.isFinite(number));
+    if (numbers && (numbers.length !== hosts || !numbers.every(isOne)))
       throw new RangeError(
         `${what} has ${numbers.join()}: give one number from 0 on for each of ${hosts} hosts`,
       );
-  if (weights && !weights.some((weight) => weight > 0 && Number.isFinite(weight)))
+  }
+  if (weights && !weights.some((weight) => weight > 0))
     throw new RangeError('no host has a weight: give at least one of them a number above 0');
   if (typeof memory === 'number' && !(memory >= 0))
     throw new RangeError(`${memory} bytes of memory are none: give a number from 0 on`);

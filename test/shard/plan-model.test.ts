@@ -102,6 +102,10 @@ test('zero hosts and too many hosts are refused', async () => {
 test.each<[object, string]>([
   [{ weights: [1] }, 'weights has 1: give one number from 0 on for each of 2 hosts'],
   [{ weights: [1, -1] }, 'weights has 1,-1: give one number from 0 on for each of 2 hosts'],
+  [
+    { weights: [Number.POSITIVE_INFINITY, 1] },
+    'weights has Infinity,1: give one number from 0 on for each of 2 hosts',
+  ],
   [{ weights: [0, 0] }, 'no host has a weight: give at least one of them a number above 0'],
   [{ memory: [5] }, 'memory has 5: give one number from 0 on for each of 2 hosts'],
   [{ memory: Number.NaN }, 'NaN bytes of memory are none: give a number from 0 on'],
