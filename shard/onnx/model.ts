@@ -1,4 +1,4 @@
-import type { AttributeProto, ModelProto, TensorProto } from 'onnx-buf';
+import type { AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto } from 'onnx-buf';
 import type { Libraries } from './libraries.js';
 
 /** A model as its file has it. */
@@ -29,8 +29,12 @@ export function bytesOfType(dataType: number): number {
   return bytes;
 }
 
-/** Reads the bytes of an ONNX file. Throws an Error if they are no ONNX file, or if its weights lie in other files. */
-export function readModel({ onnx, protobuf }: Libraries, bytes: Uint8Array): Model {
+/**
+ * Reads the bytes of an ONNX file. Throws an Error if they are no ONNX file, if its weights lie in other files, or if it
+ * has functions of its own.
+ */
+export function readModel(libraries: Libraries, bytes: Uint8Array): Model {
+  const { onnx, protobuf } = libraries;
   let model: Model;
   try {
     // Node's Buffer would give Buffers, whose `slice` does not copy.
@@ -45,7 +49,34 @@ export function readModel({ onnx, protobuf }: Libraries, bytes: Uint8Array): Mod
     throw new Error(
       `the weights of this model lie in files beside it ("${external.name}"): save the model with its weights in one file`,
     );
+  const isOwn = ({ domain, opType }: NodeProto) =>
+    model.functions.some((one) => one.domain === domain && one.name === opType);
+  const own = model.graph.node.find(isOwn);
+  if (own)
+    throw new Error(
+      `node "${own.name}" (${own.opType}) is a function of the model itself, which does not go to hosts: put it into the graph with onnx.inliner.inline_local_functions of Python`,
+    );
+  makeOutputs(libraries, model.graph);
   return model;
+}
+
+/** Lets a node make each output that is a weight: hosts give what their nodes make. The weight gets another name. */
+function makeOutputs({ onnx, protobuf }: Libraries, graph: GraphProto): void {
+  const names = new Set([...graph.initializer, ...graph.input].map(({ name }) => name));
+  for (const name of graph.node.flatMap(({ output }) => output)) names.add(name);
+  for (const { name: output } of graph.output) {
+    const weight = graph.initializer.find(({ name }) => name === output);
+    if (!weight) continue;
+    let name = `weight of ${output}`;
+    while (names.has(name)) name += "'";
+    names.add(name);
+    weight.name = name;
+    // A file of an older version also lists its weights as inputs.
+    for (const input of graph.input) if (input.name === output) input.name = name;
+    for (const node of graph.node) node.input = node.input.map((one) => (one === output ? name : one));
+    const made = { name: output, opType: 'Identity', input: [name], output: [output] };
+    graph.node.unshift(protobuf.create(onnx.NodeProtoSchema, made));
+  }
 }
 
 /** A node's attributes, of the kinds that decide how it may be split. */

@@ -1,8 +1,21 @@
 // Models whose operators, sizes or types are unusual give over several hosts what they give on one.
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { FunctionProtoSchema, ModelProtoSchema, NodeProtoSchema, OperatorSetIdProtoSchema } from 'onnx-buf';
 import * as ort from 'onnxruntime-web/wasm';
 import { describe, expect, test } from 'vitest';
-import type { OnnxModel } from '../infer/lanes/models.js';
-import { constant, floats, givesWhatItGivesAlone, planned, wholes, x, y } from './support/odd-models.js';
+import { planModel } from '#farlight/shard/plan-model.js';
+import { planOptions } from '#farlight/shard/shard.js';
+import { type OnnxModel, onnxBytes } from '../infer/lanes/models.js';
+import {
+  constant,
+  floats,
+  givesWhatItGivesAlone,
+  planned,
+  weight,
+  wholes,
+  x,
+  y,
+} from './support/odd-models.js';
 
 describe('a signature does not change what an operator means', () => {
   test.each(['Div', 'ReduceMean'])(
@@ -127,6 +140,28 @@ describe('what is always the same, or empty', () => {
     );
   });
 
+  test.each(['client', 'direct'] as const)(
+    'a model gives its weights, also one that no node takes, by the way %s',
+    async (route) => {
+      const given = (name: string, ...shape: number[]) => ({ name, type: 'FP32', shape }) as const;
+      await givesWhatItGivesAlone(
+        {
+          inputs: [x(4, 6)],
+          outputs: [y(4, 6), given('w', 6, 6), given('folded', 6), given('free', 3)],
+          nodes: [
+            { operator: 'MatMul', inputs: ['x', 'w'], outputs: ['product'] },
+            { operator: 'Relu', inputs: ['folded'], outputs: ['constant'] },
+            { operator: 'Add', inputs: ['product', 'constant'], outputs: ['sum'] },
+            { operator: 'Mul', inputs: ['sum', 'weight of w'], outputs: ['y'] },
+          ],
+          weights: { w: weight(6, 6), folded: weight(6), free: weight(3), 'weight of w': weight(1) },
+        },
+        [{ x: floats(4, 6) }],
+        { route },
+      );
+    },
+  );
+
   const appended: Pick<OnnxModel, 'outputs' | 'nodes'> = {
     outputs: [y('m', 6)],
     nodes: [{ operator: 'Concat', inputs: ['past', 'x'], outputs: ['y'], attributes: { axis: 0 } }],
@@ -162,4 +197,30 @@ describe('what is always the same, or empty', () => {
       [{ x: floats(2, 8) }],
     );
   });
+});
+
+test('a model with functions of its own is refused with a sentence that says how to do without', async () => {
+  const model = fromBinary(
+    ModelProtoSchema,
+    onnxBytes({
+      inputs: [x(4, 6)],
+      outputs: [y(4, 6)],
+      nodes: [{ operator: 'Twice', inputs: ['x'], outputs: ['y'] }],
+    }),
+  );
+  const opset = create(OperatorSetIdProtoSchema, { domain: '', version: 17n });
+  model.irVersion = 8n;
+  model.opsetImport.push(create(OperatorSetIdProtoSchema, { domain: 'own', version: 1n }));
+  for (const node of model.graph?.node ?? []) node.domain = 'own';
+  const add = create(NodeProtoSchema, { opType: 'Add', input: ['a', 'a'], output: ['b'] });
+  model.functions.push(
+    create(FunctionProtoSchema, {
+      ...{ name: 'Twice', domain: 'own', input: ['a'], output: ['b'] },
+      ...{ node: [add], opsetImport: [opset] },
+    }),
+  );
+  const options = planOptions({ hosts: ['', ''] });
+  await expect(planModel(toBinary(ModelProtoSchema, model), options)).rejects.toThrow(
+    'node "node0" (Twice) is a function of the model itself, which does not go to hosts: put it into the graph with onnx.inliner.inline_local_functions of Python',
+  );
 });
