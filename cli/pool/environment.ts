@@ -1,12 +1,14 @@
 import { constants } from 'node:os';
 import { Command } from 'commander';
 import { poolAddress } from '../../link/address/pool-address.js';
+import { setImmediate } from '../../link/machine/clock.js';
 import { bytes } from '../../page/site/format.js';
 import { FarlightError } from '../../proto/errors.js';
 import { harmless } from '../../proto/harmless.js';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-type Signal = (typeof SIGNALS)[number];
+/** What ends a command before it is done. SIGPIPE: nobody reads its output any more. */
+type Ending = (typeof SIGNALS)[number] | 'SIGPIPE';
 
 export function upCommand(): Command {
   return new Command('up')
@@ -49,7 +51,7 @@ async function up(name: string, { gpu }: { gpu?: boolean }): Promise<void> {
   const say = (text: string) => process.stdout.write(`${harmless(text)}\n`);
   if (workspace.shared !== undefined)
     say(`${workspace.shared}: ${copied} files copied (${bytes(size)}), ${unchanged} were there`);
-  await cancellable(async (signal) => {
+  const code = await cancellable(async (signal) => {
     // A command that does nothing runs only where both sides have read a file of each other.
     const ways = { signal, onOutput: () => {}, onState: () => {} };
     await runOnCpuSide(workspace, ['true'], ways);
@@ -60,7 +62,8 @@ async function up(name: string, { gpu }: { gpu?: boolean }): Promise<void> {
     }
     return 0;
   });
-  say(`ready: farlight pool run ${name} -- COMMAND`);
+  if (code !== 0) process.exitCode = code;
+  else say(`ready: farlight pool run ${name} -- COMMAND`);
 }
 
 async function run(name: string, words: string[]): Promise<void> {
@@ -76,7 +79,7 @@ async function run(name: string, words: string[]): Promise<void> {
   process.exitCode = await cancellable(async (signal) => {
     await workspace.replicate([], process.cwd(), signal);
     return runOnCpuSide(workspace, command, { signal, onOutput: print, onState: shown(workspace.pool.name) });
-  });
+  }, true);
 }
 
 interface OffloadCommandOptions {
@@ -87,36 +90,60 @@ interface OffloadCommandOptions {
 
 async function offload(command: string[], { pool, gpu, input }: OffloadCommandOptions): Promise<void> {
   const { offload: offloaded } = await load();
-  process.exitCode = await cancellable((signal) =>
-    offloaded(command, {
-      pool: pool === undefined ? undefined : poolAddress(pool),
-      gpu,
-      inputs: input,
-      signal,
-      onOutput: print,
-    }),
+  process.exitCode = await cancellable(
+    (signal) =>
+      offloaded(command, {
+        pool: pool === undefined ? undefined : poolAddress(pool),
+        gpu,
+        inputs: input,
+        signal,
+        onOutput: print,
+      }),
+    true,
   );
 }
 
-/** Cancels on the first signal, and has the exit code of a process that the signal ended. */
-async function cancellable(act: (signal: AbortSignal) => Promise<number>): Promise<number> {
+/**
+ * Cancels on the first signal, and has the exit code of a process that the signal ended. Where it prints what the command
+ * prints, that takes the end of its reader as SIGPIPE: the command would go on for nobody, and may have a node.
+ */
+async function cancellable(act: (signal: AbortSignal) => Promise<number>, prints = false): Promise<number> {
   const cancel = new AbortController();
-  let by: Signal | undefined;
-  const listeners = SIGNALS.map((name) => {
+  let by: Ending | undefined;
+  let lost: FarlightError | undefined;
+  const end = (name: Ending) => {
+    by ??= name;
+    cancel.abort(new FarlightError('DISCONNECTED', `the command was cancelled by ${name}`));
+  };
+  const listeners: (() => unknown)[] = SIGNALS.map((name) => {
     const listener = () => {
       // A second signal does not wait.
       if (by) process.exit(128 + constants.signals[name]);
-      by = name;
-      cancel.abort(new FarlightError('DISCONNECTED', `the command was cancelled by ${name}`));
+      end(name);
     };
     process.on(name, listener);
     return () => process.off(name, listener);
   });
+  for (const stream of prints ? [process.stdout, process.stderr] : []) {
+    const listener = ({ code }: NodeJS.ErrnoException) => {
+      if (code === 'EPIPE') return end('SIGPIPE');
+      const why = `the command's output cannot be written (${code}); redirect it to a place that can be written`;
+      lost ??= new FarlightError('BAD_OPTION', why);
+      cancel.abort(lost);
+    };
+    stream.on('error', listener);
+    listeners.push(() => stream.off('error', listener));
+  }
   try {
-    return await act(cancel.signal);
+    const code = await act(cancel.signal);
+    // The errors of the last writes come in a tick after them. The command has ended, but not all of its output is there.
+    if (prints) await new Promise<void>((resolve) => setImmediate(resolve));
+    if (lost) throw lost;
+    return code;
   } catch (error) {
-    if (!by) throw error;
-    process.stderr.write('farlight: the command was cancelled\n');
+    if (!by || error === lost) throw error;
+    // A reader that goes away has all that it wants.
+    if (by !== 'SIGPIPE') process.stderr.write('farlight: the command was cancelled\n');
     return 128 + constants.signals[by];
   } finally {
     for (const off of listeners) off();

@@ -29,13 +29,15 @@ const CHUNK_BYTES = 1 << 16;
 /**
  * Hands on the output of a command as it comes, until its job is over for certain.
  *
- * @returns the command's exit code. @throws FarlightError DISCONNECTED where its job was ended before it (rejects).
+ * @returns the command's exit code, and whether it was cancelled before it ended by itself. @throws FarlightError
+ *   DISCONNECTED where its job was ended before it (rejects).
  */
-export async function followCommand(options: FollowOptions): Promise<number> {
+export async function followCommand(options: FollowOptions): Promise<{ code: number; isCutShort: boolean }> {
   const { engine, id, exchange, signal } = options;
   const output = new Output(options);
   let end: CommandEnd | undefined;
   let isCancelled = false;
+  let isCutShort = false;
   let askAt = 0;
   try {
     for (;;) {
@@ -47,11 +49,13 @@ export async function followCommand(options: FollowOptions): Promise<number> {
       }
       if (signal?.aborted && !isCancelled) {
         isCancelled = true;
+        isCutShort = !end;
         await engine.cancel(id);
       }
       if (monotonicNow() >= askAt) {
         const status = await engine.status(id).catch(onlySilent);
-        if (status?.phase === 'ended') return await ended(status, output, end ?? readEnd(exchange));
+        if (status?.phase === 'ended')
+          return { code: await ended(status, output, end ?? readEnd(exchange)), isCutShort };
         const isEnding = end !== undefined || isCancelled;
         askAt = monotonicNow() + (isEnding ? ASK_MS.ending : engine.isHere ? ASK_MS.here : ASK_MS.elsewhere);
       }

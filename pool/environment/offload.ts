@@ -60,11 +60,11 @@ export async function offload(command: readonly string[], options: OffloadOption
     const cancel = () => pool.engine.cancelNow(id);
     process.on('exit', cancel);
     try {
-      const code = await followCommand({ engine: pool.engine, id, exchange, onOutput, signal });
+      const followed = await followCommand({ engine: pool.engine, id, exchange, onOutput, signal });
       // The engine has said that the job is over, so the next term may begin at once.
       view.retire(host, 'its command has ended');
-      signal.throwIfAborted();
-      return code;
+      if (followed.isCutShort) signal.throwIfAborted();
+      return followed.code;
     } catch (error) {
       // Its processes may still run. Others wait for the engine's word, or for the lease to lapse.
       view.journal.write(host.slot, host.term, 'fence', { why: 'its command was lost' });

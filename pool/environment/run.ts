@@ -57,8 +57,8 @@ export async function runOnCpuSide(
       host = { folder: journal.folder, slot: 0, term: 0, url };
       if (!(await joinHost(host))) throw new FarlightError('UNREACHABLE', unseen(exchange));
       onState('ready');
-      const code = await followCommand({ engine, id, exchange, onOutput, signal });
-      signal.throwIfAborted();
+      const { code, isCutShort } = await followCommand({ engine, id, exchange, onOutput, signal });
+      if (isCutShort) signal.throwIfAborted();
       // Its name is its own, so no later job clears it away. A silent engine keeps it until the pool is ended.
       await engine.clear(name).catch(onlySilent);
       return code;

@@ -1,6 +1,22 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { Engine } from '#farlight/pool/engines/engine.js';
+import { writeEnd } from '#farlight/pool/environment/command-end.js';
+import { followCommand } from '#farlight/pool/environment/follow.js';
 import type { Running } from '../support/hosts/farlight-command.js';
 import { PoolFolder } from '../support/pools/pool-folder.js';
 import { CLI } from '../support/repository.js';
@@ -69,6 +85,78 @@ describe('a command in a pool', () => {
     expect(await running.done).toMatchObject({ code: 130, stderr: 'farlight: the command was cancelled\n' });
     expect(await jobs()).toEqual([]);
   }, 90_000);
+
+  it('is cancelled, with its node, once nobody reads its output', async () => {
+    shared();
+    const forEver = (to: string) => `while :; do echo more ${to}; sleep 0.1; done`;
+    const cases = [
+      [run(forEver('')), 'stdout'],
+      [run(forEver('>&2')), 'stderr'],
+      [pool.start('offload', '--pool', pool.file, '--', 'sh', '-c', forEver('')), 'stdout'],
+    ] as const;
+    for (const [{ child, printed, done }, name] of cases) {
+      await expect.poll(() => printed[name], { timeout: 60_000 }).toContain('more');
+      child[name].destroy();
+      const { code, stdout, stderr } = await done;
+      expect([code, { stdout, stderr }[name === 'stdout' ? 'stderr' : 'stdout']]).toEqual([141, '']);
+    }
+    expect(await jobs()).toEqual([]);
+  }, 60_000);
+
+  it.skipIf(!existsSync('/dev/full'))(
+    'fails where its output is lost on a full disk',
+    async () => {
+      shared();
+      const full = openSync('/dev/full', 'w');
+      try {
+        const child = spawn(
+          process.execPath,
+          [CLI, 'pool', 'run', pool.file, '--', 'sh', '-c', 'echo lost; exit 3'],
+          {
+            env: { ...process.env, ...pool.env },
+            stdio: ['ignore', full, 'pipe'],
+          },
+        );
+        const [stderr, [code]] = await Promise.all([text(child.stderr as Readable), once(child, 'close')]);
+        expect([code, stderr]).toEqual([
+          1,
+          "farlight: the command's output cannot be written (ENOSPC); redirect it to a place that can be written\n",
+        ]);
+      } finally {
+        closeSync(full);
+      }
+    },
+    60_000,
+  );
+
+  it('keeps its exit code where it had ended before it was cancelled', async () => {
+    shared();
+    const exchange = pool.folder;
+    const cancel = new AbortController();
+    let phase = 'running';
+    const engine = {
+      status: async () => ({ phase, why: 'it was ended' }),
+      cancel: async () => {
+        phase = 'ended';
+      },
+    } as unknown as Engine;
+    const follow = (onOutput: () => void) =>
+      followCommand({ engine, id: '1', exchange, onOutput, signal: cancel.signal });
+    for (const name of ['stdout', 'stderr']) writeFileSync(join(exchange, name), 'text');
+    writeEnd(exchange, { code: 3, stdout: 4, stderr: 4 });
+    expect(await follow(() => cancel.abort())).toEqual({ code: 3, isCutShort: false });
+  });
+
+  it('is not called ready where its pool was being made ready and a signal came', async () => {
+    const { mount } = shared();
+    writeFileSync(pool.file, `files: { mount: ${mount} }\ngpu: { command: [sh, -c, 'sleep 600'] }`);
+    const up = pool.start('pool', 'up', '--gpu', pool.file);
+    await printed(up, 'CPU side: sees these files\n');
+    up.child.kill('SIGINT');
+    const { code, stdout, stderr } = await up.done;
+    expect([code, stderr]).toEqual([130, 'farlight: the command was cancelled\n']);
+    expect(stdout).not.toContain('ready');
+  }, 60_000);
 
   it('waits in line for a node where the pool may have no more', async () => {
     const { workspace } = shared('max: 1');
