@@ -5,11 +5,20 @@ import { signaturesOf } from '../signatures/table.js';
 import { attributesOf, bytesOfType, type Model, opsetOf } from './model.js';
 import { inputsOf, type Observed, seenIn } from './observe.js';
 
+const RANDOM: ReadonlySet<string> = new Set([
+  'Bernoulli',
+  'Multinomial',
+  'RandomNormal',
+  'RandomNormalLike',
+  'RandomUniform',
+  'RandomUniformLike',
+]);
+
 /** A node of a logical graph as the model's file has it, and as the rules of its operator see it. */
 export interface Operator {
   readonly proto: NodeProto;
   readonly view: OperatorView;
-  /** Its results follow from the values of the model's inputs, and not only from their shapes. */
+  /** Its results follow from chance or from the values of the model's inputs, and not only from their shapes. */
   readonly isOfValues: boolean;
 }
 
@@ -28,8 +37,8 @@ export function logicalGraph(model: Model, observed: ReadonlyMap<string, Observe
   if (!graph) throw new Error('this ONNX model has no graph');
   const constant = new Set(graph.initializer.map(({ name }) => name));
   const given = new Set(graph.output.map(({ name }) => name));
-  /** Tensors whose values come from the inputs, so that the values of the run that shows shapes say nothing. */
-  const fromInputs = new Set(inputsOf(model).map(({ name }) => name));
+  /** Tensors whose values differ from run to run, so that the values of the run that shows shapes say nothing. */
+  const changing = new Set(inputsOf(model).map(({ name }) => name));
   const nodes: LogicalNode[] = [];
   const operators: Operator[] = [];
   const seen = (name: string) => seenIn(observed, name);
@@ -39,8 +48,9 @@ export function logicalGraph(model: Model, observed: ReadonlyMap<string, Observe
     const outputs = proto.output.filter(Boolean);
     const isKnown = outputs.every((name) => seen(name).values !== undefined);
     const isShape = proto.opType === 'Shape' || proto.opType === 'Size';
-    const isOfValues = !isShape && inputs.some((name) => fromInputs.has(name));
-    if (isOfValues) for (const name of outputs) fromInputs.add(name);
+    const runsAlone = isRandom(proto);
+    const isOfValues = runsAlone || (!isShape && inputs.some((name) => changing.has(name)));
+    if (isOfValues) for (const name of outputs) changing.add(name);
     // The program gets its outputs from hosts, even one that is always the same.
     const isOutput = outputs.some((name) => given.has(name));
     if (!isOutput && isConstant(proto, inputs, constant, isKnown)) {
@@ -53,7 +63,7 @@ export function logicalGraph(model: Model, observed: ReadonlyMap<string, Observe
       opset: opsetOf(model),
       inputs: proto.input.map((name) => {
         if (!name) return undefined;
-        return fromInputs.has(name) ? { ...seen(name), values: undefined } : seen(name);
+        return changing.has(name) ? { ...seen(name), values: undefined } : seen(name);
       }),
       outputs: outputs.map(seen),
     };
@@ -69,6 +79,7 @@ export function logicalGraph(model: Model, observed: ReadonlyMap<string, Observe
         inputs: named.map((at) => one.inputs[at] ?? 'B'),
       })),
       operations: operationsOf(all),
+      ...(runsAlone && { runsAlone }),
     };
     nodes.push(node);
     operators.push({ proto, view: all, isOfValues });
@@ -87,14 +98,19 @@ export function logicalGraph(model: Model, observed: ReadonlyMap<string, Observe
 
 /** Whether a node has the same outputs in each run: it gives a shape that is known, or its inputs are constants. */
 function isConstant(
-  { opType }: NodeProto,
+  proto: NodeProto,
   inputs: readonly string[],
   constant: ReadonlySet<string>,
   isKnown: boolean,
 ): boolean {
-  if (opType.startsWith('Random') || opType === 'Bernoulli' || opType === 'Multinomial') return false;
-  if (opType === 'Shape' || opType === 'Size') return isKnown;
+  if (isRandom(proto)) return false;
+  if (proto.opType === 'Shape' || proto.opType === 'Size') return isKnown;
   return inputs.every((name) => constant.has(name));
+}
+
+/** Whether a node has other outputs in each run and on each host. A Dropout has them if its third input says so. */
+function isRandom({ opType, input }: NodeProto): boolean {
+  return RANDOM.has(opType) || (opType === 'Dropout' && Boolean(input[2]));
 }
 
 /** About how many multiplications and additions a node takes: two for each product, or one for each element. */

@@ -1,4 +1,11 @@
-import { type Descriptor, type DeviceMesh, keyOf, type Placement, textOf } from '../layout/descriptor.js';
+import {
+  type Descriptor,
+  type DeviceMesh,
+  keyOf,
+  meshOf,
+  type Placement,
+  textOf,
+} from '../layout/descriptor.js';
 import { divide } from '../layout/region.js';
 import { combinations } from '../layout/transfer.js';
 import {
@@ -41,14 +48,18 @@ export function signatureText(node: LogicalNode, candidate: Candidate): string {
 
 /**
  * The candidates of a node: each mesh with each choice of a signature for each of its axes, if every host gets a part of
- * the split tensors. The preferred ones come first.
+ * the split tensors. The preferred ones come first. A node that runs on one host alone has that host: any of those that
+ * are a mesh, or the first of all.
  */
 export function candidatesOf(
   graph: LogicalGraph,
   node: LogicalNode,
   meshes: readonly DeviceMesh[],
 ): Candidate[] {
-  return meshes.flatMap((mesh) =>
+  const ofOne = meshes.filter(({ hosts }) => hosts.length === 1);
+  const first = meshes.slice(0, 1).map(({ hosts }) => meshOf(hosts.slice(0, 1)));
+  const alone = ofOne.length > 0 ? ofOne : first;
+  return (node.runsAlone ? alone : meshes).flatMap((mesh) =>
     combinations(node.signatures, mesh.shape.length)
       .map((signatures): Candidate => ({ mesh, signatures }))
       .filter((candidate) =>

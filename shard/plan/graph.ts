@@ -33,6 +33,8 @@ export interface LogicalNode {
   readonly signatures: readonly Signature[];
   /** About how many operations on numbers the whole node takes. */
   readonly operations: number;
+  /** The node is random: hosts would make different numbers, so one host makes them for all. */
+  readonly runsAlone?: boolean;
 }
 
 /** A model's graph. Each node comes after the nodes whose outputs it takes. */

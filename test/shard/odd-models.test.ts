@@ -4,8 +4,9 @@ import { FunctionProtoSchema, ModelProtoSchema, NodeProtoSchema, OperatorSetIdPr
 import * as ort from 'onnxruntime-web/wasm';
 import { describe, expect, test } from 'vitest';
 import { planModel } from '#farlight/shard/plan-model.js';
-import { planOptions } from '#farlight/shard/shard.js';
+import { load, planOptions } from '#farlight/shard/shard.js';
 import { type OnnxModel, onnxBytes } from '../infer/lanes/models.js';
+import { cpuHosts } from './support/cpu-host.js';
 import {
   constant,
   floats,
@@ -16,6 +17,7 @@ import {
   x,
   y,
 } from './support/odd-models.js';
+import { difference } from './support/runs.js';
 
 describe('a signature does not change what an operator means', () => {
   test.each(['Div', 'ReduceMean'])(
@@ -223,4 +225,79 @@ test('a model with functions of its own is refused with a sentence that says how
   await expect(planModel(toBinary(ModelProtoSchema, model), options)).rejects.toThrow(
     'node "node0" (Twice) is a function of the model itself, which does not go to hosts: put it into the graph with onnx.inliner.inline_local_functions of Python',
   );
+});
+
+describe('a node that is random', () => {
+  const training = { name: 'training', type: 'BOOL', shape: [] } as const;
+  const isTraining = new ort.Tensor('bool', Uint8Array.of(1), []);
+  const half = { shape: [], values: Float32Array.of(0.5) };
+  /** For each operator, the node that makes `random`. */
+  const nodes = {
+    RandomNormal: { inputs: [], attributes: { shape: [8, 16] } },
+    RandomUniform: { inputs: [], attributes: { shape: [8, 16] } },
+    RandomNormalLike: { inputs: ['x'] },
+    RandomUniformLike: { inputs: ['x'] },
+    Bernoulli: { inputs: ['sigmoid'] },
+    Dropout: { inputs: ['x', 'half', 'training'] },
+  };
+  const modelOf = (operator: keyof typeof nodes): OnnxModel => ({
+    inputs: operator === 'Dropout' ? [x(8, 16), training] : [x(8, 16)],
+    outputs: [y(8, 32), { name: 'random', type: 'FP32', shape: [8, 16] }],
+    nodes: [
+      { operator: 'Sigmoid', inputs: ['x'], outputs: ['sigmoid'] },
+      { operator, outputs: ['random'], ...nodes[operator] },
+      { operator: 'Add', inputs: ['random', 'sigmoid'], outputs: ['sum'] },
+      { operator: 'MatMul', inputs: ['sum', 'w'], outputs: ['y'] },
+    ],
+    weights: { w: weight(16, 32), ...(operator === 'Dropout' && { half }) },
+  });
+
+  test.each(Object.keys(nodes) as (keyof typeof nodes)[])(
+    '%s runs on one host alone, so that all hosts compute with the same numbers',
+    async (operator) => {
+      for (const options of [
+        { route: 'client' },
+        { route: 'direct' },
+        { route: 'direct', layers: true },
+        { route: 'client', mesh: [1, 2] },
+      ] as const) {
+        const model = modelOf(operator);
+        const plan = await planned(model, 2, options);
+        const node = plan.report.nodes.find((one) => one.operator === operator);
+        expect(node?.hosts).toHaveLength(1);
+        const over = await load(plan, cpuHosts(2));
+        const given = floats(8, 16);
+        const feeds = { x: given, ...(operator === 'Dropout' && { training: isTraining }) };
+        const { y: made, random } = await over.run(feeds);
+        const numbers = (random as ort.Tensor).data as Float32Array;
+        const product = (made as ort.Tensor).data as Float32Array;
+        const w = model.weights?.w?.values as Float32Array;
+        const sum = numbers.map((one, at) => one + 1 / (1 + Math.exp(-(given.data[at] as number))));
+        const expected = Array.from(product, (_, at) => {
+          const [row, column] = [Math.floor(at / 32), at % 32];
+          let all = 0;
+          for (let k = 0; k < 16; k += 1)
+            all += (sum[row * 16 + k] as number) * (w[k * 32 + column] as number);
+          return all;
+        });
+        expect(difference([...product], expected)).toBeLessThan(1e-5);
+        await over.release();
+      }
+    },
+  );
+
+  test('a shape that comes from a random number is not taken for known', async () => {
+    const model: OnnxModel = {
+      inputs: [x(4, 6)],
+      outputs: [y(1, 'found')],
+      nodes: [
+        { operator: 'RandomUniform', inputs: [], outputs: ['drawn'], attributes: { shape: [4] } },
+        { operator: 'NonZero', inputs: ['drawn'], outputs: ['places'] },
+        { operator: 'Cast', inputs: ['places'], outputs: ['y'], attributes: { to: 1 } },
+      ],
+    };
+    await expect(planned(model, 2, {}).then((plan) => load(plan, cpuHosts(2)))).rejects.toThrow(
+      'node "node1" (NonZero) gives as many elements as its values say, and such models run on one host only',
+    );
+  });
 });
