@@ -57,7 +57,8 @@ describe('sessions', () => {
         code: 'BUSY',
         message: expect.stringMatching(/too many files are open there.*ulimit -n/),
       });
-      expect(daemon.counters.sessionsActive).toBe(0);
+      // The executor says so after its client knows.
+      await until(() => daemon.counters.sessionsActive === 0);
     },
   );
 
