@@ -7,7 +7,7 @@ import { FarlightError } from '../../proto/errors.js';
 import { harmless } from '../../proto/harmless.js';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-/** What ends a command before it is done. SIGPIPE: nobody reads its output any more. */
+/** The signals that end a command before it is done. SIGPIPE: nobody reads its output any more. */
 type Ending = (typeof SIGNALS)[number] | 'SIGPIPE';
 
 export function upCommand(): Command {

@@ -45,7 +45,7 @@ export interface LaneModel {
   readonly function?: string;
   /** Bytes that are reserved on the host while it is loaded, as for a run. */
   readonly reserve?: number;
-  /** What another lane reported of its files. If they have changed since, they are not loaded. */
+  /** The version of its files that another lane has loaded. If they have changed since, they are not loaded. */
   readonly version?: string;
   /** Of a model that lies over several hosts, which lanes of their own kind run. */
   readonly shard?: ShardSettings;

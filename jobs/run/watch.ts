@@ -65,7 +65,7 @@ function isWatched(record: JobRecord): boolean {
   try {
     return isAlive(JSON.parse(readFileSync(join(record.folder, watcherName()), 'utf8')));
   } catch (error) {
-    // What is no identity names no process.
+    // A file that is no JSON names no process.
     if (codeOf(error) !== 'ENOENT' && !(error instanceof SyntaxError)) throw error;
     return false;
   }

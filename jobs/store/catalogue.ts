@@ -52,7 +52,7 @@ export function addEntry(catalogue: string, name: string, text: string): boolean
     try {
       rmSync(temporary, { force: true });
     } catch {
-      // What came before says more. A file that stays has a name that no catalogue reads.
+      // An error above says more. A file that stays has a name that no catalogue reads.
     }
   }
 }

@@ -149,7 +149,7 @@ export type ExecutorReport =
   | { type: 'exiting'; code: 'PROTOCOL_ERROR' | 'EXECUTOR_LOST'; message: string }
   | SessionReport;
 
-/** What an executor reports of its session while that goes on. */
+/** The reports of an executor on its session, while the session goes on. */
 export type SessionReport =
   /** The session's traffic since the last report, and its work since it began. */
   | ({ type: 'traffic'; work?: WorkCounts | undefined } & Traffic)

@@ -251,7 +251,7 @@ class ProgramBuilder {
     return value;
   }
 
-  /** The draft in which a host first has a value. What the client sends can be there from its stage on, also if it is needed later. */
+  /** The draft in which a host first has a value. A value of the client can be there from its stage on, before a node needs it. */
   #home(host: number, tensor: string, descriptor: Descriptor): Draft {
     const key = valueKey(tensor, descriptor);
     const arrives = this.#steps.get(key);

@@ -102,18 +102,9 @@ async function resolveStep(
 }
 
 function resolveSource(entry: SourceEntry, { folder }: StreamGraph, functions: Functions): SourceDefinition {
-  const {
-    wav,
-    samples = 512,
-    pace: asked = 'real-time',
-    http,
-    generator,
-    values = [],
-    keys = 1,
-    every,
-  } = entry;
-  const pace = asked === 'real-time' ? 1 : asked;
-  if (wav !== undefined) return { kind: 'wav', folder: resolve(folder, wav), samples, pace };
+  const { wav, samples = 512, pace = 'real-time', http, generator, values = [], keys = 1, every } = entry;
+  if (wav !== undefined)
+    return { kind: 'wav', folder: resolve(folder, wav), samples, pace: pace === 'real-time' ? 1 : pace };
   if (entry.folder !== undefined) return { kind: 'folder', folder: resolve(folder, entry.folder) };
   if (http) return { kind: 'http', types: http };
   if (entry.nats !== undefined) return { kind: 'nats', subject: entry.nats, types: entry.types ?? {} };

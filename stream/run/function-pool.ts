@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { FunctionLane } from '../../infer/lanes/functions/function-lane.js';
-import { type LaneRun, RunError } from '../../infer/lanes/lane.js';
+import { type LaneRun, RunError, type RunReport } from '../../infer/lanes/lane.js';
 import { rowsOf, type Tensor } from '../../infer/service/tensor.js';
 import type { FunctionDefinition } from '../definition/definition.js';
 
@@ -114,22 +114,21 @@ export class FunctionPool {
 
   /** @throws RunError or LaneLostError where no call has an answer (rejects) */
   async #runAll({ lane, loaded }: Place, calls: readonly Call[]): Promise<void> {
-    const [{ definition }] = calls as [Call];
+    const [{ definition, resolve: loadedOnly }] = calls as [Call];
     const id = idOf(definition);
     if (!loaded.has(id)) {
       await lane.load({ id, file: definition.file, function: definition.name });
       loaded.add(id);
     }
     const runs = calls.flatMap(({ run }) => (run ? [{ ...run, model: id }] : []));
-    const { reports, ms } = runs.length > 0 ? await lane.runAll(runs) : { reports: [], ms: 0 };
-    if (runs.length > 0) this.#learn(id, ms / runs.length);
-    for (const [index, { run, resolve, reject }] of calls.entries()) {
-      const report = reports[index];
+    // A call that only loads comes alone.
+    if (runs.length === 0) return loadedOnly({});
+    const { reports, ms } = await lane.runAll(runs);
+    this.#learn(id, ms / runs.length);
+    for (const [index, { resolve, reject }] of calls.entries()) {
+      const report = reports[index] as RunReport | RunError;
       if (report instanceof RunError) reject(report);
-      else
-        resolve(
-          Object.fromEntries((run?.fetch ?? []).map((name) => [name, report?.outputs[name]?.[0] as Tensor])),
-        );
+      else resolve(outputsIn(report));
     }
   }
 
@@ -137,6 +136,11 @@ export class FunctionPool {
     const mean = this.#times.get(id) ?? ms;
     this.#times.set(id, mean + NEWEST * (ms - mean));
   }
+}
+
+/** Each output has one part, which is a tensor: a lane for functions keeps none. */
+function outputsIn({ outputs }: RunReport): Outputs {
+  return Object.fromEntries(Object.entries(outputs).map(([name, [value]]) => [name, value as Tensor]));
 }
 
 /** Copies of a module have names of their own, so a file is one module for good. */

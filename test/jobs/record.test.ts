@@ -1,4 +1,4 @@
-// What a job's record says is not read wrong: where it was deleted, is broken, or was written on a full disk.
+// A job's record that was deleted, is broken, or was written on a full disk is told as such.
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

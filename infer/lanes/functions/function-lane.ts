@@ -26,7 +26,7 @@ export interface FunctionLaneOptions {
   readonly holdsFiles?: boolean;
 }
 
-/** What became of some runs, in their order. */
+/** The results of some runs, in their order. */
 export interface FunctionReports {
   /** Of each: its report, or why it failed. */
   readonly reports: readonly (RunReport | RunError)[];

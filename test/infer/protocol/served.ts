@@ -19,7 +19,7 @@ const observer: RequestObserver = {
 const metadata = serverMetadata('farlight', '1.2.3');
 const address = { host: '127.0.0.1', port: 0 };
 
-/** Who may ask a server on loopback. */
+/** The clients that a server on loopback admits. */
 export function trusted(options: Partial<TrustOptions> = {}): Trust {
   return inferenceTrust({ http: '127.0.0.1:0', grpc: undefined, ...options }, () => {});
 }

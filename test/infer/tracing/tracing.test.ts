@@ -68,6 +68,20 @@ async function serve(tracing: Tracing | undefined) {
 
 const named = (name: string) => collector.spans.find((span) => span.name === name) as OtlpSpan;
 
+/** Ends a request while the spans of the one before it are sent, and then the server. */
+async function closedBehindASend(): Promise<void> {
+  const gate = deferred<void>();
+  collector.gate = gate.promise;
+  const { tracing, timers, endRequest } = tracerWithTimers();
+  endRequest();
+  timers.shift()?.();
+  await expect.poll(() => collector.requests.length).toBe(1);
+  endRequest();
+  const closed = tracing.close();
+  gate.resolve();
+  await closed;
+}
+
 /** A tracer whose timers the test runs. */
 function tracerWithTimers() {
   const settings = otlpSettings(url, {});
@@ -259,32 +273,14 @@ describe('the spans of requests', () => {
   });
 
   it('all spans are sent at the end, also behind a send under way', async () => {
-    const gate = deferred<void>();
-    collector.gate = gate.promise;
-    const { tracing, timers, endRequest } = tracerWithTimers();
-    endRequest();
-    timers.shift()?.();
-    await expect.poll(() => collector.requests.length).toBe(1);
-    endRequest();
-    const closed = tracing.close();
-    gate.resolve();
-    await closed;
+    await closedBehindASend();
     expect(collector.problems).toEqual([]);
     expect(collector.spans.filter(({ kind }) => kind === 2)).toHaveLength(2);
   });
 
   it('the last spans are sent at the end, also behind a send that the collector refuses', async () => {
-    const gate = deferred<void>();
-    collector.gate = gate.promise;
     collector.answers.push(400);
-    const { tracing, timers, endRequest } = tracerWithTimers();
-    endRequest();
-    timers.shift()?.();
-    await expect.poll(() => collector.requests.length).toBe(1);
-    endRequest();
-    const closed = tracing.close();
-    gate.resolve();
-    await closed;
+    await closedBehindASend();
     expect(collector.spans.filter(({ kind }) => kind === 2)).toHaveLength(1);
   });
 

@@ -1,11 +1,8 @@
-import { rmSync } from 'node:fs';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { DockerEngine } from '#farlight/pool/engines/docker/docker.js';
 import { checkImage } from '#farlight/pool/engines/engine.js';
 import { KubernetesEngine } from '#farlight/pool/engines/kubernetes/kubernetes.js';
-import { anyJob, folder } from '../../support/engines/promises.js';
-
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+import { anyJob } from '../../support/engines/promises.js';
 
 describe('the image of a job', () => {
   const digest = `sha256:${'5'.repeat(64)}`;

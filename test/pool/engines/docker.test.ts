@@ -1,13 +1,10 @@
 import { once } from 'node:events';
-import { rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DockerEngine } from '#farlight/pool/engines/docker/docker.js';
 import { DockerSite, whyNoDocker } from '../../support/engines/docker-site.js';
 import { anyJob, conformance, folder } from '../../support/engines/promises.js';
-
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe.skipIf(whyNoDocker !== undefined)(
   `the engine docker${whyNoDocker ? ` (${whyNoDocker})` : ''}`,

@@ -1,6 +1,5 @@
 // The promises of the engine kubernetes, in a conversation with a real API server that was recorded.
 // `npm run test:kubernetes` has it with any cluster.
-import { rmSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { JobStatus } from '#farlight/pool/engines/engine.js';
 import { KubernetesEngine } from '#farlight/pool/engines/kubernetes/kubernetes.js';
@@ -53,7 +52,6 @@ describe(`the engine kubernetes (${how})`, () => {
   afterAll(async () => {
     await engine.clear('');
     const left = await site.close();
-    rmSync(folder, { recursive: true, force: true });
     delete process.env.FARLIGHT_CONVERSATION;
     if (config === undefined) delete process.env.KUBECONFIG;
     else process.env.KUBECONFIG = config;

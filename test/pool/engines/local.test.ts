@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync, utimesSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { packageProgram } from '#farlight/link/machine/package-files.js';
 import { checkLimits } from '#farlight/pool/engines/engine.js';
 import { LocalEngine } from '#farlight/pool/engines/local.js';
@@ -10,8 +10,6 @@ import { LocalJob } from '#farlight/pool/engines/local-job.js';
 import { identityOf } from '#farlight/pool/engines/process-identity.js';
 import { anyJob, conformance, folder } from '../../support/engines/promises.js';
 import { isAlive } from '../../support/machine/processes.js';
-
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe('the engine local', () => {
   const engine = new LocalEngine(join(folder, 'jobs'));

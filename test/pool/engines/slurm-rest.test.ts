@@ -1,11 +1,9 @@
-import { rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SlurmEngine } from '#farlight/pool/engines/slurm/slurm.js';
 import { anyJob, conformance, folder } from '../../support/engines/promises.js';
 import { SlurmSite, whyNoRest } from '../../support/engines/slurm-site.js';
-
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe.skipIf(whyNoRest !== undefined)(
   `the engine slurm by slurmrestd${whyNoRest ? ` (${whyNoRest})` : ''}`,

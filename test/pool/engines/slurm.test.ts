@@ -1,11 +1,9 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { SlurmEngine } from '#farlight/pool/engines/slurm/slurm.js';
 import { anyJob, conformance, folder } from '../../support/engines/promises.js';
 import { SlurmSite, whyNoRest, whyNoSlurm } from '../../support/engines/slurm-site.js';
-
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe('Slurm’s commands', () => {
   const path = process.env.PATH;

@@ -1,11 +1,12 @@
-import { mkdtempSync, realpathSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, it } from 'vitest';
+import { afterAll, expect, it } from 'vitest';
 import type { Engine, JobDescription, JobStatus } from '#farlight/pool/engines/engine.js';
 
 /** The folder of the jobs' logs. It goes with the test file. */
 export const folder = mkdtempSync(join(tmpdir(), 'engines-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 let jobs = 0;
 
