@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { Command } from 'commander';
 import { type ReadBytes, RecordingReader } from '../../client/observers/recording/recording-file.js';
 import { allocateHosts, findTransport } from '../../client/transport/open.js';
@@ -33,12 +33,13 @@ async function replay(path: string, { host, adapter, json }: ReplayOptions): Pro
   }
   const file = open(path);
   try {
+    const reader = new RecordingReader(file.read);
     const named = host ?? (adapter ? undefined : process.env.FARLIGHT_HOST || undefined);
     const { addresses, release } = await allocateHosts(named === undefined ? [] : [named]);
     try {
       const { signal } = new AbortController();
       const transport = await findTransport(addresses[0], { adapter, signal });
-      tell(path, await new Replay(new RecordingReader(file.read), transport).run(), json);
+      tell(path, await new Replay(reader, transport).run(), json);
     } finally {
       await release();
     }
@@ -59,6 +60,10 @@ function tell(path: string, report: ReplayReport, json = false): void {
 function open(path: string): { read: ReadBytes; close(): void } {
   try {
     const descriptor = openSync(path, 'r');
+    if (fstatSync(descriptor).isDirectory()) {
+      closeSync(descriptor);
+      throw Object.assign(new Error('a folder'), { code: 'EISDIR' });
+    }
     const read: ReadBytes = (length) => {
       const bytes = Buffer.alloc(length);
       let at = 0;
@@ -69,13 +74,12 @@ function open(path: string): { read: ReadBytes; close(): void } {
       }
       return bytes.subarray(0, at);
     };
-    read(0);
     return { read, close: () => closeSync(descriptor) };
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     throw new FarlightError(
       'BAD_RECORDING',
-      `the recording ${path} cannot be read (${code}); name a file that exists`,
+      `the recording ${path} cannot be read (${code}); name a file that farlight run --record wrote`,
     );
   }
 }

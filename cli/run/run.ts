@@ -1,6 +1,4 @@
-import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { constants } from 'node:os';
 import { Command, Option } from 'commander';
 import { type RunToken, takeToken } from '../../client/run-tokens.js';
 import { HostClient } from '../../client/transport/host/host-client.js';
@@ -13,6 +11,7 @@ import { negotiate, PROTOCOL } from '../../proto/session/version.js';
 import { redact } from '../../proto/token.js';
 import { probeAdapter } from '../../server/probe-adapter.js';
 import { ADAPTER_HELP, HOST_HELP } from '../options/option-texts.js';
+import { execute, PassedSignals } from './execute.js';
 import { checkWritable, RunFolder, tellOfFile } from './run-files.js';
 import { emulateHost, hostHere, type LinkChoice, parseLinkChoice, type RunHost } from './run-host.js';
 import { type Launch, launchOf } from './runtimes.js';
@@ -91,26 +90,36 @@ async function run(command: string[], options: RunOptions): Promise<void> {
   if (launch.problem) process.stderr.write(`farlight: ${launch.problem}\n`);
   const trace = options.trace && checkWritable('--trace', options.trace);
   const record = options.record && checkWritable('--record', options.record);
-  // The last step that can fail: from here on there is something to end.
-  const runHost = await startHost(launch, { host, adapter, emulate });
+  // From here on there is something to end, however the run ends.
+  const signals = new PassedSignals();
   const tokens: RunToken[] = ['unasked', 'unused'];
   if (trace) tokens.push('trace');
   if (record) tokens.push('record');
+  const runHost = await startHost(launch, { host, adapter, emulate });
   const folder = RunFolder.make(tokens);
-  const ended = await execute(launch.command, {
-    ...environment(runHost?.url ?? host, options),
-    ...(trace && { FARLIGHT_TRACE: trace }),
-    ...(record && { FARLIGHT_RECORD: record }),
-    ...(folder && { FARLIGHT_RUN: folder.path }),
-  });
-  process.exitCode = ended.code;
-  await runHost?.close();
-  if (trace)
-    tellOfFile(trace, 'open in https://ui.perfetto.dev:', folder?.isTaken('trace') ?? existsSync(trace));
-  if (record)
-    tellOfFile(record, 'run it again with farlight replay', folder?.isTaken('record') ?? existsSync(record));
-  if (folder && ended.byItself) tellOfUse(folder, launch, ended.code);
-  folder?.remove();
+  try {
+    const environmentOfRun = {
+      ...environment(runHost?.url ?? host, options),
+      ...(trace && { FARLIGHT_TRACE: trace }),
+      ...(record && { FARLIGHT_RECORD: record }),
+      ...(folder && { FARLIGHT_RUN: folder.path }),
+    };
+    const ended = await execute(launch.command, environmentOfRun, signals);
+    process.exitCode = ended.code;
+    await runHost?.close();
+    if (!ended.hasRun) return;
+    if (trace)
+      tellOfFile(trace, 'open in https://ui.perfetto.dev:', folder?.isTaken('trace') ?? existsSync(trace));
+    if (record)
+      tellOfFile(
+        record,
+        'run it again with farlight replay',
+        folder?.isTaken('record') ?? existsSync(record),
+      );
+    if (folder && ended.byItself) tellOfUse(folder, launch, ended.code);
+  } finally {
+    folder?.remove();
+  }
 }
 
 /** Tells the person if the program computed nothing on a GPU of Farlight. */
@@ -199,39 +208,4 @@ function environment(host: string | undefined, options: RunOptions): NodeJS.Proc
   if (options.stats) environment.FARLIGHT_STATS = '1';
   if (process.stderr.isTTY) environment.FARLIGHT_PROGRESS = '1';
   return environment;
-}
-
-/**
- * How a program ended: its exit code as a shell gives it; `byItself` if it started, and no signal ended it.
- */
-interface Ended {
-  code: number;
-  byItself: boolean;
-}
-
-/** Runs the program with our stdin, stdout and stderr. */
-function execute([file = '', ...args]: string[], env: NodeJS.ProcessEnv): Promise<Ended> {
-  const child = spawn(file, args, { stdio: 'inherit', env });
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(signal, () => {
-      // A terminal sends Ctrl-C to every process of the group, so the program gets it anyway.
-      if (signal === 'SIGINT' && process.stdin.isTTY) return;
-      child.kill(signal);
-    });
-  }
-  return new Promise((resolve) => {
-    child.on('error', (error: NodeJS.ErrnoException) => {
-      const notFound = error.code === 'ENOENT';
-      const why = notFound ? `command not found: ${file}` : `${file} cannot be run (${error.code})`;
-      process.stderr.write(`farlight: ${why}\n`);
-      resolve({ code: notFound ? 127 : 126, byItself: false });
-    });
-    child.on('exit', (code, signal) =>
-      resolve(
-        signal
-          ? { code: 128 + constants.signals[signal], byItself: false }
-          : { code: code ?? 1, byItself: true },
-      ),
-    );
-  });
 }

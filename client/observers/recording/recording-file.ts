@@ -127,7 +127,8 @@ export class RecordingReader {
   constructor(read: ReadBytes) {
     this.#read = read;
     const magic = read(MAGIC.length);
-    if (!MAGIC.subarray(0, -1).equals(magic.subarray(0, -1))) throw bad('it is not a recording of farlight');
+    if (!MAGIC.subarray(0, -1).equals(magic.subarray(0, -1)))
+      throw bad('it is not a recording of farlight; name a file that farlight run --record wrote');
     if (magic[MAGIC.length - 1] !== MAGIC[MAGIC.length - 1]) {
       throw bad('its format has another version; use the farlight that recorded it');
     }
