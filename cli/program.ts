@@ -1,6 +1,8 @@
 import { inspect } from 'node:util';
 import { Command, CommanderError } from 'commander';
+import { setTimeout } from '../link/machine/clock.js';
 import { packageVersion } from '../link/machine/package-version.js';
+import { unref } from '../link/machine/timer.js';
 import { FarlightError } from '../proto/errors.js';
 import { harmless, harmlessLines } from '../proto/harmless.js';
 import { redact } from '../proto/token.js';
@@ -30,7 +32,23 @@ export async function runProgram(load: () => Promise<readonly Command[]>): Promi
     await program.parseAsync();
   } catch (error) {
     process.exitCode = error instanceof CommanderError ? usage(program, error) : complain(error);
+    endSoon();
   }
+}
+
+/** How long a command that has failed may have something open, in milliseconds. */
+const LEFT_OPEN_MS = 1000;
+
+/**
+ * Ends a command that has failed. A library may have left a connection that it gave up, which would keep the process alive.
+ * All that was printed is written first, however slow its reader is.
+ */
+function endSoon(): void {
+  process.stdout.write('', () => {
+    process.stderr.write('', () => {
+      unref(setTimeout(() => process.exit(), LEFT_OPEN_MS));
+    });
+  });
 }
 
 /**

@@ -16,6 +16,7 @@ import { addHostOptions, daemonOptions, type HostOptions } from './options/host-
 import { ADAPTER_HELP } from './options/option-texts.js';
 import { addTrustOptions, type TrustOptions, trustOptions } from './options/trust-options.js';
 import { parseSize, parseTime, wholeNumber } from './options/units.js';
+import { onEndingSignal } from './stop-signal.js';
 
 interface ServeOptions extends HostOptions, TrustOptions {
   listen: string;
@@ -162,8 +163,7 @@ async function serve(options: ServeOptions): Promise<void> {
       process.exit(1);
     }
   };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
+  const unlisten = onEndingSignal(stop);
   try {
     const daemon = await starting;
     if (!stopping) await announce(daemon);
@@ -173,8 +173,7 @@ async function serve(options: ServeOptions): Promise<void> {
       (daemon) => daemon.close(),
       () => {},
     );
-    process.off('SIGTERM', stop);
-    process.off('SIGINT', stop);
+    unlisten();
     throw error;
   }
 }

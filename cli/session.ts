@@ -1,10 +1,10 @@
 import { Command } from 'commander';
-import { shownHost } from '../link/address/host-port.js';
-import { DEFAULT_DASHBOARD, parsePageAddress } from '../page/page-server.js';
+import { DEFAULT_DASHBOARD } from '../page/page-server.js';
 import { bytes, duration } from '../page/site/format.js';
-import { FarlightError, messageOf } from '../proto/errors.js';
+import { FarlightError } from '../proto/errors.js';
 import { harmlessJson } from '../proto/harmless.js';
 import type { HostView, SessionView } from '../server/observatory/host-view.js';
+import { askDashboard, dashboardUrl, silenceOf } from './options/ask-dashboard.js';
 import { type Style, styleOf, table } from './style.js';
 
 interface SessionOptions {
@@ -43,9 +43,7 @@ export function sessionCommand(): Command {
 }
 
 async function list({ dashboard, json }: SessionOptions): Promise<void> {
-  const response = await ask(dashboard, '/host.json', 'GET');
-  const { sessions, now } = (await response.json().catch(() => ({}))) as Partial<HostView>;
-  if (!Array.isArray(sessions) || now === undefined) throw noHost(dashboard, 'another server answers');
+  const { sessions, now } = await stateOf(dashboard);
   const text = json
     ? harmlessJson(JSON.stringify(sessions, null, 2))
     : sessionTable(sessions, now, styleOf(process.stdout));
@@ -54,8 +52,12 @@ async function list({ dashboard, json }: SessionOptions): Promise<void> {
 
 async function act(what: 'park' | 'move', session: string, options: SessionOptions): Promise<void> {
   const { dashboard, json, to } = options;
+  // A session may take long to store. So a host that does not answer is found before.
+  await stateOf(dashboard);
   const parameters = new URLSearchParams(to === undefined ? { session } : { session, to });
-  const response = await ask(dashboard, `/session/${what}?${parameters}`, 'POST');
+  const response = await answerOf(dashboard, (url) =>
+    fetch(`${url}/session/${what}?${parameters}`, { method: 'POST' }),
+  );
   const done = what === 'park' ? 'parked' : 'moved';
   if (response.status !== 204) {
     const reason = (await response.text()).trim().slice(0, 1000);
@@ -64,14 +66,25 @@ async function act(what: 'park' | 'move', session: string, options: SessionOptio
   process.stdout.write(json ? `${JSON.stringify({ session, [done]: true })}\n` : `${done} ${session}\n`);
 }
 
-/** @throws FarlightError BAD_OPTION for the address, UNREACHABLE where nobody answers (rejects). */
-async function ask(dashboard: string, path: string, method: string): Promise<Response> {
-  const { host, port } = parsePageAddress(dashboard);
+/** What the host does now. @throws FarlightError (rejects) */
+async function stateOf(dashboard: string): Promise<HostView> {
+  const view = await answerOf(dashboard, async (url) => {
+    const response = await askDashboard(url, '/host.json');
+    return (await response.json().catch(() => ({}))) as Partial<HostView>;
+  });
+  if (!Array.isArray(view.sessions) || view.now === undefined)
+    throw noHost(dashboard, 'another server answers');
+  return view as HostView;
+}
+
+/** @throws FarlightError BAD_OPTION for the address, UNAUTHORIZED, or UNREACHABLE where nobody answers (rejects). */
+async function answerOf<T>(dashboard: string, ask: (url: string) => Promise<T>): Promise<T> {
+  const url = dashboardUrl(dashboard);
   try {
-    return await fetch(`http://${shownHost(host)}:${port}${path}`, { method });
+    return await ask(url);
   } catch (error) {
-    const { cause } = error as { cause?: { code?: string } };
-    throw noHost(dashboard, cause?.code ?? messageOf(error));
+    if (error instanceof FarlightError) throw error;
+    throw noHost(dashboard, silenceOf(error));
   }
 }
 

@@ -17,6 +17,7 @@ import { type LogOptions, openLog } from '../options/log-option.js';
 import { openPage } from '../options/open-page.js';
 import { type TrustOptions, trustOptions } from '../options/trust-options.js';
 import { hostHere, type RunHost } from '../run/run-host.js';
+import { onEndingSignal } from '../stop-signal.js';
 import { leaveOnnxRuntimeUnoptimised, loadWith } from './load-with.js';
 
 export interface InferOptions extends TrustOptions, LogOptions {
@@ -47,14 +48,12 @@ export async function serveModels(options: InferOptions): Promise<void> {
   const running = new Running();
   let stopping = false;
   const stopped = new Promise<void>((resolve, reject) => {
-    const stop = () => {
+    onEndingSignal(() => {
       // A second signal: the person does not want to wait.
       if (stopping) process.exit(1);
       stopping = true;
       running.close(options.drain * 1000).then(resolve, reject);
-    };
-    process.on('SIGTERM', stop);
-    process.on('SIGINT', stop);
+    });
   });
   // It may fail before the start ends, and is awaited after it.
   stopped.catch(() => {});

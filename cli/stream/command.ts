@@ -3,7 +3,7 @@ import { DEFAULT_STREAM_DASHBOARD } from '../../stream/page/dashboard.js';
 import { logOption } from '../options/log-option.js';
 import { ADAPTER_HELP } from '../options/option-texts.js';
 import { addTrustOptions } from '../options/trust-options.js';
-import { parseSeconds, parseSize } from '../options/units.js';
+import { parseSeconds, parseSize, wholeNumber } from '../options/units.js';
 import { checkStream } from './check.js';
 import { addNatsStateOptions } from './nats-options.js';
 import type { StreamOptions } from './run-stream.js';
@@ -16,11 +16,9 @@ const OTLP_HELP =
 
 export function streamCommand(): Command {
   const repeated = (text: string, given: string[] | undefined) => [...(given ?? []), text];
-  const command = new Command('stream')
-    .description(
-      'Run a graph of models and functions whose input does not end, and upgrade it while it runs.',
-    )
-    .action(() => command.help());
+  const command = new Command('stream').description(
+    'Run a graph of models and functions whose input does not end, and upgrade it while it runs.',
+  );
   const runs = command
     .command('run')
     .argument('<file>')
@@ -34,7 +32,7 @@ export function streamCommand(): Command {
       repeated,
     )
     .option('--adapter <name>', `on this machine: ${ADAPTER_HELP} (or FARLIGHT_ADAPTER)`)
-    .option('--lanes <count>', 'how many models run at a time on each host', Number, 2)
+    .option('--lanes <count>', 'how many models run at a time on each host', wholeNumber(1, 99), 2)
     .option('--checkpoint <seconds>', 'the time between checkpoints', parseSeconds, 10)
     .option(
       '--no-durable',
@@ -60,7 +58,7 @@ export function streamCommand(): Command {
     .option(
       '--partitions <count>',
       'of a new application with workers: into how many parts its keys are divided, for good',
-      Number,
+      wholeNumber(1, 1024),
       16,
     )
     .option('--no-work', 'with --workers: leave the work to others');
@@ -84,7 +82,7 @@ export function streamCommand(): Command {
       repeated,
     )
     .option('--adapter <name>', `on this machine: ${ADAPTER_HELP} (or FARLIGHT_ADAPTER)`)
-    .option('--lanes <count>', 'how many models run at a time on each host', Number, 2)
+    .option('--lanes <count>', 'how many models run at a time on each host', wholeNumber(1, 99), 2)
     .option('--checkpoint <seconds>', 'the time between checkpoints', parseSeconds, 10)
     .option('--otlp <url>', OTLP_HELP);
   addNatsStateOptions(works)

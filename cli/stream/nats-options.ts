@@ -1,6 +1,8 @@
 import type { Command } from 'commander';
 import { FarlightError } from '../../proto/errors.js';
 import { connectNats, type Nats } from '../../stream/broker/nats-connection.js';
+import { wholeNumber } from '../options/units.js';
+import { stopped } from '../stop-signal.js';
 
 export interface NatsFlags {
   nats?: string;
@@ -31,7 +33,7 @@ export function addNatsStateOptions(command: Command): Command {
   return addNatsOptions(command).option(
     '--nats-replicas <count>',
     'of a cluster of NATS: how many servers keep each record, output and checkpoint',
-    Number,
+    wholeNumber(1, 5),
     1,
   );
 }
@@ -39,27 +41,43 @@ export function addNatsStateOptions(command: Command): Command {
 /** One connection to NATS, made when it is needed first. */
 export class NatsAccess {
   readonly #flags: NatsFlags;
+  readonly #stop: AbortSignal;
   #nats: Promise<Nats> | undefined;
+  #opened: Promise<Nats> | undefined;
+  #isOpen = false;
 
-  constructor(flags: NatsFlags) {
+  /** @param stop ends the wait for a server that does not answer. */
+  constructor(flags: NatsFlags, stop: AbortSignal) {
     this.#flags = flags;
+    this.#stop = stop;
   }
 
-  /** @throws FarlightError BAD_OPTION, NOT_INSTALLED, UNREACHABLE (rejects) */
+  /** @throws FarlightError BAD_OPTION, NOT_INSTALLED, UNREACHABLE, SHUTTING_DOWN (rejects) */
   open(): Promise<Nats> {
     this.#nats ??= this.#connect();
-    return this.#nats;
+    this.#opened ??= Promise.race([this.#nats, stopped(this.#stop).then(tellOfEnd)]);
+    return this.#opened;
   }
 
   async close(): Promise<void> {
-    // `open` has reported the error.
-    const nats = await this.#nats?.catch(() => undefined);
-    await nats?.close();
+    // `open` has reported the error. A connection that comes after the end is closed then, and not waited for.
+    const closed = this.#nats?.then(
+      (nats) => nats.close(),
+      () => {},
+    );
+    if (this.#isOpen) await closed;
   }
 
   async #connect(): Promise<Nats> {
     const { nats: url = process.env.FARLIGHT_NATS, natsCredentials, natsCa, natsCert, natsKey } = this.#flags;
     if (!url) throw new FarlightError('BAD_OPTION', 'name a server of NATS with --nats nats://HOST:4222');
-    return connectNats({ url, credentials: natsCredentials, ca: natsCa, cert: natsCert, key: natsKey });
+    const files = { credentials: natsCredentials, ca: natsCa, cert: natsCert, key: natsKey };
+    const nats = await connectNats({ url, ...files });
+    this.#isOpen = true;
+    return nats;
   }
+}
+
+function tellOfEnd(): never {
+  throw new FarlightError('SHUTTING_DOWN', 'the command was ended while it connected to NATS');
 }

@@ -54,7 +54,7 @@ export async function runStream(file: string, options: StreamOptions): Promise<v
   const log = await openLog(options);
   const stop = stopSignal();
   const hosts = new StreamHosts(options);
-  const nats = new NatsAccess(options);
+  const nats = new NatsAccess(options, stop);
   try {
     await serve(resolve(file), options, { hosts, nats, log, stop });
   } finally {

@@ -22,7 +22,7 @@ export async function runWorker(application: string, options: WorkerFlags): Prom
   const log = await openLog(options);
   const stop = stopSignal();
   const hosts = new StreamHosts(options);
-  const nats = new NatsAccess(options);
+  const nats = new NatsAccess(options, stop);
   const tracing = commandTracing(options.otlp, log);
   try {
     const { openWorker } = await import('../../stream/workers/cluster.js');

@@ -14,6 +14,8 @@ export interface UpgradeOptions {
   json?: boolean;
 }
 
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
 /** @throws FarlightError (rejects) */
 export async function upgrade(file: string, options: UpgradeOptions): Promise<void> {
   // A person sees the places in the file here; the application reads it again.
@@ -31,8 +33,7 @@ async function ask(named: string, file: string | undefined, options: UpgradeOpti
   const stop = new AbortController();
   // Ctrl-C gives the upgrade up.
   const end = () => stop.abort();
-  process.once('SIGINT', end);
-  process.once('SIGTERM', end);
+  for (const signal of SIGNALS) process.once(signal, end);
   try {
     const { plan, epoch } = await askUpgrade(
       stateFolderOf(named, options.state),
@@ -51,8 +52,7 @@ async function ask(named: string, file: string | undefined, options: UpgradeOpti
     if (!isPlanOnly && !json)
       process.stdout.write(plan.isEmpty ? '' : `the new version runs, since epoch ${epoch}\n`);
   } finally {
-    process.off('SIGINT', end);
-    process.off('SIGTERM', end);
+    for (const signal of SIGNALS) process.off(signal, end);
   }
 }
 

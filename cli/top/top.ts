@@ -2,16 +2,16 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { Command } from 'commander';
 import { DEFAULT_INFER_DASHBOARD } from '../../infer/page/dashboard.js';
 import type { ServerEvent, ServerView } from '../../infer/statistics/server-view.js';
-import { shownHost } from '../../link/address/host-port.js';
 import { deferred } from '../../link/machine/deferred.js';
-import { DEFAULT_DASHBOARD, parsePageAddress } from '../../page/page-server.js';
+import { DEFAULT_DASHBOARD } from '../../page/page-server.js';
 import { EventReader } from '../../page/site/event-reader.js';
-import { FarlightError, messageOf } from '../../proto/errors.js';
+import { FarlightError } from '../../proto/errors.js';
 import { harmlessJson } from '../../proto/harmless.js';
 import type { HostView } from '../../server/observatory/host-view.js';
 import type { HostEvent } from '../../server/page/dashboard.js';
 import { DEFAULT_STREAM_DASHBOARD } from '../../stream/page/dashboard.js';
 import type { ApplicationEvent, ApplicationView } from '../../stream/statistics/application-view.js';
+import { askDashboard, dashboardUrl, silenceOf } from '../options/ask-dashboard.js';
 import { type Style, styleOf } from '../style.js';
 import { applicationLines } from './application-lines.js';
 import type { TopSize } from './fitted.js';
@@ -101,22 +101,24 @@ async function top({ dashboard, json }: TopOptions): Promise<void> {
 async function findServer(dashboard: string | undefined): Promise<Found<unknown>> {
   const addresses = dashboard === undefined ? DEFAULT_DASHBOARDS : [dashboard];
   let problem: unknown;
+  let refusal: FarlightError | undefined;
   for (const address of addresses) {
-    const { host, port } = parsePageAddress(address);
-    const url = `http://${shownHost(host)}:${port}`;
+    const url = dashboardUrl(address);
     for (const kind of [HOST, INFERENCE, STREAM] as Kind<unknown>[]) {
       try {
         return { url, kind, view: await readView(url, kind) };
       } catch (error) {
         problem ??= error;
+        if (error instanceof FarlightError) refusal ??= error;
         if (!(error instanceof NoSuchPage)) break;
         problem = error;
       }
     }
   }
+  if (refusal) throw refusal;
   throw new FarlightError(
     'UNREACHABLE',
-    `there is no dashboard of a Farlight host, inference server or stream at ${addresses.map((address) => `http://${address}`).join(' or ')} (${reasonOf(problem)}); start one here with farlight serve, farlight infer or farlight stream run, or name the address that it printed as its dashboard with --dashboard 127.0.0.1:PORT`,
+    `there is no dashboard of a Farlight host, inference server or stream at ${addresses.map((address) => `http://${address}`).join(' or ')} (${silenceOf(problem)}); start one here with farlight serve, farlight infer or farlight stream run, or name the address that it printed as its dashboard with --dashboard 127.0.0.1:PORT`,
     { cause: problem },
   );
 }
@@ -125,17 +127,12 @@ async function findServer(dashboard: string | undefined): Promise<Found<unknown>
 class NoSuchPage extends Error {}
 
 async function readView<View>(url: string, { name, is }: Kind<View>): Promise<View> {
-  const response = await fetch(`${url}/${name}.json`);
+  const response = await askDashboard(url, `/${name}.json`);
   if (response.status === 404) throw new NoSuchPage('no Farlight server');
   if (!response.ok) throw new Error(`status ${response.status}`);
   const view = (await response.json()) as Partial<View>;
   if (!is(view)) throw new Error('no Farlight server');
   return view as View;
-}
-
-function reasonOf(error: unknown): string {
-  const { cause } = error as { cause?: { code?: string } };
-  return cause?.code ?? messageOf(error);
 }
 
 /** The terminal while a server is shown on it. Afterwards it looks as it did before. */

@@ -26,6 +26,8 @@ export interface UpgradeAnswer {
 
 const MOST_BYTES = 1 << 20;
 const REQUEST_MS = 10_000;
+/** How long the status of an application may take, in milliseconds. */
+const STATUS_MS = 10_000;
 
 /** The socket of an application that runs with its state in this folder. @throws FarlightError BAD_OPTION */
 function socketIn(folder: string): string {
@@ -62,7 +64,13 @@ export async function serveControls(folder: string, controls: Controls): Promise
 
 /** Asks a running application. @throws FarlightError UNREACHABLE, or with the application's own sentence (rejects) */
 export async function askStatus(folder: string): Promise<ApplicationStatus> {
-  return (await ask(folder, 'GET', '/status')) as ApplicationStatus;
+  return (await ask(
+    folder,
+    'GET',
+    '/status',
+    undefined,
+    AbortSignal.timeout(STATUS_MS),
+  )) as ApplicationStatus;
 }
 
 /** As `Controls.upgrade`. Where the signal aborts, the upgrade is given up. @throws FarlightError (rejects) */
@@ -113,6 +121,14 @@ function ask(
   signal?: AbortSignal,
 ): Promise<unknown> {
   return new Promise((resolve, reject) => {
+    const failed = (error: unknown) => {
+      if (signal?.aborted) return reject(givenUp(folder, signal.reason));
+      const isNone = ['ENOENT', 'ECONNREFUSED'].includes(String(codeOf(error)));
+      const sentence = isNone
+        ? `no application runs with its state in ${folder}; start it with farlight stream run, or name its folder with --state`
+        : `the application in ${folder} does not answer: ${messageOf(error)}`;
+      reject(new FarlightError('UNREACHABLE', sentence, { cause: error }));
+    };
     const asked = request(
       {
         socketPath: socketIn(folder),
@@ -122,22 +138,28 @@ function ask(
         headers: { 'content-type': 'application/json' },
       },
       (answer) => {
-        bodyOf(answer).then((text) => {
-          const said = JSON.parse(text) as { error?: string };
-          if (answer.statusCode === 200) resolve(said);
-          else reject(new FarlightError('BAD_OPTION', said.error ?? text));
-        }, reject);
+        bodyOf(answer)
+          .then((text) => {
+            const said = JSON.parse(text) as { error?: string };
+            if (answer.statusCode === 200) resolve(said);
+            else reject(new FarlightError('BAD_OPTION', said.error ?? text));
+          })
+          .catch(failed);
       },
     );
-    asked.on('error', (error) => {
-      const isNone = ['ENOENT', 'ECONNREFUSED'].includes(String(codeOf(error)));
-      const sentence = isNone
-        ? `no application runs with its state in ${folder}; start it with farlight stream run, or name its folder with --state`
-        : `the application in ${folder} does not answer: ${messageOf(error)}`;
-      reject(new FarlightError('UNREACHABLE', sentence, { cause: error }));
-    });
+    asked.on('error', failed);
     asked.end(body === undefined ? undefined : JSON.stringify(body));
   });
+}
+
+function givenUp(folder: string, reason: unknown): FarlightError {
+  const isLate = reason instanceof Error && reason.name === 'TimeoutError';
+  return isLate
+    ? new FarlightError(
+        'UNREACHABLE',
+        `the application in ${folder} does not answer within ${STATUS_MS / 1000} seconds; end it, and start it again with farlight stream run`,
+      )
+    : new FarlightError('SHUTTING_DOWN', 'the upgrade was given up; the version before runs on');
 }
 
 function closed(server: Server, path: string): Promise<void> {

@@ -81,6 +81,10 @@ describe('a mistake gives one sentence and a non-zero exit code:', () => {
     ['an unknown flag of doctor', ['doctor', '--nope'], /unknown option '--nope'/],
     ['an unknown command', ['frobnicate'], /unknown command 'frobnicate'; see farlight --help/],
     ['an unknown command of pool', ['pool', 'check'], /unknown command 'check'; see farlight pool --help/],
+    ['an unknown command of stream', ['stream', 'no'], /unknown command 'no'; see farlight stream --help/],
+    ['a malformed number of lanes', ['stream', 'run', 'x', '--lanes', 'many'], /whole number/],
+    ['a malformed number of partitions', ['stream', 'run', 'x', '--partitions', 'many'], /whole number/],
+    ['a malformed number of replicas', ['stream', 'worker', 'x', '--nats-replicas', '0'], /whole number/],
     ['no program to run', ['run'], /missing required argument 'command'/],
     ['too many arguments', ['serve', 'more'], /too many arguments/],
     ['a malformed number of spares', ['serve', '--spares', 'many'], /whole number/],
@@ -224,7 +228,7 @@ describe('farlight serve', () => {
     expect(await largest('--contents', folder, '--content-bytes', '4096')).toBe(768);
   });
 
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
     it(`farlight serve stops cleanly on ${signal}, and leaves no process behind`, async () => {
       const server = await serve('--spares', '2');
       const executors = await executorsOf(server.child.pid ?? 0);

@@ -1,5 +1,8 @@
 // What every command does with mistakes of the person who types it, with signals and with servers that do not answer.
+import { once } from 'node:events';
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
+import { type AddressInfo, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -97,4 +100,63 @@ it.each([
   ],
 ])('farlight replay of %s says in a sentence what to name', async (_, path, words) => {
   expectOneSentence(await runFarlight(['replay', path(), '--adapter', 'null']), 1, words);
+});
+
+/** The address of a server, once it listens. */
+async function addressOf(server: Server): Promise<string> {
+  cleanups.push(() => void server.close());
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+describe('a dashboard that accepts connections and stays silent', () => {
+  it.each([
+    ['top', []],
+    ['session ls', []],
+    ['session park', ['id']],
+  ])('is told by farlight %s, within seconds', async (command, args) => {
+    const address = await addressOf(createServer());
+    const done = await runFarlight([...command.split(' '), ...args, '--dashboard', address]);
+    expectOneSentence(done, 1, /there is no dashboard .* \(no answer within 5 seconds\); /);
+  });
+});
+
+it.each([
+  ['top', []],
+  ['session ls', []],
+  ['session move', ['id']],
+])("farlight %s at another user's dashboard says whose it is", async (command, args) => {
+  // As the page server answers, which only another user gets.
+  const page = createHttpServer((_, response) =>
+    response.writeHead(403).end('This page is only for the user who runs this server.'),
+  );
+  const address = await addressOf(page);
+  const done = await runFarlight([...command.split(' '), ...args, '--dashboard', address]);
+  expectOneSentence(done, 1, /is only for the user who runs that server; .* --allow-local-users$/m);
+});
+
+it.each([
+  ['worker', 'app'],
+  ['run', 'app.yaml'],
+])('a signal ends farlight stream %s while a server of NATS does not answer', async (command, name) => {
+  const nats = createServer();
+  const address = await addressOf(nats);
+  const cwd = folder();
+  writeFileSync(
+    join(cwd, 'app.yaml'),
+    'sources: { a: { http: { x: "FP32[1]" } } }\n' +
+      'steps: { s: { function: app.mjs#same, inputs: { x: a.x } } }\n' +
+      'sinks: { b: { file: out, values: { x: s.x } } }\n',
+  );
+  writeFileSync(join(cwd, 'app.mjs'), 'export const same = (inputs) => inputs;\n');
+  const flags = [
+    '--nats',
+    `nats://${address}`,
+    ...(command === 'run' ? ['--workers', '--no-dashboard'] : []),
+  ];
+  const { child, done } = startFarlight(['stream', command, name, ...flags], {}, cwd);
+  cleanups.push(() => child.kill('SIGKILL'));
+  await once(nats, 'connection');
+  child.kill('SIGTERM');
+  expectOneSentence(await done, 1, /was ended while it connected to NATS/);
 });
