@@ -126,8 +126,8 @@ function printSummary({ title, folder }: CacheKind, summary: TenantsSummary, sty
   return `${lines.join('\n')}\n`;
 }
 
-function printCleared({ folder }: CacheKind, summary: TenantsSummary): string {
-  return `deleted from ${folder()}: ${amount(summary)}\n`;
+function printCleared({ title, folder }: CacheKind, summary: TenantsSummary): string {
+  return `deleted from ${folder()}: ${amount(summary)} of ${title}\n`;
 }
 
 function amount({ count, bytes }: TenantsSummary): string {

@@ -1,15 +1,22 @@
 import type { Command } from 'commander';
 import { runProgram } from './program.js';
 
+type Loaders = Readonly<Record<string, () => Promise<Command>>>;
+
 /** The commands that people type, in the order of the help. */
-const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+const COMMANDS: Loaders = {
   serve: async () => (await import('./serve.js')).serveCommand(),
   run: async () => (await import('./run/run.js')).runCommand(),
   doctor: async () => (await import('./doctor/doctor.js')).doctorCommand(),
   replay: async () => (await import('./replay/command.js')).replayCommand(),
   top: async () => (await import('./top/top.js')).topCommand(),
   session: async () => (await import('./session.js')).sessionCommand(),
-  shard: async () => (await import('./shard/shard.js')).shardCommand(),
+  token: async () => (await import('./token.js')).tokenCommand(),
+  cache: async () => (await import('./cache.js')).cacheCommand(),
+};
+
+/** Those that a person with one program and one host does not need. */
+const BEYOND: Loaders = {
   infer: async () => (await import('./infer/command.js')).inferCommand(),
   stream: async () => (await import('./stream/command.js')).streamCommand(),
   pool: async () => (await import('./pool/pool.js')).poolCommand(),
@@ -17,8 +24,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   job: async () => (await import('./job/job.js')).jobCommand(),
   template: async () => (await import('./job/template.js')).templateCommand(),
   image: async () => (await import('./job/image.js')).imageCommand(),
-  cache: async () => (await import('./cache.js')).cacheCommand(),
-  token: async () => (await import('./token.js')).tokenCommand(),
+  shard: async () => (await import('./shard/shard.js')).shardCommand(),
 };
 
 /**
@@ -27,7 +33,12 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
  */
 export async function main(): Promise<void> {
   const [, , typed] = process.argv;
-  const found = Object.entries(COMMANDS).filter(([name]) => name === typed);
-  const wanted = found.length > 0 ? found : Object.entries(COMMANDS);
-  await runProgram(() => Promise.all(wanted.map(([, load]) => load())));
+  const all = Object.entries({ ...COMMANDS, ...BEYOND });
+  const found = all.filter(([name]) => name === typed);
+  const wanted = found.length > 0 ? found : all;
+  const load = async ([name, make]: (typeof all)[number]) => {
+    const command = await make();
+    return name in BEYOND ? command.helpGroup('Beyond one program:') : command;
+  };
+  await runProgram(() => Promise.all(wanted.map(load)));
 }

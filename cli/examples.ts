@@ -104,18 +104,32 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   'cache clear': [['farlight cache clear', 'delete what is kept; programs upload it again']],
   token: [
     ['farlight token add --note "laptop of Ada"', 'give one more person the host'],
-    ['farlight token list', 'who has a token?'],
+    ['farlight token ls', 'who has a token?'],
     ['farlight token revoke 3f9c0a71be', 'this token no longer works; its sessions end'],
   ],
   'token add': [
     ['farlight token add --note "laptop of Ada"', 'prints the token, only this once'],
     ['farlight token add --tenant ada', 'for a person who shares nothing that the host keeps'],
   ],
-  'token list': [
-    ['farlight token list', 'the ids and notes of all tokens'],
-    ['farlight token list --json | jq length', 'for a script'],
+  'token ls': [
+    ['farlight token ls', 'the ids and notes of all tokens'],
+    ['farlight token ls --json | jq length', 'for a script'],
   ],
-  'token revoke': [['farlight token revoke 3f9c0a71be', 'an id from farlight token list']],
+  'token revoke': [['farlight token revoke 3f9c0a71be', 'an id from farlight token ls']],
+  pool: [
+    ['farlight run --pool local -- node app.mjs', 'a host of this machine, while the program needs it'],
+    ['farlight pool ls', 'which hosts are there, and which pools?'],
+    ['farlight pool down --all', 'end all of them'],
+  ],
+  'pool ls': [
+    ['farlight pool ls', 'the hosts of this user'],
+    ['farlight pool ls --portal http://127.0.0.1:7075', 'those of a portal, and who waits'],
+  ],
+  'pool describe': [['farlight pool describe lab', 'where do its hosts stand, and why?']],
+  'pool down': [
+    ['farlight pool down lab', 'end the hosts of one pool'],
+    ['farlight pool down --all', 'of every pool of this user'],
+  ],
   'pool up': [
     ['farlight pool up lab.yaml', 'copy its files, and try the CPU side'],
     ['farlight pool up --gpu lab.yaml', 'try the GPU side too, which has a node started'],

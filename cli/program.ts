@@ -17,6 +17,8 @@ export async function runProgram(load: () => Promise<readonly Command[]>): Promi
   const program = new Command('farlight')
     .description('WebGPU on a GPU that is somewhere else: programs run unmodified on a machine without one.')
     .version(packageVersion())
+    .commandsGroup('One program and its host:')
+    .helpCommand(true)
     .enablePositionalOptions();
   for (const command of await load()) program.addCommand(command);
   for (const command of [program, ...program.commands.flatMap((each) => [each, ...each.commands])]) {

@@ -15,7 +15,7 @@ import { hostFolder, replaceFile } from '../server/trust/private-folder.js';
 import { addHostOptions, daemonOptions, type HostOptions } from './options/host-options.js';
 import { ADAPTER_HELP } from './options/option-texts.js';
 import { addTrustOptions, type TrustOptions, trustOptions } from './options/trust-options.js';
-import { parseSize, parseTime, wholeNumber } from './options/units.js';
+import { parseSize, parseTime, timeOption, wholeNumber } from './options/units.js';
 import { onEndingSignal } from './stop-signal.js';
 
 interface ServeOptions extends HostOptions, TrustOptions {
@@ -86,7 +86,7 @@ export function serveCommand(): Command {
       'park a session whose program asks for nothing for so long (60s, 10m): store it, and give back its GPU memory until the program goes on',
       parseTime,
     )
-    .option('--park-keep <time>', 'how long a session may stay parked', parseTime, 24 * 3600)
+    .addOption(timeOption('--park-keep <time>', 'how long a session may stay parked', 24 * 3600))
     .option(
       '--park-size <size>',
       'disk space of all parked sessions (default: 16GiB, or half of the free space if that is less)',

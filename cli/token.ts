@@ -16,14 +16,16 @@ export function tokenCommand(): Command {
       'the tenant it belongs to; tenants share nothing that the host keeps',
       DEFAULT_TENANT,
     )
-    .option('--note <text>', 'what it is for, shown by list')
+    .option('--note <text>', 'what it is for, shown by ls')
     .allowExcessArguments(false)
     .action(add);
   addLimitOptions(adding, 'limit of its tenant from now on, or none for the limit that all have: ', {
     none: true,
   });
   command
-    .command('list')
+    .command('ls')
+    // As it was called before all commands said ls.
+    .alias('list')
     .description('List the tokens by id and note, not the tokens themselves.')
     .option('--json', 'print them as JSON')
     .allowExcessArguments(false)
@@ -56,7 +58,7 @@ function revoke(id: string): void {
   if (!new TokenStore().revoke(id)) {
     throw new FarlightError(
       'BAD_OPTION',
-      `there is no token with the id ${JSON.stringify(redact(id))}; farlight token list shows the ids`,
+      `there is no token with the id ${JSON.stringify(redact(id))}; farlight token ls shows the ids`,
     );
   }
   process.stdout.write(`revoked ${id}\n`);

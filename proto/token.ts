@@ -13,8 +13,10 @@ export function isToken(text: string): boolean {
 
 /**
  * Removes the secrets that an address may hold: tokens, whole or in part, and all text between `://` and `@`. Every
- * message that quotes an address from a person goes through this.
+ * message that quotes an address from a person goes through this. The word TOKEN is none: messages have it where a person is
+ * to write one.
  */
 export function redact(text: string): string {
-  return text.replace(/:\/\/[^\s"']*@/g, '://***@').replace(/flt_[A-Za-z0-9_%-]+/g, 'flt_***');
+  const part = (found: string) => (found === '://TOKEN@' ? found : '://***@');
+  return text.replace(/:\/\/[^\s"']*@/g, part).replace(/flt_[A-Za-z0-9_%-]+/g, 'flt_***');
 }

@@ -5,7 +5,7 @@ import { addLimitOptions, INFERENCE_LIMITS } from '../options/limit-options.js';
 import { logOption } from '../options/log-option.js';
 import { ADAPTER_HELP } from '../options/option-texts.js';
 import { addTrustOptions } from '../options/trust-options.js';
-import { parseSeconds, parseSize, wholeNumber } from '../options/units.js';
+import { parseSize, sizeOption, timeOption, wholeNumber } from '../options/units.js';
 import { checkCommand } from './check.js';
 import type { InferOptions } from './serve-models.js';
 
@@ -43,20 +43,21 @@ export function inferCommand(): Command {
       DEFAULT_INFER_DASHBOARD,
     )
     .option('--no-dashboard', 'serve none')
-    .option('--max-request <size>', 'the longest request', parseSize, 64 << 20)
+    .addOption(sizeOption('--max-request <size>', 'the longest request', 64 << 20))
     .option(
       '--otlp <url>',
       'a collector of OpenTelemetry for spans of requests: http://HOST:4318 (or OTEL_EXPORTER_OTLP_ENDPOINT)',
     )
     .option('--triton-metrics', "give the figures by the names that Triton's dashboards read, too")
     .option('--server-name <name>', 'the name that the server gives for itself', 'farlight')
-    .option(
-      '--run-limit <seconds>',
-      'how long one run of a model may take until its lane is started anew',
-      parseSeconds,
-      120,
+    .addOption(
+      timeOption(
+        '--run-limit <time>',
+        'how long one run of a model may take until its lane is started anew (90s, 10m)',
+        120,
+      ),
     )
-    .option('--drain <seconds>', 'on SIGTERM, how long requests may go on', parseSeconds, 30)
+    .addOption(timeOption('--drain <time>', 'on SIGTERM, how long requests may go on (60s, 10m)', 30))
     .addOption(logOption())
     .allowExcessArguments(false)
     .action(serve)

@@ -1,5 +1,7 @@
 import { Command } from 'commander';
+import { FarlightError } from '../../proto/errors.js';
 import { harmless, harmlessJson, harmlessLines } from '../../proto/harmless.js';
+import { count, printProblems } from '../infer/check.js';
 import { styleOf, table } from '../style.js';
 
 export function templateCommand(): Command {
@@ -19,7 +21,8 @@ export function templateCommand(): Command {
     .action(show);
   command
     .command('check <file>')
-    .description('Check the file of a template, and report every problem with its line and column.')
+    .description('List the problems of a template, by file, line and column.')
+    .option('--json', 'print the findings as JSON')
     .allowExcessArguments(false)
     .action(check);
   command
@@ -60,9 +63,19 @@ async function show(name: string, { schema }: { schema?: boolean }): Promise<voi
   process.stdout.write(harmlessLines(text));
 }
 
-async function check(file: string): Promise<void> {
-  const { readTemplate, titleOf } = await loadTemplates();
-  process.stdout.write(`${titleOf(readTemplate(file))} is well formed\n`);
+async function check(file: string, { json }: { json?: boolean }): Promise<void> {
+  const { parseTemplate, readNamed, titleOf } = await loadTemplates();
+  const { template, problems } = parseTemplate(file, readNamed(file));
+  if (json) {
+    const report = {
+      ...(template && { name: template.file.name, version: template.file.version }),
+      problems,
+    };
+    process.stdout.write(`${harmlessJson(JSON.stringify(report, null, 2))}\n`);
+  } else printProblems(problems);
+  if (!template || problems.length > 0)
+    throw new FarlightError('BAD_OPTION', `${file} has ${count(problems.length, 'problem')}`);
+  if (!json) process.stdout.write(`${titleOf(template)}: nothing is wrong\n`);
 }
 
 async function add(file: string): Promise<void> {
@@ -72,10 +85,11 @@ async function add(file: string): Promise<void> {
 }
 
 async function loadTemplates() {
-  const [store, file, scope] = await Promise.all([
+  const [store, file, scope, catalogue] = await Promise.all([
     import('../../jobs/templates/template-store.js'),
     import('../../jobs/templates/template-file.js'),
     import('../../jobs/select/scope.js'),
+    import('../../jobs/store/catalogue.js'),
   ]);
-  return { ...store, ...file, ...scope };
+  return { ...store, ...file, ...scope, ...catalogue };
 }

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { addLimitOptions, HOST_LIMITS, tenantLimits } from './limit-options.js';
 import { type LogOptions, logOption, openLog } from './log-option.js';
-import { parseSeconds, parseSize } from './units.js';
+import { parseSize, timeOption } from './units.js';
 
 /** Options of a host's owner for its sessions and its log, beside the limits of each tenant. */
 export interface HostOptions extends LogOptions {
@@ -14,11 +14,12 @@ export interface HostOptions extends LogOptions {
 
 export function addHostOptions(command: Command): Command {
   return addLimitOptions(command, 'limit of each tenant: ', { names: HOST_LIMITS })
-    .option(
-      '--gpu-seconds <seconds>',
-      'end a session when the GPU has not finished its work after this time; 0: never',
-      parseSeconds,
-      120,
+    .addOption(
+      timeOption(
+        '--gpu-seconds <time>',
+        'end a session when the GPU has not finished its work after this time (90s, 10m); 0: never',
+        120,
+      ),
     )
     .option(
       '--gpu-capacity <size>',
@@ -35,11 +36,12 @@ export function addHostOptions(command: Command): Command {
       'end a process when the processes of all sessions together take more memory; 0: never (default: three quarters of it)',
       parseSize,
     )
-    .option(
-      '--drain <seconds>',
-      'on SIGTERM, how long running sessions may go on; new sessions are refused',
-      parseSeconds,
-      0,
+    .addOption(
+      timeOption(
+        '--drain <time>',
+        'on SIGTERM, how long running sessions may go on (60s, 10m); new sessions are refused',
+        0,
+      ),
     )
     .addOption(logOption());
 }

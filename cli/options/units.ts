@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 
 const UNITS: Readonly<Record<string, number>> = {
   '': 1,
@@ -36,10 +36,16 @@ export function parseTime(text: string): number {
 /** The longest time of a timer. */
 const LONGEST_SECONDS = 24 * 24 * 3600;
 
-/** Parses a number of seconds that fits a timer. */
-export function parseSeconds(text: string): number {
-  if (!/^\d{1,6}(\.\d+)?$/.test(text)) throw new InvalidArgumentError('Give a number of seconds.');
-  return Number(text);
+/** An option with a time, whose default the help gives as a person types it. */
+export function timeOption(flags: string, help: string, seconds: number): Option {
+  const [unit = 's', size = 1] = Object.entries(TIMES).findLast(([, each]) => seconds % each === 0) ?? [];
+  const typed = seconds === 0 ? '0' : `${seconds / size}${unit}`;
+  return new Option(flags, help).argParser(parseTime).default(seconds, typed);
+}
+
+/** An option with a number of bytes, whose default the help gives as a person types it. */
+export function sizeOption(flags: string, help: string, bytes: number): Option {
+  return new Option(flags, help).argParser(parseSize).default(bytes, formatSize(bytes));
 }
 
 /** Makes a parser of whole numbers from `least` to `most`. */

@@ -87,7 +87,7 @@ export async function endByPortal(portal: string, name: string | undefined): Pro
 }
 
 async function ask<T>(portal: string, act: (client: PortalClient) => Promise<T>): Promise<T> {
-  const address = parsePortalAddress(portal);
+  const address = parsePortalAddress(portal, process.env, 'portal');
   if (address.pool !== '')
     throw new FarlightError('BAD_URL', `--portal names a portal, and not a pool; leave out /${address.pool}`);
   const client = new PortalClient(address);

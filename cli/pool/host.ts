@@ -8,7 +8,7 @@ import { HostLease } from '../../pool/allocation/host-lease.js';
 import { type Report, reportLine } from '../../pool/host/report.js';
 import type { Daemon } from '../../server/daemon.js';
 import { DEFAULT_TENANT, TokenStore } from '../../server/trust/token-store.js';
-import { parseSeconds } from '../options/units.js';
+import { parseTime } from '../options/units.js';
 
 interface HostOptions {
   term: string;
@@ -30,12 +30,12 @@ export function hostCommand(): Command {
     .description('Be the host of one term: what a pool has its engine run.')
     .requiredOption('--term <number>', 'which term of its allocation')
     .requiredOption('--listen <address>', 'grpcs://HOST:PORT, or unix:/PATH')
-    .requiredOption('--lease <seconds>', 'end when no program has renewed it for so long', parseSeconds)
-    .requiredOption('--idle <seconds>', 'end when nobody has used it for so long', parseSeconds)
-    .requiredOption('--first <seconds>', 'end when no program comes for so long', parseSeconds)
+    .requiredOption('--lease <seconds>', 'end when no program has renewed it for so long', parseTime)
+    .requiredOption('--idle <seconds>', 'end when nobody has used it for so long', parseTime)
+    .requiredOption('--first <seconds>', 'end when no program comes for so long', parseTime)
     .option('--adapter <name>', 'the GPU to open', 'auto')
     .option('--token-sha256 <digits>', 'the hash of the only token that it admits')
-    .option('--park <seconds>', 'let programs keep their sessions that do nothing', parseSeconds)
+    .option('--park <seconds>', 'let programs keep their sessions that do nothing', parseTime)
     .allowExcessArguments(false)
     .action(beHost);
 }

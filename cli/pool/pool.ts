@@ -73,7 +73,9 @@ async function down(
   if ((name === undefined) === !all) {
     throw new FarlightError(
       'BAD_OPTION',
-      'name a pool to end its hosts, or give --all to end those of every pool',
+      all
+        ? `--all ends the hosts of every pool, and ${name} is one; leave out one of them`
+        : 'name a pool to end its hosts, or give --all to end those of every pool',
     );
   }
   if (portal !== undefined) return (await loadByPortal()).endByPortal(portal, name);

@@ -7,6 +7,7 @@ import { parseSize, wholeNumber } from '../options/units.js';
 import { styleOf } from '../style.js';
 
 const count = wholeNumber(1, 999_999_999);
+const USUAL_LINE = { mbit: 1000, rtt: 1 };
 
 interface Options {
   hosts: number;
@@ -16,10 +17,10 @@ interface Options {
   mesh?: number[];
   route: 'direct' | 'client';
   layers?: boolean;
-  dim: [string, number][];
-  input: [string, number[]][];
-  in: [string, Placement[]][];
-  out: [string, Placement[]][];
+  dim?: [string, number][];
+  input?: [string, number[]][];
+  in?: [string, Placement[]][];
+  out?: [string, Placement[]][];
   explain?: string;
   svg?: string;
   json?: boolean;
@@ -32,13 +33,14 @@ export function shardCommand(): Command {
     .description(
       'Say how an ONNX model would run over several hosts, which bytes would move, and whether it pays.',
     )
-    .requiredOption('--hosts <n>', 'how many hosts there are', count)
+    .requiredOption('--hosts <count>', 'how many hosts there are', count)
     .option('--memory <size>', 'bytes of weights that each host may hold', parseSize)
-    .option('--link <mbit=N,rtt=MS>', 'the line between hosts, and to the client', line, {
-      mbit: 1000,
-      rtt: 1,
-    })
-    .option('--gops <n>', 'billions of operations that a host does in a second', count, 1000)
+    .addOption(
+      new Option('--link <link>', 'the line between hosts, and to the client: rtt=MS,mbit=MBIT')
+        .argParser(line)
+        .default(USUAL_LINE, 'rtt=1,mbit=1000'),
+    )
+    .option('--gops <count>', 'billions of operations that a host does in a second', count, 1000)
     .option('--mesh <RxC>', 'the hosts as a grid, such as 2x2', grid)
     .addOption(
       new Option('--route <way>', 'how bytes get from host to host: directly, or by way of the client')
@@ -46,15 +48,14 @@ export function shardCommand(): Command {
         .default('direct'),
     )
     .option('--layers', 'let layers run on one host alone, too')
-    .option('--dim <name=size>', 'size of a free dimension; repeatable', dimension, [])
-    .option('--input <name=shape>', 'shape of an input, such as x=1,3,48,320; repeatable', shape, [])
+    .option('--dim <name=size>', 'size of a free dimension; may be repeated', dimension)
+    .option('--input <name=shape>', 'shape of an input, such as x=1,3,48,320; may be repeated', shape)
     .option(
       '--in <name=layout>',
-      'how an input lies on the hosts already: S0, B or P; repeatable',
+      'how an input lies on the hosts already: S0, B or P; may be repeated',
       layout,
-      [],
     )
-    .option('--out <name=layout>', 'how an output is to lie on the hosts; repeatable', layout, [])
+    .option('--out <name=layout>', 'how an output is to lie on the hosts; may be repeated', layout)
     .option('--explain <node>', 'show what each signature of this node costs after the nodes before it')
     .option('--svg <file>', 'draw the plan into a file')
     .option('--json', 'print the plan as JSON')
@@ -118,8 +119,8 @@ function planOptions({
   route,
   dim,
   input,
-  in: ins,
-  out,
+  in: ins = [],
+  out = [],
 }: Options): PlanOptions {
   return {
     hosts,
@@ -136,9 +137,13 @@ function planOptions({
 }
 
 function line(text: string): Options['link'] {
-  const [, mbit, rtt] = /^mbit=(\d+(?:\.\d+)?),rtt=(\d+(?:\.\d+)?)$/.exec(text) ?? [];
-  if (!(Number(mbit) > 0)) throw new InvalidArgumentError('Give both, such as mbit=1000,rtt=1.');
-  return { mbit: Number(mbit), rtt: Number(rtt) };
+  const found = { ...USUAL_LINE };
+  const parts = text.split(',').map((part) => /^(rtt|mbit)=(\d+(?:\.\d+)?)$/.exec(part) ?? []);
+  for (const [, name, value] of parts) if (name) found[name as keyof typeof found] = Number(value);
+  const names = parts.map(([, name]) => name);
+  if (names.includes(undefined) || new Set(names).size < names.length || found.mbit === 0)
+    throw new InvalidArgumentError('Give rtt=MS and mbit=MBIT, each once, such as rtt=1,mbit=1000.');
+  return found;
 }
 
 function grid(text: string): number[] {
@@ -154,17 +159,17 @@ function named(text: string): [string, string] {
   return [text.slice(0, at), text.slice(at + 1)];
 }
 
-function dimension(text: string, before: Options['dim']): Options['dim'] {
+function dimension(text: string, before: Options['dim'] = []): Options['dim'] {
   const [name, size] = named(text);
   return [...before, [name, count(size)]];
 }
 
-function shape(text: string, before: Options['input']): Options['input'] {
+function shape(text: string, before: Options['input'] = []): Options['input'] {
   const [name, sizes] = named(text);
   return [...before, [name, sizes.split(',').map(count)]];
 }
 
-function layout(text: string, before: Options['in']): Options['in'] {
+function layout(text: string, before: Options['in'] = []): Options['in'] {
   const [name, placements] = named(text);
   return [...before, [name, placements.split(',').map(placement)]];
 }

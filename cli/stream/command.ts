@@ -3,7 +3,7 @@ import { DEFAULT_STREAM_DASHBOARD } from '../../stream/page/dashboard.js';
 import { logOption } from '../options/log-option.js';
 import { ADAPTER_HELP } from '../options/option-texts.js';
 import { addTrustOptions } from '../options/trust-options.js';
-import { parseSeconds, parseSize, wholeNumber } from '../options/units.js';
+import { sizeOption, timeOption, wholeNumber } from '../options/units.js';
 import { checkStream } from './check.js';
 import { addNatsStateOptions } from './nats-options.js';
 import type { StreamOptions } from './run-stream.js';
@@ -33,7 +33,7 @@ export function streamCommand(): Command {
     )
     .option('--adapter <name>', `on this machine: ${ADAPTER_HELP} (or FARLIGHT_ADAPTER)`)
     .option('--lanes <count>', 'how many models run at a time on each host', wholeNumber(1, 99), 2)
-    .option('--checkpoint <seconds>', 'the time between checkpoints', parseSeconds, 10)
+    .addOption(timeOption('--checkpoint <time>', 'the time between checkpoints (10s, 1m)', 10))
     .option(
       '--no-durable',
       'do not wait for the disk: records and outputs survive the process, but no power cut',
@@ -50,7 +50,7 @@ export function streamCommand(): Command {
     )
     .option('--no-dashboard', 'serve none')
     .option('--otlp <url>', OTLP_HELP)
-    .option('--max-request <size>', 'the longest request', parseSize, 16 << 20)
+    .addOption(sizeOption('--max-request <size>', 'the longest request', 16 << 20))
     .option(
       '--workers',
       'share the work with workers of other machines (farlight stream worker); the state is then at the server of --nats',
@@ -83,7 +83,7 @@ export function streamCommand(): Command {
     )
     .option('--adapter <name>', `on this machine: ${ADAPTER_HELP} (or FARLIGHT_ADAPTER)`)
     .option('--lanes <count>', 'how many models run at a time on each host', wholeNumber(1, 99), 2)
-    .option('--checkpoint <seconds>', 'the time between checkpoints', parseSeconds, 10)
+    .addOption(timeOption('--checkpoint <time>', 'the time between checkpoints (10s, 1m)', 10))
     .option('--otlp <url>', OTLP_HELP);
   addNatsStateOptions(works)
     .addOption(logOption())

@@ -86,7 +86,7 @@ describe('farlight cache clear', () => {
     expect(await farlightCache('clear')).toEqual({
       code: 0,
       stdout: expect.stringMatching(
-        /^deleted from .+: 1 \(\d+ bytes\)\ndeleted from .+: 1 \(8\.0 KiB\)\ndeleted from .+: 3 \(3\.0 KiB\)\n$/,
+        /^deleted from .+: 1 \(\d+ bytes\) of what programs .+\ndeleted from .+: 1 \(8\.0 KiB\) of what the GPU.+\ndeleted from .+: 3 \(3\.0 KiB\) of uploads .+\n$/,
       ),
       stderr: '',
     });

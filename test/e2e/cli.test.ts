@@ -90,7 +90,28 @@ describe('a mistake gives one sentence and a non-zero exit code:', () => {
     ['a malformed number of spares', ['serve', '--spares', 'many'], /whole number/],
     ['a folder that is a file', ['serve', '--contents', process.execPath], /is not a folder; name a folder/],
     ['a malformed size', ['serve', '--content-bytes', '4 gigs'], /number of bytes, or one of KiB/],
-    ['a malformed time', ['serve', '--gpu-seconds', 'soon'], /Give a number of seconds/],
+    ['a malformed time', ['serve', '--gpu-seconds', 'soon'], /Give a time of at most 24 days, such as 90s/],
+    [
+      'a socket in a missing folder',
+      [...SERVE_ALONE, '--listen', 'unix:/no/x'],
+      /name a socket in a folder that exists/,
+    ],
+    [
+      'an address of another machine',
+      [...SERVE_ALONE, '--listen', '192.0.2.1:0'],
+      /name an address of this machine/,
+    ],
+    [
+      'a malformed portal',
+      ['pool', 'ls', '--portal', 'x'],
+      /write https:\/\/TOKEN@HOST:PORT\?ca=PIN, or http:/,
+    ],
+    [
+      'a pool and all pools, to end',
+      ['pool', 'down', 'local', '--all'],
+      /--all ends the hosts of every pool/,
+    ],
+    ['a part of a line twice', ['shard', 'plan', 'x', '--hosts', '2', '--link', 'rtt=1,rtt=2'], /each once/],
     ['an unknown log level', ['serve', '--log-level', 'loud'], /Allowed choices are debug, info, warn/],
     [
       'a dashboard that is not on loopback',

@@ -160,3 +160,42 @@ it.each([
   child.kill('SIGTERM');
   expectOneSentence(await done, 1, /was ended while it connected to NATS/);
 });
+
+it('each time and size in a help, as defaults are, is written as a person types it', async () => {
+  const helps = [['serve'], ['infer'], ['stream', 'run'], ['shard', 'plan']].map((command) =>
+    runFarlight([...command, '--help']),
+  );
+  const defaults = (await Promise.all(helps)).flatMap(({ stdout }) => {
+    const shown = stdout.replace(/\s+/g, ' ');
+    return [...shown.matchAll(/--(\S+) <(?:time|size|link)>(?:(?! --).)*\(default: ([^)]*)\)/g)].map(
+      ([, name, value]) => `${name} ${value}`,
+    );
+  });
+  expect(defaults).toEqual(
+    expect.arrayContaining([
+      'park-keep 24h',
+      'gpu-seconds 2m',
+      'drain 0',
+      'max-request 64MiB',
+      'max-request 16MiB',
+      'checkpoint 10s',
+      'link rtt=1,mbit=1000',
+    ]),
+  );
+});
+
+it('the time of --drain may have a unit, as that of --park has', async () => {
+  // Only the address is wrong.
+  const { stderr } = await runFarlight(['serve', '--drain', '30s', '--park', '1m', '--listen', 'nowhere']);
+  expect(stderr).toMatch(/"nowhere" is not an address to listen on/);
+});
+
+it('farlight template check lists each problem on a line, as the checks of models and streams do', async () => {
+  const file = join(folder(), 'mine.yaml');
+  writeFileSync(file, 'name: mine\nversion: one\n');
+  const { code, stdout, stderr } = await runFarlight(['template', 'check', file]);
+  expect(stdout).toMatch(/^(\S+mine\.yaml:\d+:\d+: [^\n;]+\n){3}$/);
+  expect([code, stderr]).toEqual([1, `farlight: ${file} has 3 problems\n`]);
+  const { problems } = JSON.parse((await runFarlight(['template', 'check', file, '--json'])).stdout);
+  expect(problems).toHaveLength(3);
+});

@@ -27,11 +27,11 @@ describe('farlight token', () => {
     const entry = store().verify(token);
     expect(entry).toMatchObject({ tenant: 'alice', note: 'her laptop' });
 
-    const listed = await farlightToken('list');
+    const listed = await farlightToken('ls');
     expect(listed.stdout).toMatch(
       new RegExp(`^id .*tenant +limits +note\n${entry?.id} .* alice +her laptop\n$`),
     );
-    expect(JSON.parse((await farlightToken('list', '--json')).stdout)).toEqual([entry]);
+    expect(JSON.parse((await farlightToken('ls', '--json')).stdout)).toEqual([entry]);
     expect(listed.stdout).not.toContain('flt_');
 
     const revoked = await farlightToken('revoke', String(entry?.id));
@@ -97,7 +97,7 @@ describe('farlight token', () => {
     const { code, stderr } = await farlightToken('revoke', token);
     expect({ code, stderr }).toEqual({
       code: 1,
-      stderr: 'farlight: there is no token with the id "flt_***"; farlight token list shows the ids\n',
+      stderr: 'farlight: there is no token with the id "flt_***"; farlight token ls shows the ids\n',
     });
   });
 });

@@ -170,5 +170,8 @@ describe('a host address', () => {
 it('redacting removes every token, whole or cut off, and everything before an @ in an address', () => {
   const text = `--host grpcs://${TOKEN}@a:1 and ${TOKEN.slice(0, 12)} and grpcs://pass/word@b:2?ca=${PIN}`;
   expect(redact(text)).toBe(`--host grpcs://***@a:1 and flt_*** and grpcs://***@b:2?ca=${PIN}`);
+  // The word where a person is to write a token.
+  expect(redact('write grpcs://TOKEN@HOST:PORT')).toBe('write grpcs://TOKEN@HOST:PORT');
+  expect(redact('grpcs://TOKEN@secret@HOST')).toBe('grpcs://***@HOST');
   expect(redact('grpc://127.0.0.1:7070 failed')).toBe('grpc://127.0.0.1:7070 failed');
 });

@@ -8,8 +8,10 @@ import { isToken, redact } from '../../../proto/token.js';
 /** The variable with the token, for addresses that have none. */
 export const TOKEN_VARIABLE = 'FARLIGHT_PORTAL_TOKEN';
 
-const FORMS =
-  'pool+https://TOKEN@HOST:PORT/POOL?ca=PIN, or pool+http://127.0.0.1:PORT/POOL for a portal of this machine';
+const FORMS = {
+  pool: 'pool+https://TOKEN@HOST:PORT/POOL?ca=PIN, or pool+http://127.0.0.1:PORT/POOL for a portal of this machine',
+  portal: 'https://TOKEN@HOST:PORT?ca=PIN, or http://127.0.0.1:PORT for a portal of this machine',
+} as const;
 
 /** Where a portal is, and how it is recognised. The token is a secret. */
 export interface PortalAddress {
@@ -28,14 +30,20 @@ export interface PortalAddress {
 /**
  * Understands `[pool+]https://[TOKEN@]HOST[:PORT][/POOL][?ca=PIN]`, and `http://` for this machine.
  *
+ * @param asked what the address is to name, for the sentence of an error.
  * @throws FarlightError BAD_URL for anything else; its sentence has no token in it.
  */
-export function parsePortalAddress(text: string, env: NodeJS.ProcessEnv = process.env): PortalAddress {
+export function parsePortalAddress(
+  text: string,
+  env: NodeJS.ProcessEnv = process.env,
+  asked: keyof typeof FORMS = 'pool',
+): PortalAddress {
   const bare = text.replace(/^pool\+/, '');
   const url = native.URL.canParse(bare) ? new native.URL(bare) : undefined;
   const [, pool = ''] = /^\/([A-Za-z0-9_-]*)\/?$/.exec(url?.pathname ?? '') ?? [];
   const isWhole = url !== undefined && url.hostname !== '' && (pool !== '' || /^\/?$/.test(url.pathname));
-  if (!isWhole || !/^https?:$/.test(url.protocol) || url.hash || url.password) throw notPortal(text);
+  if (!isWhole || !/^https?:$/.test(url.protocol) || url.hash || url.password)
+    throw notPortal(text, FORMS[asked]);
   const isSecure = url.protocol === 'https:';
   const host = url.hostname.replace(/^\[|\]$/g, '');
   const origin = `${url.protocol}//${shownHost(host)}${url.port && `:${url.port}`}`;
@@ -60,6 +68,6 @@ export function parsePortalAddress(text: string, env: NodeJS.ProcessEnv = proces
   return { origin, isSecure, host, port, pin, token: token ?? (env[TOKEN_VARIABLE] || undefined), pool };
 }
 
-function notPortal(text: string): FarlightError {
-  return new FarlightError('BAD_URL', `"${redact(text)}" is not a portal's address; write ${FORMS}`);
+function notPortal(text: string, forms: string): FarlightError {
+  return new FarlightError('BAD_URL', `"${redact(text)}" is not a portal's address; write ${forms}`);
 }

@@ -141,5 +141,12 @@ function bindError(listen: string, cause: Error): FarlightError {
       { cause },
     );
   }
-  return new FarlightError('BAD_OPTION', `farlight cannot listen on ${listen}: ${cause.message}`, { cause });
+  const remedy = listen.startsWith('unix:')
+    ? 'name a socket in a folder that exists and that this user may write, with --listen unix:/PATH'
+    : 'name an address of this machine with --listen HOST:PORT, or 0.0.0.0:PORT for all of them';
+  return new FarlightError(
+    'BAD_OPTION',
+    `farlight cannot listen on ${listen} (${cause.message}); ${remedy}`,
+    { cause },
+  );
 }
