@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { native } from '../machine/globals.js';
+import { readRows } from './socket-rows.js';
 import { type End, SocketTables } from './socket-table.js';
 
 /** A row may be missing from one reading of the tables while others are removed, so they are read this often. */
@@ -21,7 +22,9 @@ export async function userBehind(socket: Socket): Promise<number | undefined> {
   const ends = endsOf(socket);
   if (!ends) return undefined;
   for (let reading = 0; reading < READINGS; reading += 1) {
-    const tables = await TABLES.read();
+    // A client at an IPv4 address seldom has an IPv6 socket.
+    const isFirst = reading === 0 && ends.remote.address.includes('.');
+    const tables = await (isFirst ? IPV4_TABLE : TABLES).read();
     // It gave way to others, or its client has left.
     if (socket.destroyed) return undefined;
     const entry = tables?.socketOf(ends.remote, ends.local);
@@ -59,12 +62,17 @@ function endsOf({ localAddress, localPort, remoteAddress, remotePort }: Socket) 
 }
 
 /**
- * Reads the socket tables of this process's network namespace. A reading takes milliseconds, so concurrent requests share
+ * Reads socket tables of this process's network namespace. A reading takes milliseconds, so concurrent requests share
  * one. They share the next one to begin: a reading in progress may already have passed their row.
  */
 class TableReader {
+  readonly #readTables: () => Promise<SocketTables>;
   #running: Promise<SocketTables | undefined> | undefined;
   #next: Promise<SocketTables | undefined> | undefined;
+
+  constructor(readTables: () => Promise<SocketTables>) {
+    this.#readTables = readTables;
+  }
 
   /** Undefined if the tables cannot be read. */
   read(): Promise<SocketTables | undefined> {
@@ -75,24 +83,23 @@ class TableReader {
   #begin(): Promise<SocketTables | undefined> {
     this.#running = this.#next;
     this.#next = undefined;
-    return readTables();
+    return this.#readTables().catch(() => undefined);
   }
 }
 
-const TABLES = new TableReader();
+/** The sockets of IPv4 alone, in half of the time. */
+const IPV4_TABLE = new TableReader(
+  async () => new SocketTables({ tcp: await readRows('/proc/net/tcp'), tcp6: '' }),
+);
 
-async function readTables(): Promise<SocketTables | undefined> {
-  try {
-    const [tcp, tcp6] = await native.Promise.all([
-      readFile('/proc/net/tcp', 'latin1'),
-      // A machine without IPv6 has no such table.
-      readFile('/proc/net/tcp6', 'latin1').catch(() => ''),
-    ]);
-    return new SocketTables({ tcp, tcp6 });
-  } catch {
-    return undefined;
-  }
-}
+const TABLES = new TableReader(async () => {
+  const [tcp, tcp6] = await native.Promise.all([
+    readFile('/proc/net/tcp', 'latin1'),
+    // A machine without IPv6 has no such table.
+    readFile('/proc/net/tcp6', 'latin1').catch(() => ''),
+  ]);
+  return new SocketTables({ tcp, tcp6 });
+});
 
 /** In a container one number stands for all users without a number there. So that number identifies nobody. */
 function known(uid: number | undefined): number | undefined {

@@ -1,3 +1,4 @@
+import { createHook } from 'node:async_hooks';
 import { once } from 'node:events';
 import { chmodSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
@@ -121,6 +122,22 @@ describe.runIf(process.platform === 'linux')('the ends of connections on this ma
       const users = await Promise.all([...made.map(userAhead), ...accepted.map(userBehind)]);
       expect(new Set(users)).toEqual(new Set([ownUser]));
     }
+  });
+
+  it('have users that are known after few turns of the event loop, among 300', async () => {
+    const { accepted } = await lines('127.0.0.1', 300);
+    let waits = 0;
+    const hook = createHook({
+      init(_id, type) {
+        if (type.startsWith('FSREQ')) waits += 1;
+      },
+    }).enable();
+    try {
+      expect(await userBehind(accepted[0] as Socket)).toBe(ownUser);
+    } finally {
+      hook.disable();
+    }
+    expect(waits).toBeLessThan(4);
   });
 
   it('are unknown once the other end has closed', async () => {
