@@ -115,14 +115,20 @@ function collect(request: IncomingMessage, { limit, account, idleMs }: BodyOptio
       }
       chunks.push(chunk);
     };
+    let isRead = false;
+    const gone = () => {
+      if (!isRead) fail(new InferenceError('cancelled', 'the client has gone'));
+    };
     request.on('data', take);
     request.once('end', () => {
+      isRead = true;
       clearTimeout(idle);
       // A body in one piece is not copied.
       resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks));
+      chunks.length = 0;
     });
-    request.once('close', () => fail(new InferenceError('cancelled', 'the client has gone')));
-    request.once('error', () => fail(new InferenceError('cancelled', 'the client has gone')));
+    request.once('close', gone);
+    request.once('error', gone);
   });
 }
 
