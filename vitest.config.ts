@@ -1,70 +1,49 @@
-import { existsSync } from 'node:fs';
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
-
-/**
- * Files that take the longest, in this order. One of them at the end would leave the other workers idle. Files that compute
- * take turns with files that wait, so that the processors are busy and not crowded.
- */
-const LONGEST = [
-  'e2e/documented-commands',
-  'jobs/run',
-  'pool/on-slurm',
-  'pool/attach',
-  'pool/faults',
-  'e2e/inference-examples',
-  'pool/portal/portal',
-  'pool/environment',
-  'hostile/resume',
-  'shard/wire',
-  'e2e/libraries',
-  'pool/engines/slurm-rest',
-  'pool/engines/slurm',
-  'e2e/cli',
-  'e2e/frameworks',
-  'shard/lost-hosts',
-  'hostile/programs',
-  'e2e/proxies',
-  'pool/portal/page',
-  'pool/engines/docker',
-  'pool/on-docker',
-  'pool/shared-files',
-  'pool/several-hosts',
-  'e2e/package',
-  'page/page',
-  'e2e/replay',
-  'stream/commands',
-  'client/compression',
-  'e2e/pages',
-  'hostile/openings',
-  'e2e/engines',
-  'shard/run-hosts',
-  'hostile/lost-host',
-  'shard/run',
-  'hostile/tenants',
-  'infer/faults/under-load',
-  'hostile/fuzz',
-].map((name) => `/${name}.test.ts`);
-
-for (const name of LONGEST)
-  if (!existsSync(`test${name}`)) throw new Error(`vitest.config.ts names test${name}, which is gone`);
+import { LONGEST, SLOW } from './test/slow-files.js';
+import { needsOwnProcess, testFiles } from './test/support/machine/own-process.js';
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const rank = ({ moduleId }: TestSpecification) => {
-      const found = LONGEST.findIndex((name) => moduleId.endsWith(name));
+      const found = LONGEST.findIndex((name) => moduleId.endsWith(`/${name}`));
       return found < 0 ? LONGEST.length : found;
     };
     return (await super.sort(files)).sort((a, b) => rank(a) - rank(b));
   }
 }
 
+/** These would gain little from a process that they share. */
+const LONG = new Set([...LONGEST, ...SLOW]);
+const FILES = testFiles('test');
+const OWN = FILES.filter((file) => LONG.has(file) || needsOwnProcess(file));
+const SHARED = FILES.filter((file) => !OWN.includes(file));
+
+/**
+ * The files of these patterns, in two groups: those with a process each, and those that share a process for each worker.
+ */
+export function inTwoGroups(include: string[], exclude: string[] = []) {
+  return [
+    { extends: true as const, test: { name: 'own', include, exclude: [...exclude, ...SHARED] } },
+    {
+      extends: true as const,
+      test: {
+        name: 'shared',
+        include,
+        exclude: [...exclude, ...OWN],
+        isolate: false,
+        setupFiles: ['test/support/machine/shared-process.ts'],
+      },
+    },
+  ];
+}
+
 export default defineConfig({
   test: {
     // FARLIGHT_TESTS names the files to run where no argument can: patterns, with commas between.
-    include: process.env.FARLIGHT_TESTS
-      ? process.env.FARLIGHT_TESTS.split(',')
-      : ['test/**/*.test.ts', 'test/**/*.spec.ts'],
+    projects: inTwoGroups(
+      process.env.FARLIGHT_TESTS?.split(',') ?? ['test/**/*.test.ts', 'test/**/*.spec.ts'],
+    ),
     // A file of specs gets a process of its own: Dawn is a native addon, and a crash of it fails that
     // file alone.
     pool: 'forks',
