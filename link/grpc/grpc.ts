@@ -8,6 +8,7 @@ interface Bundle {
 }
 
 let loaded: Bundle | undefined;
+let isQuiet = false;
 
 /**
  * Loads gRPC on first use: that takes about 0.06 s, which a program on a private host, where there is no gRPC,
@@ -15,7 +16,10 @@ let loaded: Bundle | undefined;
  * asynchronous.
  */
 function bundle(): Bundle {
-  loaded ??= packageRequire('grpc/grpc.cjs') as Bundle;
+  if (!loaded) {
+    loaded = packageRequire('grpc/grpc.cjs') as Bundle;
+    if (isQuiet) silence(loaded);
+  }
   return loaded;
 }
 
@@ -23,9 +27,18 @@ export function grpc(): Bundle['grpc'] {
   return bundle().grpc;
 }
 
-/** Keeps gRPC from logging, unless the user asks for its log: Farlight's errors say the same in plain words. */
+/**
+ * Keeps gRPC from logging, unless the user asks for its log: Farlight's errors say the same in plain words. It loads nothing:
+ * a command may never use gRPC.
+ */
 export function quietGrpc(): void {
-  if (!process.env.GRPC_VERBOSITY) grpc().setLogVerbosity(grpc().logVerbosity.NONE);
+  if (process.env.GRPC_VERBOSITY) return;
+  isQuiet = true;
+  if (loaded) silence(loaded);
+}
+
+function silence({ grpc }: Bundle): void {
+  grpc.setLogVerbosity(grpc.logVerbosity.NONE);
 }
 
 /** Reads the definitions of services. */
