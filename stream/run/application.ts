@@ -247,9 +247,15 @@ export class Application {
    * Until the upgrade is committed no sink has anything of it, and an error leaves the old version running as if nothing
    * had been asked.
    *
+   * @param mayCut called once this application is ready for the cut, which waits for it
    * @throws Error that says why it is refused, or has failed (rejects)
    */
-  upgrade(definition: Definition, words: UpgradeWords = {}, signal?: AbortSignal): Promise<UpgradePlan> {
+  upgrade(
+    definition: Definition,
+    words: UpgradeWords = {},
+    signal?: AbortSignal,
+    mayCut?: () => Promise<void>,
+  ): Promise<UpgradePlan> {
     return this.#changes.run(async () => {
       const plan = this.plan(definition, words);
       if (plan.refusals.length > 0) throw new Error(plan.refusals.join(' '));
@@ -263,7 +269,7 @@ export class Application {
           clock,
           { from: this.#definition.id, to: definition.id, plan },
           async () => {
-            await this.#upgrade(definition, plan, upgrading, signal);
+            await this.#upgrade(definition, plan, upgrading, signal, mayCut);
             return this.epoch;
           },
         );
@@ -309,6 +315,7 @@ export class Application {
     plan: UpgradePlan,
     upgrading: Upgrading,
     signal: AbortSignal | undefined,
+    mayCut: (() => Promise<void>) | undefined,
   ): Promise<void> {
     const { runner, log } = this.#options;
     const before = this.#definition;
@@ -335,6 +342,9 @@ export class Application {
         upgrading.phase = 'replaying';
         // An upgrade must not cut before records whose outputs of the old version are written.
         await this.#replays.over();
+        signal?.throwIfAborted();
+        upgrading.phase = 'ready';
+        await mayCut?.();
         signal?.throwIfAborted();
         upgrading.phase = 'passing';
         await this.#cut(definition, plan, firsts);

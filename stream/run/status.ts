@@ -66,7 +66,7 @@ export interface PartitionNow {
   readonly passing: number;
   /** Records that were logged and have not begun. */
   readonly waiting: number;
-  /** Its part in the upgrade that is under way; `prepared`: it waits until all partitions are. */
+  /** Its part in the upgrade that is under way; `prepared`: its states at the cut are stored, and it waits until all are. */
   readonly upgrade?: Upgrading['phase'] | 'prepared';
 }
 
@@ -77,7 +77,8 @@ export interface Upgrading {
   /**
    * - `compiling`: models are compiled and functions are loaded.
    * - `replaying`: records that the process before may have passed through come first.
+   * - `ready`: all of that is done here, and the cut waits until it is done everywhere.
    * - `passing`: the cut is made, and records before it pass through the old version.
    */
-  phase: 'compiling' | 'replaying' | 'passing';
+  phase: 'compiling' | 'replaying' | 'ready' | 'passing';
 }

@@ -54,14 +54,17 @@ interface Upgrading {
   /** Once its files are here. */
   definition: Definition | undefined;
   readonly stop: AbortController;
+  /** Set while it is ready, and waits until all partitions are. */
+  cut: ((error?: Error) => void) | undefined;
   /** Set while the checkpoint at the cut waits for the decision about all partitions. */
   decide: ((error?: Error) => void) | undefined;
 }
 
 /**
  * One partition of an application, as its owner runs it: an application of its own, whose log, outputs and checkpoints are
- * at the broker. An upgrade is committed for all partitions at once: each stores its checkpoint at its own cut, and waits
- * until the version of the application is changed, or is known to stay.
+ * at the broker. An upgrade is committed for all partitions at once. Each makes the version ready, and waits until all have.
+ * Then each stores its checkpoint at its own cut, and waits until the version of the application is changed, or is known to
+ * stay. Outputs after a cut wait for that, so no partition cuts while another one still loads models.
  */
 export class Partition {
   readonly #options: PartitionOptions;
@@ -156,13 +159,14 @@ export class Partition {
     this.#latest = record;
     const upgrading = this.#upgrading;
     if (upgrading) {
-      const { upgrade, stop, decide } = upgrading;
+      const { upgrade, stop, cut, decide } = upgrading;
       if (record.upgrade === upgrade) decide?.();
       else if (record.open?.upgrade !== upgrade) {
         const given = new Error('the upgrade was given up');
+        cut?.(given);
         decide?.(given);
         stop.abort(given);
-      }
+      } else if (record.open.isReady) cut?.();
     }
     // The next one begins when this one has ended here. `#upgrade` does not reject.
     else if (record.open && record.open.upgrade > this.#begun && this.#application)
@@ -190,6 +194,7 @@ export class Partition {
   async close(isGraceful: boolean): Promise<void> {
     if (isGraceful && !this.#upgrading) await this.#lastCheckpoint();
     this.#isClosed = true;
+    this.#upgrading?.cut?.(CLOSED);
     this.#upgrading?.decide?.(CLOSED);
     this.#upgrading?.stop.abort(CLOSED);
     // An open that is under way must not write after the next owner is chosen. Its error went to the one who opened it.
@@ -255,7 +260,7 @@ export class Partition {
       if (!upgrading) return { term, owner, cut, checkpoint: name };
       const { upgrade } = upgrading;
       const last = before !== undefined && { checkpoint: before };
-      return { term, owner, cut, ...last, prepared: { upgrade, checkpoint: name } };
+      return { term, owner, cut, ...last, ready: upgrade, prepared: { upgrade, checkpoint: name } };
     });
     if (upgrading) await this.#decision(upgrading);
     this.#checkpoint = name;
@@ -264,6 +269,21 @@ export class Partition {
     // No later owner looks for outputs before the marks, and the sinks have all that was delivered. The next checkpoint trims again.
     const done = Math.min(this.#options.front()?.delivered ?? 0, ...[...rest.marks.values()].map(Number));
     if (done > 0) await broker.trim(OUTPUTS, partition, done + 1).catch(() => {});
+  }
+
+  /** Says that it is ready, and resolves when all partitions are. @throws Error where the upgrade is given up (rejects) */
+  async #allReady(upgrading: Upgrading): Promise<void> {
+    const { upgrade } = upgrading;
+    await this.#cell.change((record) => {
+      this.#mine(record);
+      return record.ready === upgrade ? undefined : { ...record, ready: upgrade };
+    });
+    await new Promise<void>((resolve, reject) => {
+      upgrading.cut = (error) => (error ? reject(error) : resolve());
+      if (this.#isClosed) reject(CLOSED);
+      else if (this.#latest) this.observe(this.#latest);
+    });
+    upgrading.cut = undefined;
   }
 
   /** Resolves when the upgrade is committed. @throws Error where it is not (rejects) */
@@ -277,13 +297,13 @@ export class Partition {
 
   async #upgrade({ upgrade, definition: id, words }: OpenUpgrade, application: Application): Promise<void> {
     const stop = new AbortController();
-    const upgrading: Upgrading = { upgrade, definition: undefined, stop, decide: undefined };
+    const upgrading: Upgrading = { upgrade, definition: undefined, stop, cut: undefined, decide: undefined };
     this.#upgrading = upgrading;
     this.#begun = upgrade;
     try {
       // Not the same object as the version that runs, though it may have the same id.
       upgrading.definition = { ...(await this.#options.definition(id)) };
-      await application.upgrade(upgrading.definition, words, stop.signal);
+      await application.upgrade(upgrading.definition, words, stop.signal, () => this.#allReady(upgrading));
     } catch (error) {
       if (!this.#isClosed && !stop.signal.aborted) await this.#refuse(upgrade, messageOf(error));
     }

@@ -25,6 +25,8 @@ export interface OpenUpgrade {
   readonly coordinator: number;
   readonly definition: string;
   readonly words: UpgradeWords;
+  /** All partitions are ready: each cuts its input now. */
+  readonly isReady?: boolean;
 }
 
 /** A partition, which one worker at a time owns. */
@@ -35,6 +37,8 @@ export interface PartitionRecord {
   readonly owner: string;
   /** The name of the object with its last checkpoint. */
   readonly checkpoint?: string;
+  /** The upgrade for which it is ready: it cuts once all partitions are. */
+  readonly ready?: number;
   /** The checkpoint at the cut of an upgrade: the last one, if that upgrade is committed. */
   readonly prepared?: { readonly upgrade: number; readonly checkpoint: string };
   /** By source, the highest offset that a cut ever had: records before it were at the broker. */

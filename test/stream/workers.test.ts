@@ -1,13 +1,16 @@
 import { deserialize } from 'node:v8';
 import { describe, expect, it } from 'vitest';
+import { deferred } from '#farlight/link/machine/deferred.js';
 import { messageOf } from '#farlight/proto/errors.js';
 import type { Definition } from '#farlight/stream/definition/definition.js';
+import type { PartitionNow } from '#farlight/stream/run/status.js';
 import { RecordObserver } from '#farlight/stream/statistics/record-observer.js';
 import { Tally } from '#farlight/stream/statistics/tally.js';
 import type { Coordinator } from '#farlight/stream/workers/coordinator/coordinator.js';
 import { Roster } from '#farlight/stream/workers/coordinator/roster.js';
 import { APPLICATION, type ApplicationRecord } from '#farlight/stream/workers/records.js';
 import type { Worker } from '#farlight/stream/workers/worker.js';
+import type { RunnerFaults } from './support/arithmetic-runner.js';
 import { definitionOf, edited, randomDefinition } from './support/definitions.js';
 import { COUNT, COUNTED, Machines } from './support/machines.js';
 import { type Process, World } from './support/world.js';
@@ -89,6 +92,41 @@ describe('a worker whose host cannot be reached', () => {
     while (!isOwned() || mine()?.partitions.length === 0) await world.step();
     expect(mine()).not.toHaveProperty('problem');
     expect(isReady).toBe(true);
+  });
+});
+
+describe('an upgrade of several workers', () => {
+  it('holds no output back while one of them still makes the version ready', async () => {
+    const world = new World(SEED);
+    const machines = new Machines(world, PARTITIONS);
+    machines.broker.faults = 0;
+    const faults: { -readonly [Name in keyof RunnerFaults]: RunnerFaults[Name] } = {
+      failsToPrepare: false,
+      failsToMigrate: false,
+    };
+    machines.startWorker();
+    const { process } = machines.startWorker(undefined, faults);
+    const { coordinator } = await openCoordinator(world, machines, definitionOf('v1', ['t'], { p: ['t.x'] }));
+    const partitions = () => coordinator.status().workers?.partitions ?? [];
+    while (
+      new Set(partitions().map(({ worker }) => worker)).size < 2 ||
+      partitions().some(({ worker }) => !worker)
+    )
+      await world.step();
+    const loaded = deferred<void>();
+    faults.slow = loaded.promise;
+    const upgrade = coordinator.upgrade(definitionOf('v2', ['t'], { p: ['t.x'], q: ['t.x'] }));
+    const isWaiting = ({ worker, upgrade }: PartitionNow) =>
+      upgrade !== undefined && (upgrade === 'compiling') === (worker === process.name);
+    while (!partitions().every(isWaiting)) await world.step();
+    for (const key of KEYS) await done(world, machines.send(coordinator, 't', { key, value: 1 }));
+    for (const until = world.time + 10_000; machines.written.length < KEYS.length && world.time < until; )
+      await world.step();
+    expect(machines.written).toHaveLength(KEYS.length);
+    expect(machines.commits.map(({ definition }) => definition.id)).toEqual(['v1']);
+    loaded.resolve();
+    await done(world, upgrade);
+    expect(machines.commits.map(({ definition }) => definition.id)).toEqual(['v1', 'v2']);
   });
 });
 

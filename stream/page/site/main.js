@@ -9,6 +9,7 @@ import { followAllOrOwn } from './login.js';
 const PHASES = {
   compiling: 'models are compiled and functions are loaded; the old version runs',
   replaying: 'records from before the last start come first; the old version runs',
+  ready: 'all is ready here, and the cut waits for other workers; the old version runs',
   passing: 'records before the cut pass through the old version, and later ones through the new one',
 };
 

@@ -415,14 +415,28 @@ export class Coordinator {
       if (record.begun >= upgrade) return undefined;
       return { ...record, begun: upgrade, open: { upgrade, coordinator, definition: definition.id, words } };
     });
-    const isPrepared = () => {
+    const all = (have: (record: PartitionRecord | undefined) => boolean) => () => {
       if (!isOpen(this.#record)) throw new MovedError();
-      const failed = this.#partitions.find((record) => record?.failed?.upgrade === upgrade)?.failed;
+      const partitions = Array.from({ length: this.#record.partitions }, (_, at) => this.#partitions[at]);
+      const failed = partitions.find((record) => record?.failed?.upgrade === upgrade)?.failed;
       if (failed) throw new Error(failed.message);
-      return this.#isPrepared(upgrade);
+      return partitions.every(have);
     };
     try {
-      await this.#until(isPrepared, signal);
+      await this.#until(
+        all((record) => record?.ready === upgrade),
+        signal,
+      );
+      this.#record = await this.#application.change((record) => {
+        invariant(record, 'an application was deleted');
+        return isOpen(record) && record.open && !record.open.isReady
+          ? { ...record, open: { ...record.open, isReady: true } }
+          : undefined;
+      });
+      await this.#until(
+        all((record) => record?.prepared?.upgrade === upgrade),
+        signal,
+      );
       this.#record = await this.#application.change((record) => {
         invariant(record, 'an application was deleted');
         if (!isOpen(record)) return undefined;
@@ -466,17 +480,12 @@ export class Coordinator {
     );
   }
 
-  #isPrepared(upgrade: number): boolean {
-    const { partitions } = this.#record;
-    for (let at = 0; at < partitions; at += 1)
-      if (this.#partitions[at]?.prepared?.upgrade !== upgrade) return false;
-    return true;
-  }
-
   /** An upgrade is as far as the last partition. */
   #phase(): Upgrading['phase'] {
     const phases = this.status().workers?.partitions.map(({ upgrade = 'compiling' }) => upgrade);
-    return (['compiling', 'replaying'] as const).find((phase) => phases?.includes(phase)) ?? 'passing';
+    return (
+      (['compiling', 'replaying', 'ready'] as const).find((phase) => phases?.includes(phase)) ?? 'passing'
+    );
   }
 
   #changed(key: string, entry: Entry): void {

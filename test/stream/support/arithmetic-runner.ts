@@ -7,15 +7,19 @@ import { numberOf, tensorOf } from './numbers.js';
 export interface RunnerFaults {
   readonly failsToPrepare: boolean;
   readonly failsToMigrate: boolean;
+  /** No version is ready before this one resolves. */
+  readonly slow?: Promise<void> | undefined;
 }
 
 /** Runs steps of arithmetic. Each ends when `later` lets it. */
 export function arithmeticRunner(later: <T>(act: () => T) => Promise<T>, faults: RunnerFaults): StepRunner {
   return {
-    prepare: () =>
-      later(() => {
+    prepare: async () => {
+      await faults.slow;
+      await later(() => {
         if (faults.failsToPrepare) throw new Error('the model cannot be compiled');
-      }),
+      });
+    },
     release: async () => {},
     run: (run) => later(() => result(run)),
     migrate: (definition, uid, { s }) =>
