@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { hostname } from 'node:os';
+import { availableParallelism, hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { PROCESS_CLOCK } from '../../link/machine/timer.js';
 import { FarlightError } from '../../proto/errors.js';
@@ -134,6 +134,7 @@ export async function openWorker(
   const worker = await Worker.open({
     broker,
     id: idOf('worker'),
+    machine: { name: machineName(), cores: availableParallelism() },
     runner,
     versions: new Versions(broker, folder, () => isClosed),
     clock: PROCESS_CLOCK,
@@ -162,6 +163,11 @@ function idOf(what: string): string {
 /** The folder that this process has locked, with the machine and the network that the lock holds for. */
 function placeOf(folder: string): string {
   if (process.platform !== 'linux') return randomUUID();
-  const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-  return `${boot} ${readlinkSync('/proc/self/ns/net')} ${folder}`;
+  return `${machineName()} ${readlinkSync('/proc/self/ns/net')} ${folder}`;
+}
+
+/** All containers of a machine have the same one. */
+function machineName(): string {
+  if (process.platform !== 'linux') return hostname();
+  return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
 }

@@ -26,7 +26,7 @@ import {
 export interface PartitionOptions {
   readonly broker: Broker;
   readonly partition: number;
-  /** The name of the worker, for a person. */
+  /** The id of the worker. */
   readonly worker: string;
   readonly runner: StepRunner;
   /** A version, with its files on this machine. */
@@ -169,8 +169,12 @@ export class Partition {
       } else if (record.open.isReady) cut?.();
     }
     // The next one begins when this one has ended here. `#upgrade` does not reject.
-    else if (record.open && record.open.upgrade > this.#begun && this.#application)
+    else if (record.open && this.#isNext(record.open) && this.#application)
       void this.#upgrade(record.open, this.#application);
+  }
+
+  #isNext({ upgrade, workers }: OpenUpgrade): boolean {
+    return upgrade > this.#begun && workers.includes(this.#options.worker);
   }
 
   status(): PartitionStatus | undefined {

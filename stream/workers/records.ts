@@ -25,6 +25,8 @@ export interface OpenUpgrade {
   readonly coordinator: number;
   readonly definition: string;
   readonly words: UpgradeWords;
+  /** Workers that make the version ready. It grows: the next ones of a machine begin when those before them are ready. */
+  readonly workers: readonly string[];
   /** All partitions are ready: each cuts its input now. */
   readonly isReady?: boolean;
 }
@@ -33,7 +35,7 @@ export interface OpenUpgrade {
 export interface PartitionRecord {
   /** It grows with each owner. */
   readonly term: number;
-  /** The name of the worker, a space, and an id of its own for each time that the worker takes the partition. */
+  /** The id of the worker, a space, and an id of its own for each time that the worker takes the partition. */
   readonly owner: string;
   /** The name of the object with its last checkpoint. */
   readonly checkpoint?: string;
@@ -81,11 +83,18 @@ export interface WorkerRecord {
   readonly isReady: boolean;
   /** Why it cannot. */
   readonly problem?: string;
+  readonly machine: Machine;
   /** The partitions that it has, or opens, or closes. */
   readonly holds: readonly number[];
   readonly partitions: readonly PartitionStatus[];
   /** By uid of a step that is a model, how many runs of it had so many items, since the worker began. */
   readonly runs: ReadonlyMap<string, ReadonlyMap<number, number>>;
+}
+
+/** The machine of a worker, which others may share. */
+export interface Machine {
+  readonly name: string;
+  readonly cores: number;
 }
 
 /** A partition, as its owner tells of it. It counts from the moment at which it took the partition. */
@@ -110,6 +119,11 @@ export const FRONT = 'front';
 
 export function partitionKey(partition: number): string {
   return `partition.${partition}`;
+}
+
+/** The id of the worker that owns a partition. */
+export function workerOf({ owner }: PartitionRecord): string {
+  return owner.slice(0, owner.indexOf(' '));
 }
 
 export function workerKey(id: string): string {

@@ -15,6 +15,7 @@ import {
   type AssignmentRecord,
   FRONT,
   type FrontRecord,
+  type Machine,
   type PartitionStatus,
   type WorkerRecord,
   workerKey,
@@ -25,6 +26,7 @@ export interface WorkerOptions {
   readonly broker: Broker;
   /** No other worker has it. */
   readonly id: string;
+  readonly machine: Machine;
   readonly runner: StepRunner;
   readonly versions: Pick<Versions, 'local'>;
   readonly clock: Clock;
@@ -175,7 +177,7 @@ export class Worker {
 
   /** It never rejects: the next beat says it again. */
   async #say(beat: number): Promise<void> {
-    const { broker, id, observer } = this.#options;
+    const { broker, id, machine, observer } = this.#options;
     const holds = [...this.#partitions.keys(), ...this.#closing.keys()];
     const partitions = [...this.#partitions.values()].flatMap((each): PartitionStatus[] => {
       const status = each.status();
@@ -184,7 +186,7 @@ export class Worker {
     try {
       const { revision = 0 } = (await broker.read(workerKey(id))) ?? {};
       const runs = observer?.runs ?? new Map();
-      const record: WorkerRecord = { id, beat, ...this.#readiness.state, holds, partitions, runs };
+      const record: WorkerRecord = { id, machine, beat, ...this.#readiness.state, holds, partitions, runs };
       await broker.write(workerKey(id), serialize(record), revision);
     } catch {}
   }

@@ -147,6 +147,7 @@ describe('an application whose work is shared', () => {
         reports.take({
           id,
           beat: 1,
+          machine: { name: 'machine', cores: 1 },
           isReady: true,
           holds: [0],
           partitions: [{ ...status, term, passed: records, steps: [{ ...step, records, ms: 10 * records }] }],

@@ -7,7 +7,7 @@ import type { PartitionNow } from '#farlight/stream/run/status.js';
 import { RecordObserver } from '#farlight/stream/statistics/record-observer.js';
 import { Tally } from '#farlight/stream/statistics/tally.js';
 import type { Coordinator } from '#farlight/stream/workers/coordinator/coordinator.js';
-import { Roster } from '#farlight/stream/workers/coordinator/roster.js';
+import { Roster, turnsOf } from '#farlight/stream/workers/coordinator/roster.js';
 import { APPLICATION, type ApplicationRecord } from '#farlight/stream/workers/records.js';
 import type { Worker } from '#farlight/stream/workers/worker.js';
 import type { RunnerFaults } from './support/arithmetic-runner.js';
@@ -95,38 +95,79 @@ describe('a worker whose host cannot be reached', () => {
   });
 });
 
-describe('an upgrade of several workers', () => {
-  it('holds no output back while one of them still makes the version ready', async () => {
+describe('an upgrade of two workers', () => {
+  /** Two workers with partitions, of which each makes the next version ready when it may. */
+  const begun = async (cores: number) => {
     const world = new World(SEED);
     const machines = new Machines(world, PARTITIONS);
     machines.broker.faults = 0;
-    const faults: { -readonly [Name in keyof RunnerFaults]: RunnerFaults[Name] } = {
-      failsToPrepare: false,
-      failsToMigrate: false,
-    };
-    machines.startWorker();
-    const { process } = machines.startWorker(undefined, faults);
+    machines.cores = cores;
+    const loads = new Map<string, { resolve(): void }>();
+    const slow = [0, 1].map(() => {
+      const faults: { -readonly [Name in keyof RunnerFaults]: RunnerFaults[Name] } = {
+        failsToPrepare: false,
+        failsToMigrate: false,
+      };
+      return { faults, name: machines.startWorker(undefined, faults).process.name };
+    });
     const { coordinator } = await openCoordinator(world, machines, definitionOf('v1', ['t'], { p: ['t.x'] }));
     const partitions = () => coordinator.status().workers?.partitions ?? [];
-    while (
-      new Set(partitions().map(({ worker }) => worker)).size < 2 ||
-      partitions().some(({ worker }) => !worker)
-    )
-      await world.step();
-    const loaded = deferred<void>();
-    faults.slow = loaded.promise;
+    const owners = () => new Set(partitions().map(({ worker }) => worker));
+    while (owners().size < 2 || owners().has('')) await world.step();
+    for (const { faults, name } of slow) {
+      const load = deferred<void>();
+      faults.slow = load.promise;
+      loads.set(name, load);
+    }
     const upgrade = coordinator.upgrade(definitionOf('v2', ['t'], { p: ['t.x'], q: ['t.x'] }));
-    const isWaiting = ({ worker, upgrade }: PartitionNow) =>
-      upgrade !== undefined && (upgrade === 'compiling') === (worker === process.name);
-    while (!partitions().every(isWaiting)) await world.step();
+    const compiling = () =>
+      new Set(partitions().flatMap(({ worker, upgrade }) => (upgrade === 'compiling' ? worker : [])));
+    const versions = () => machines.commits.map(({ definition }) => definition.id);
+    return { world, machines, coordinator, partitions, loads, compiling, upgrade, versions };
+  };
+
+  it('holds no output back while one of them still makes the version ready', async () => {
+    const { world, machines, coordinator, partitions, loads, compiling, upgrade, versions } = await begun(4);
+    while (compiling().size < 2) await world.step();
+    const [fast = '', late = ''] = loads.keys();
+    loads.get(fast)?.resolve();
+    const isBehind = ({ worker, upgrade }: PartitionNow) => (upgrade === 'compiling') === (worker === late);
+    while (!partitions().every(isBehind)) await world.step();
     for (const key of KEYS) await done(world, machines.send(coordinator, 't', { key, value: 1 }));
     for (const until = world.time + 10_000; machines.written.length < KEYS.length && world.time < until; )
       await world.step();
     expect(machines.written).toHaveLength(KEYS.length);
-    expect(machines.commits.map(({ definition }) => definition.id)).toEqual(['v1']);
-    loaded.resolve();
+    expect(versions()).toEqual(['v1']);
+    loads.get(late)?.resolve();
     await done(world, upgrade);
-    expect(machines.commits.map(({ definition }) => definition.id)).toEqual(['v1', 'v2']);
+    expect(versions()).toEqual(['v1', 'v2']);
+  });
+
+  it('makes it ready on one after the other where they share a core', async () => {
+    const { world, loads, compiling, upgrade, versions } = await begun(1);
+    const seen: string[] = [];
+    while (seen.length < 2) {
+      for (const until = world.time + 3000; world.time < until || compiling().size === 0; )
+        await world.step();
+      const [loading = '', ...others] = compiling();
+      expect(others).toEqual([]);
+      seen.push(loading);
+      loads.get(loading)?.resolve();
+      while (compiling().has(loading)) await world.step();
+    }
+    expect(seen.sort()).toEqual([...loads.keys()].sort());
+    await done(world, upgrade);
+    expect(versions()).toEqual(['v1', 'v2']);
+  });
+});
+
+describe('workers', () => {
+  it('load models in turns, on half of the cores of each machine', () => {
+    const on = (name: string, cores: number, count: number) =>
+      Array.from({ length: count }, (_, at) => ({ id: `${name}${at}`, machine: { name, cores } }));
+    const workers = [...on('a', 1, 2), ...on('b', 2, 3), ...on('c', 5, 3)];
+    expect(turnsOf(workers)).toEqual([['a0', 'b0', 'c0', 'c1'], ['a1', 'b1', 'c2'], ['b2']]);
+    expect(turnsOf([])).toEqual([]);
   });
 });
 
@@ -267,7 +308,8 @@ describe('a coordinator that stood still', () => {
       });
       while (!isDone) await world.step();
     };
-    roster.heard({ id: 'a', beat: 1, isReady: true, holds: [], partitions: [], runs: new Map() });
+    const machine = { name: 'machine', cores: 1 };
+    roster.heard({ id: 'a', machine, beat: 1, isReady: true, holds: [], partitions: [], runs: new Map() });
     await look(0);
     await look(60_000);
     expect(told).toEqual([]);
@@ -289,6 +331,7 @@ async function play(seed: number, counts: Counts): Promise<void> {
   const world = new World(seed);
   const { random } = world;
   const machines = new Machines(world, PARTITIONS);
+  machines.cores = random.of([1, 8]);
   const first = randomDefinition(random, 0);
   const workers: Living<Worker>[] = [];
   let coordinator!: Living<Coordinator>;

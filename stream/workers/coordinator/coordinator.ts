@@ -1,6 +1,6 @@
 import { type Clock, settledWithin } from '../../../link/machine/timer.js';
 import { invariant } from '../../../proto/errors.js';
-import { type Broker, type Entry, FencedError, insist, LostError } from '../../broker/broker.js';
+import { type Broker, type Entry, insist, LostError } from '../../broker/broker.js';
 import { Cell, valueIn } from '../../broker/cell.js';
 import type { Definition } from '../../definition/definition.js';
 import { planUpgrade, type UpgradePlan, type UpgradeWords } from '../../definition/upgrade-plan.js';
@@ -23,6 +23,8 @@ import {
   type WorkerRecord,
 } from '../records.js';
 import type { Versions } from '../versions.js';
+import { ApplicationState } from './application-state.js';
+import { commitUpgrade, MovedError } from './commit.js';
 import { Deliveries } from './deliveries.js';
 import { FrontStore } from './front-store.js';
 import { Intake, type IntakeBefore } from './intake.js';
@@ -70,12 +72,6 @@ const LAST_STORE_MS = 5000;
 /** How often an upgrade is tried whose partitions move meanwhile, as when workers have just come. */
 const MOST_TRIES = 5;
 
-class MovedError extends Error {
-  constructor() {
-    super('a partition has got another worker while the upgrade was under way: ask for it again');
-  }
-}
-
 /**
  * Coordinates the workers of an application: it has the sources and the sinks, says which worker has which partition, and
  * commits upgrades. All that it knows is at the broker, so another one can take over at any moment.
@@ -83,18 +79,14 @@ class MovedError extends Error {
 export class Coordinator {
   readonly #options: CoordinatorOptions;
   readonly #lease: Lease;
-  readonly #application: Cell<ApplicationRecord>;
-  #record!: ApplicationRecord;
+  readonly #state: ApplicationState;
   #definition!: Definition;
   readonly #intakes = new Map<string, Intake>();
   readonly #sources = new Map<string, Source>();
   #deliveries!: Deliveries;
   #front!: FrontStore;
-  readonly #partitions: PartitionRecord[] = [];
   #roster!: Roster;
   #watching: { close(): void } | undefined;
-  /** Called when a partition, a worker or the version has changed. */
-  #onChange: (() => void) | undefined;
   readonly #changes = new Serial();
   #upgrading: Upgrading | undefined;
   #isClosed = false;
@@ -139,7 +131,7 @@ export class Coordinator {
   private constructor(options: CoordinatorOptions, lease: Lease) {
     this.#options = options;
     this.#lease = lease;
-    this.#application = new Cell(options.broker, APPLICATION, this.#isOver);
+    this.#state = new ApplicationState(new Cell(options.broker, APPLICATION, this.#isOver), this.#isOver);
     // The one who runs it waits for this later. Until then it must not count as unhandled.
     this.failed.catch(() => {});
     lease.lost.catch(this.#fail);
@@ -151,12 +143,12 @@ export class Coordinator {
 
   /** The upgrade that brought this version. */
   get epoch(): number {
-    return this.#record.upgrade;
+    return this.#state.record.upgrade;
   }
 
   /** The version before the one that is committed. @throws Error (rejects) */
   get previous(): Promise<Definition | undefined> {
-    const { previous } = this.#record;
+    const { previous } = this.#state.record;
     return previous === undefined ? Promise.resolve(undefined) : this.#options.versions.local(previous);
   }
 
@@ -184,14 +176,14 @@ export class Coordinator {
   }
 
   status(): ApplicationStatus {
-    const { partitions, upgrade, open } = this.#record;
+    const { partitions, upgrade, open } = this.#state.record;
     return applicationStatus({
       definition: this.#definition,
       upgrade,
       isUpgrading: this.#upgrading !== undefined,
       partitions,
       isPrepared: (partition) =>
-        open !== undefined && this.#partitions[partition]?.prepared?.upgrade === open.upgrade,
+        open !== undefined && this.#state.partitions[partition]?.prepared?.upgrade === open.upgrade,
       intakes: this.#intakes,
       health: (source) => healthOf(this.#sources.get(source)),
       outputs: this.#deliveries.counts,
@@ -256,7 +248,7 @@ export class Coordinator {
   async #end(): Promise<void> {
     this.#isClosed = true;
     this.#watching?.close();
-    this.#onChange?.();
+    this.#state.wake();
     for (const intake of this.#intakes.values()) intake.close();
     await Promise.all([...this.#sources.values()].map((source) => source.close()));
     await this.#deliveries?.close();
@@ -275,8 +267,8 @@ export class Coordinator {
     const { broker, versions, clock, openSink, log } = this.#options;
     await this.#insist(() => broker.openStream(OUTPUTS));
     await this.#begin(first);
-    this.#definition = await versions.read(this.#record.definition);
-    const [{ term }, { partitions }] = [this.#lease, this.#record];
+    this.#definition = await versions.read(this.#state.record.definition);
+    const [{ term }, { partitions }] = [this.#lease, this.#state.record];
     this.#roster = new Roster({ broker, clock, term, partitions, isOver: this.#isOver, log });
     this.#watching = await this.#insist(() => broker.watch((key, entry) => this.#changed(key, entry)));
     this.#front = await FrontStore.load(broker, this.#lease.term, this.#isOver);
@@ -320,12 +312,12 @@ export class Coordinator {
     const { broker, partitions, versions } = this.#options;
     const { term } = this.#lease;
     let definition: Definition | undefined;
-    if (!(await this.#application.read())) {
+    if (!(await this.#state.isThere())) {
       definition = await versions.publish(await first());
       for (const source of Object.keys(definition.sources))
         await this.#insist(() => broker.openStream(recordsOf(source)));
     }
-    this.#record = await this.#application.change((record) => {
+    await this.#state.change((record) => {
       if (record)
         return record.coordinator === term ? undefined : { ...withoutOpen(record), coordinator: term };
       invariant(definition, 'an application was deleted');
@@ -343,7 +335,7 @@ export class Coordinator {
 
   async #openIntake(source: string, before: IntakeBefore): Promise<void> {
     if (this.#intakes.has(source)) return;
-    const { partitions } = this.#record;
+    const { partitions } = this.#state.record;
     const intake = await Intake.open(this.#options.broker, source, partitions, before, this.#isOver);
     this.#intakes.set(source, intake);
   }
@@ -393,91 +385,18 @@ export class Coordinator {
   ): Promise<void> {
     for (let tries = 1; ; tries += 1) {
       // A partition that is being opened gives up an upgrade.
-      await this.#until(() => this.#roster.isSettled, signal);
+      await this.#state.until(() => this.#roster.isSettled, signal);
+      const { turns } = this.#roster;
+      const { term: coordinator } = this.#lease;
       try {
-        return await this.#commit(definition, words, signal);
+        await commitUpgrade(this.#state, { coordinator, definition: definition.id, words, turns, signal });
+        break;
       } catch (error) {
         if (!(error instanceof MovedError) || tries === MOST_TRIES) throw error;
       }
     }
-  }
-
-  async #commit(definition: Definition, words: UpgradeWords, signal: AbortSignal | undefined): Promise<void> {
-    const { log } = this.#options;
-    signal?.throwIfAborted();
-    const upgrade = this.#record.begun + 1;
-    const { term: coordinator } = this.#lease;
-    const isOpen = ({ open }: ApplicationRecord) =>
-      open?.upgrade === upgrade && open.coordinator === coordinator;
-    this.#record = await this.#application.change((record) => {
-      invariant(record, 'an application was deleted');
-      if (record.coordinator > coordinator) throw new FencedError('another coordinator has taken over');
-      if (record.begun >= upgrade) return undefined;
-      return { ...record, begun: upgrade, open: { upgrade, coordinator, definition: definition.id, words } };
-    });
-    const all = (have: (record: PartitionRecord | undefined) => boolean) => () => {
-      if (!isOpen(this.#record)) throw new MovedError();
-      const partitions = Array.from({ length: this.#record.partitions }, (_, at) => this.#partitions[at]);
-      const failed = partitions.find((record) => record?.failed?.upgrade === upgrade)?.failed;
-      if (failed) throw new Error(failed.message);
-      return partitions.every(have);
-    };
-    try {
-      await this.#until(
-        all((record) => record?.ready === upgrade),
-        signal,
-      );
-      this.#record = await this.#application.change((record) => {
-        invariant(record, 'an application was deleted');
-        return isOpen(record) && record.open && !record.open.isReady
-          ? { ...record, open: { ...record.open, isReady: true } }
-          : undefined;
-      });
-      await this.#until(
-        all((record) => record?.prepared?.upgrade === upgrade),
-        signal,
-      );
-      this.#record = await this.#application.change((record) => {
-        invariant(record, 'an application was deleted');
-        if (!isOpen(record)) return undefined;
-        const { definition: previous } = record;
-        return { ...withoutOpen(record), definition: definition.id, previous, upgrade };
-      });
-      if (this.#record.upgrade !== upgrade) throw new MovedError();
-    } catch (error) {
-      await this.#abandon(upgrade);
-      throw error;
-    }
     this.#definition = definition;
-    log(`version ${definition.id} runs since upgrade ${upgrade}`);
-  }
-
-  /** Waits until something holds: it is looked at whenever the broker tells of a change. @throws Error (rejects) */
-  async #until(holds: () => boolean, signal: AbortSignal | undefined): Promise<void> {
-    const wake = () => this.#onChange?.();
-    signal?.addEventListener('abort', wake);
-    try {
-      for (;;) {
-        signal?.throwIfAborted();
-        if (this.#isClosed) throw new Error('the coordinator was closed');
-        if (holds()) return;
-        await new Promise<void>((resolve) => {
-          this.#onChange = resolve;
-        });
-      }
-    } finally {
-      signal?.removeEventListener('abort', wake);
-      this.#onChange = undefined;
-    }
-  }
-
-  /** @throws Error where the upgrade may have been committed, and this is not known (rejects) */
-  async #abandon(upgrade: number): Promise<void> {
-    this.#record = await this.#application.change((record) =>
-      record?.open?.upgrade === upgrade && record.open.coordinator === this.#lease.term
-        ? withoutOpen(record)
-        : undefined,
-    );
+    this.#options.log(`version ${definition.id} runs since upgrade ${this.epoch}`);
   }
 
   /** An upgrade is as far as the last partition. */
@@ -491,22 +410,22 @@ export class Coordinator {
   #changed(key: string, entry: Entry): void {
     if (this.#isClosed) return;
     if (key.startsWith('partition.')) {
-      this.#partitions[Number(key.slice(key.indexOf('.') + 1))] = valueIn(entry) as PartitionRecord;
-      this.#onChange?.();
+      this.#state.heardPartition(Number(key.slice(key.indexOf('.') + 1)), valueIn(entry) as PartitionRecord);
+      this.#state.wake();
     } else if (key.startsWith('worker.')) {
       const record = valueIn<WorkerRecord>(entry) as WorkerRecord;
       const progress = this.#roster.heard(record);
       this.#options.observer?.progressed(progress);
       if (this.#upgrading) this.#upgrading.phase = this.#phase();
-      this.#onChange?.();
+      this.#state.wake();
       for (const { partition, next } of record.partitions)
         for (const [source, offset] of Object.entries(next))
           this.#intakes.get(source)?.begun(partition, offset);
     } else if (key === APPLICATION) {
       const record = valueIn<ApplicationRecord>(entry) as ApplicationRecord;
       // Its own changes are known before the broker tells of them.
-      if (this.#upgrading && record.begun === this.#record.begun) this.#record = record;
-      this.#onChange?.();
+      if (this.#upgrading && record.begun === this.#state.record.begun) this.#state.heard(record);
+      this.#state.wake();
     }
   }
 

@@ -48,6 +48,14 @@ export class Roster {
     return this.#assigned.length > 0 && this.#assigned.every(isOpen);
   }
 
+  /** The workers that have partitions, in the turns in which they make a version ready. */
+  get turns(): string[][] {
+    const assigned = new Set(this.#assigned);
+    return turnsOf(
+      [...this.#workers.values()].flatMap(({ record }) => (assigned.has(record.id) ? record : [])),
+    );
+  }
+
   /** A worker has told of itself. @returns what it has done since it did last */
   heard(record: WorkerRecord): Progress {
     const { id, problem } = record;
@@ -105,6 +113,22 @@ export class Roster {
     }
     return living;
   }
+}
+
+/**
+ * Workers in turns, so that at most half of a machine's cores load models at once: workers of other machines do not wait for
+ * each other, and the records that pass meanwhile have the other half. Pure.
+ */
+export function turnsOf(workers: readonly Pick<WorkerRecord, 'id' | 'machine'>[]): string[][] {
+  const turns: string[][] = [];
+  const before = new Map<string, number>();
+  for (const { id, machine } of workers) {
+    const count = before.get(machine.name) ?? 0;
+    before.set(machine.name, count + 1);
+    const turn = Math.floor(count / Math.max(1, Math.floor(machine.cores / 2)));
+    turns[turn] = [...(turns[turn] ?? []), id];
+  }
+  return turns;
 }
 
 /** A partition, as the choice of its worker sees it. */

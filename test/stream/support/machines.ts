@@ -36,6 +36,8 @@ export class Machines {
   readonly written: { line: string; id: string }[] = [];
   /** Versions that were committed, each with its cut by partition. */
   readonly commits: { definition: Definition; cuts: ReadonlyMap<string, number>[] }[] = [];
+  /** Of the machine that all workers share. */
+  cores = 1;
   failsToPrepare = false;
   failsToMigrate = false;
   #count = 0;
@@ -59,6 +61,7 @@ export class Machines {
     const worker = Worker.open({
       broker: this.broker.for(process),
       id: process.name,
+      machine: { name: 'machine', cores: this.cores },
       runner: arithmeticRunner((act) => this.#world.later(process, act), faults),
       versions: { local: (id) => this.#version(process, id) },
       clock: this.#world.clock(process),
