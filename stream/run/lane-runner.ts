@@ -51,6 +51,8 @@ export class LaneRunner implements StepRunner {
   #engine: Promise<Engine> | undefined;
   /** Models that are loaded, each with the hash of its file, and how many versions of the application need it. */
   readonly #models = new Map<string, { readonly hash: string; readonly users: number }>();
+  /** By uid of a step that is a model, the inputs of its last run. */
+  readonly #lastInputs = new Map<string, Readonly<Record<string, Tensor>>>();
   #isClosed = false;
 
   constructor(options: LaneRunnerOptions) {
@@ -61,28 +63,37 @@ export class LaneRunner implements StepRunner {
 
   async prepare(definition: Definition): Promise<void> {
     const models = modelsOf(definition);
+    const steps = new Map(
+      definition.steps.map((step) => {
+        return [step.uid, { definition: step, outputs: outputsOf(step, definition) }] as const;
+      }),
+    );
     const taken: ModelRun[] = [];
     try {
       for (const { migrate, runs } of definition.steps) {
         if (migrate) await this.#functions.cpu.check(migrate);
         if (runs.kind === 'function') await this.#functions[runs.resource].check(runs.function);
       }
+      const loaded = new Set<string>();
       for (const model of models) {
         taken.push(model);
-        await this.#load(model);
+        if (await this.#load(model)) loaded.add(nameOf(model));
+      }
+      for (const step of steps.values()) {
+        const { runs } = step.definition;
+        if (runs.kind === 'model' && loaded.has(nameOf(runs))) await this.#rehearse(step);
       }
     } catch (error) {
       for (const model of taken) await this.#unload(model);
       throw error;
     }
-    const steps = definition.steps.map((step) => {
-      return [step.uid, { definition: step, outputs: outputsOf(step, definition) }] as const;
-    });
-    this.#versions.set(definition.id, { steps: new Map(steps) });
+    this.#versions.set(definition.id, { steps });
   }
 
   async release(definition: Definition): Promise<void> {
     if (!this.#versions.delete(definition.id)) return;
+    for (const uid of this.#lastInputs.keys())
+      if (![...this.#versions.values()].some(({ steps }) => steps.has(uid))) this.#lastInputs.delete(uid);
     for (const model of modelsOf(definition)) await this.#unload(model);
   }
 
@@ -94,6 +105,7 @@ export class LaneRunner implements StepRunner {
       ([name, { initial }]) => [name, { name, ...initial }] as const,
     );
     const given = { ...inputs, ...constants, ...(state ?? Object.fromEntries(initial)) };
+    if (step.definition.runs.kind === 'model') this.#lastInputs.set(uid, given);
     const spans: RequestSpan[] = [];
     const outputs = await this.#try(step, given, (span) => spans.push(span));
     const next = Object.entries(declared).map(([name, { next }]) => [name, outputs[next] as Tensor] as const);
@@ -149,7 +161,27 @@ export class LaneRunner implements StepRunner {
     return Object.fromEntries(result.outputs.map((tensor) => [tensor.name, tensor]));
   }
 
-  async #load(run: ModelRun): Promise<void> {
+  /**
+   * Runs a model that was just loaded with the inputs that the step had last: the GPU compiles what such inputs need, before
+   * records wait for it.
+   */
+  async #rehearse(step: RunningStep): Promise<void> {
+    const { uid, constants, state, inputs, name } = step.definition;
+    const last = this.#lastInputs.get(uid);
+    if (!last) return;
+    const names = [...Object.keys(inputs), ...Object.keys(state)];
+    if (names.some((each) => last[each] === undefined)) return;
+    const given = Object.fromEntries(names.map((each) => [each, last[each] as Tensor]));
+    try {
+      await this.#once(step, { ...given, ...constants }, () => {});
+    } catch (error) {
+      // The records will tell: another one may go well.
+      this.#options.log(`step ${name} could not be tried with its last inputs: ${messageOf(error)}`);
+    }
+  }
+
+  /** Whether it was not loaded yet. */
+  async #load(run: ModelRun): Promise<boolean> {
     const name = nameOf(run);
     const { hash: loaded, users } = this.#models.get(name) ?? { hash: run.hash, users: 0 };
     this.#models.set(name, { hash: loaded, users: users + 1 });
@@ -157,7 +189,7 @@ export class LaneRunner implements StepRunner {
       throw new Error(
         `${run.file} was changed in place while it runs: put it back, and add the new model as another version`,
       );
-    if (users > 0) return;
+    if (users > 0) return false;
     const hash = await hashFile(run.file);
     if (hash !== run.hash)
       throw new Error(
@@ -174,6 +206,7 @@ export class LaneRunner implements StepRunner {
     await engine.loaded;
     const ready = engine.index().some((entry) => entry.name === name && entry.state === 'READY');
     if (!ready) await engine.load(name);
+    return true;
   }
 
   async #unload(run: ModelRun): Promise<void> {

@@ -305,6 +305,46 @@ describe('a model that runs', () => {
   });
 });
 
+describe('a model that an upgrade brings', () => {
+  it('runs once with the last inputs of its step before the upgrade goes on', async () => {
+    const folder = folderWith(GOOD);
+    const host = new FakeHost(
+      { now: () => 0, sleep: async () => {} } as never,
+      { 'm.1': mapping((x) => x, {}, [-1, -1]), 'm.2': mapping((x) => x, {}, [-1, -1]) },
+      { bytes: 1 << 30 },
+    );
+    const runner = new LaneRunner({
+      folder: join(folder, 'links'),
+      hosts: async () => ({ hosts: [host], adapter: 'fake' }),
+      log: () => {},
+    });
+    const withModel = async (version: number) => {
+      writeFileSync(
+        join(folder, 'app.yaml'),
+        GOOD.replace(
+          'function: f.mjs#sum\n    inputs: { x: one.y',
+          `model: m\n    version: ${version}\n    inputs: { x: one.y`,
+        ),
+      );
+      return defined(folder);
+    };
+    try {
+      const before = await withModel(1);
+      await runner.prepare(before);
+      const data = new Uint8Array(Int32Array.of(1, 2, 3).buffer);
+      const inputs = { x: { name: 'x', datatype: 'INT32', shape: [1, 3], data } as const };
+      await runner.run({ definition: before, uid: 'second', inputs, state: undefined });
+      await runner.prepare(await withModel(2));
+      expect(host.runs.map(({ model, batch }) => [model.replace(/@.*/, ''), batch])).toEqual([
+        ['m.1', 1],
+        ['m.2', 1],
+      ]);
+    } finally {
+      await runner.close();
+    }
+  });
+});
+
 describe('the copy of a module', () => {
   it('stays as it is where there is one: a thread may load it at that moment', async () => {
     const folder = folderWith(GOOD);
