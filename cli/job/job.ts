@@ -1,8 +1,10 @@
+import { constants } from 'node:os';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { JobReport } from '../../jobs/run/jobs.js';
 import type { JobPlan } from '../../jobs/run/plan.js';
 import { FarlightError } from '../../proto/errors.js';
 import { harmless, harmlessJson, harmlessLines } from '../../proto/harmless.js';
+import { onEndingSignal } from '../stop-signal.js';
 import { styleOf, table } from '../style.js';
 
 export function jobCommand(): Command {
@@ -81,9 +83,9 @@ async function submit(file: string, { wait }: { wait?: boolean }): Promise<void>
   });
   process.stdout.write(`${record.id}\n`);
   if (!wait) return;
-  process.once('SIGINT', () => {
+  onEndingSignal((signal) => {
     process.stderr.write(`farlight: ${record.id} goes on; farlight job cancel ${record.id} ends it\n`);
-    process.exit(130);
+    process.exit(128 + constants.signals[signal]);
   });
   const shown = new Map<string, string>();
   const report = await awaitJob(record, ({ tasks }) => {
@@ -181,6 +183,7 @@ async function retry(id: string): Promise<void> {
 async function remove(id: string): Promise<void> {
   const { JobRecord, deleteJob } = await loadJobs();
   await deleteJob(JobRecord.find(id));
+  process.stdout.write(`deleted ${id}\n`);
 }
 
 async function each(options: {

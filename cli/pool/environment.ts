@@ -5,6 +5,7 @@ import { setImmediate } from '../../link/machine/clock.js';
 import { bytes } from '../../page/site/format.js';
 import { FarlightError } from '../../proto/errors.js';
 import { harmless } from '../../proto/harmless.js';
+import { exitByHangUp } from '../stop-signal.js';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 /** The signals that end a command before it is done. SIGPIPE: nobody reads its output any more. */
@@ -117,6 +118,7 @@ async function cancellable(act: (signal: AbortSignal) => Promise<number>, prints
   };
   const listeners: (() => unknown)[] = SIGNALS.map((name) => {
     const listener = () => {
+      if (name === 'SIGHUP') exitByHangUp();
       // A second signal does not wait.
       if (by) process.exit(128 + constants.signals[name]);
       end(name);

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
+import { exitByHangUp } from '../stop-signal.js';
 import { cut } from '../style.js';
 
 /**
@@ -34,6 +35,7 @@ export class PassedSignals {
   }
 
   #take(signal: Passed): void {
+    if (signal === 'SIGHUP') exitByHangUp();
     if (!this.#child) {
       // A second signal: the person does not want to wait.
       if (this.#early) process.exit(128 + constants.signals[signal]);

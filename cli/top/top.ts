@@ -12,6 +12,7 @@ import type { HostEvent } from '../../server/page/dashboard.js';
 import { DEFAULT_STREAM_DASHBOARD } from '../../stream/page/dashboard.js';
 import type { ApplicationEvent, ApplicationView } from '../../stream/statistics/application-view.js';
 import { askDashboard, dashboardUrl, silenceOf } from '../options/ask-dashboard.js';
+import { exitByHangUp } from '../stop-signal.js';
 import { type Style, styleOf } from '../style.js';
 import { applicationLines } from './application-lines.js';
 import type { TopSize } from './fitted.js';
@@ -171,7 +172,8 @@ class Screen {
     if (['q', 'Q', '\u0003'].some((key) => keys.includes(key))) this.#end();
   };
 
-  readonly #end = () => {
+  readonly #end = (why?: unknown) => {
+    if (why === 'SIGHUP' || why instanceof Error) exitByHangUp();
     this.#gone.abort();
     const { stdin, stdout } = process;
     stdin.off('data', this.#onKey);

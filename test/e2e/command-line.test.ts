@@ -1,6 +1,7 @@
 // What every command does with mistakes of the person who types it, with signals and with servers that do not answer.
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -8,6 +9,9 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Finished, runFarlight, startFarlight } from '../support/hosts/farlight-command.js';
+import { SERVE_ALONE } from '../support/hosts/serve-process.js';
+import { until } from '../support/machine/processes.js';
+import { CLI } from '../support/repository.js';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -198,4 +202,41 @@ it('farlight template check lists each problem on a line, as the checks of model
   expect([code, stderr]).toEqual([1, `farlight: ${file} has 3 problems\n`]);
   const { problems } = JSON.parse((await runFarlight(['template', 'check', file, '--json'])).stdout);
   expect(problems).toHaveLength(3);
+});
+
+describe.skipIf(spawnSync('script', ['--version']).error)('a terminal that closes', () => {
+  /** How a command ends whose terminal closes when it has printed this: 128 and the signal's number, where it is a signal. */
+  async function closed(command: readonly string[], printed: string): Promise<string> {
+    const code = join(folder(), 'code');
+    const typed = [process.execPath, CLI, ...command].map((word) => `'${word}'`).join(' ');
+    // As a shell does with its jobs when its terminal closes.
+    const shell = `trap 'kill -HUP $job' HUP; ${typed} & job=$!; wait; wait $job; echo $? > ${code}.part; mv ${code}.part ${code}`;
+    const terminal = spawn('script', ['-qfc', shell, '/dev/null'], { stdio: ['pipe', 'pipe', 'ignore'] });
+    cleanups.push(() => terminal.kill('SIGKILL'));
+    let text = '';
+    terminal.stdout.on('data', (part) => {
+      text += part;
+    });
+    await until(() => text.includes(printed));
+    terminal.kill('SIGKILL');
+    await until(() => existsSync(code));
+    return readFileSync(code, 'utf8').trim();
+  }
+
+  const program = [
+    'run',
+    '--adapter',
+    'null',
+    '--',
+    process.execPath,
+    '-e',
+    'setInterval(() => console.log("up"), 50)',
+  ];
+
+  it.each([
+    ['serve', [...SERVE_ALONE], 'adapter:'],
+    ['run', program, 'up'],
+  ])('ends farlight %s by SIGHUP, and not with a core file', async (_, command, printed) => {
+    expect(await closed(command, printed)).toBe('129');
+  });
 });
