@@ -5,9 +5,6 @@ import { native } from '../machine/globals.js';
 import { readRows } from './socket-rows.js';
 import { type End, SocketTables } from './socket-table.js';
 
-/** A row may be missing from one reading of the tables while others are removed, so they are read this often. */
-const READINGS = 2;
-
 /** The user of this process. Undefined on Windows, which has no user numbers. */
 export const ownUser: number | undefined = process.geteuid?.();
 
@@ -21,10 +18,10 @@ export const knowsUsers: boolean = process.platform === 'linux' && ownUser !== u
 export async function userBehind(socket: Socket): Promise<number | undefined> {
   const ends = endsOf(socket);
   if (!ends) return undefined;
-  for (let reading = 0; reading < READINGS; reading += 1) {
-    // A client at an IPv4 address seldom has an IPv6 socket.
-    const isFirst = reading === 0 && ends.remote.address.includes('.');
-    const tables = await (isFirst ? IPV4_TABLE : TABLES).read();
+  // A client at an IPv4 address seldom has an IPv6 socket.
+  const readers = [...(ends.remote.address.includes('.') ? [IPV4_TABLE] : []), ...ALL_TABLES];
+  for (const reader of readers) {
+    const tables = await reader.read();
     // It gave way to others, or its client has left.
     if (socket.destroyed) return undefined;
     const entry = tables?.socketOf(ends.remote, ends.local);
@@ -41,8 +38,8 @@ export async function userAhead(socket: Socket): Promise<number | 'elsewhere' | 
   const ends = endsOf(socket);
   if (!ends) return undefined;
   let nobody: number | 'elsewhere' | undefined;
-  for (let reading = 0; reading < READINGS; reading += 1) {
-    const tables = await TABLES.read();
+  for (const reader of ALL_TABLES) {
+    const tables = await reader.read();
     if (!tables) return undefined;
     // Linux lists listeners before connections. A connection that nobody has accepted belongs to the listener's user.
     const listener = tables.listenerAt(ends.remote);
@@ -100,6 +97,9 @@ const TABLES = new TableReader(async () => {
   ]);
   return new SocketTables({ tcp, tcp6 });
 });
+
+/** A row may be missing from one reading of the tables while others are removed, so they are read twice. */
+const ALL_TABLES = [TABLES, TABLES];
 
 /** In a container one number stands for all users without a number there. So that number identifies nobody. */
 function known(uid: number | undefined): number | undefined {
