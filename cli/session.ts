@@ -91,7 +91,7 @@ async function answerOf<T>(dashboard: string, ask: (url: string) => Promise<T>):
 function noHost(dashboard: string, why: string): FarlightError {
   return new FarlightError(
     'UNREACHABLE',
-    `there is no dashboard of a Farlight host at http://${dashboard} (${why}); name the address that the host printed with --dashboard 127.0.0.1:PORT`,
+    `there is no dashboard of a Farlight host at ${dashboardUrl(dashboard)} (${why}); name the address that the host printed with --dashboard 127.0.0.1:PORT`,
   );
 }
 

@@ -1,11 +1,11 @@
 import { Command } from 'commander';
 import { DEFAULT_GRPC, DEFAULT_HTTP } from '../../infer/door/trust.js';
 import { DEFAULT_INFER_DASHBOARD } from '../../infer/page/dashboard.js';
-import { addLimitOptions, INFERENCE_LIMITS } from '../options/limit-options.js';
+import { addLimitOptions, INFERENCE_LIMITS, parseBytes } from '../options/limit-options.js';
 import { logOption } from '../options/log-option.js';
 import { ADAPTER_HELP } from '../options/option-texts.js';
 import { addTrustOptions } from '../options/trust-options.js';
-import { parseSize, sizeOption, timeOption, wholeNumber } from '../options/units.js';
+import { sizeOption, timeOption, wholeNumber } from '../options/units.js';
 import { checkCommand } from './check.js';
 import type { InferOptions } from './serve-models.js';
 
@@ -21,7 +21,7 @@ export function inferCommand(): Command {
     )
     .option('--adapter <name>', `on this machine: ${ADAPTER_HELP} (or FARLIGHT_ADAPTER)`)
     .option('--lanes <count>', 'how many models run at a time on each host', wholeNumber(1, 99), 2)
-    .option('--gpu-memory <size>', "the most of each host's GPU memory to use (default: all)", parseSize)
+    .option('--gpu-memory <size>', "the most of each host's GPU memory to use (default: all)", parseBytes)
     .option(
       '--listen <address>',
       'HOST:PORT for HTTP (port 0: any free one), with TLS and tokens unless it is on loopback',

@@ -5,9 +5,9 @@ import { FarlightError, messageOf } from '../../proto/errors.js';
 /** How long a dashboard may take to give its state, in milliseconds. It is on this machine, or at the end of a tunnel. */
 const ANSWER_MS = 5000;
 
-/** The URL of a dashboard's address. @throws FarlightError BAD_OPTION */
+/** The URL of a dashboard's address, which may be pasted as its server printed it. @throws FarlightError BAD_OPTION */
 export function dashboardUrl(address: string): string {
-  const { host, port } = parsePageAddress(address);
+  const { host, port } = parsePageAddress(address.replace(/^http:\/\/([^/]+)\/?$/, '$1'));
   return `http://${shownHost(host)}:${port}`;
 }
 

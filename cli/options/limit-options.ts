@@ -116,7 +116,7 @@ export function formatLimits(limits: TenantLimits): string {
 }
 
 /** A limit is at least 1 byte: only the word `none` lifts one. */
-function parseBytes(text: string): number {
+export function parseBytes(text: string): number {
   const bytes = parseSize(text);
   if (bytes === 0) throw new InvalidArgumentError('Give a size from 1 byte on.');
   return bytes;

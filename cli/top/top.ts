@@ -119,7 +119,7 @@ async function findServer(dashboard: string | undefined): Promise<Found<unknown>
   if (refusal) throw refusal;
   throw new FarlightError(
     'UNREACHABLE',
-    `there is no dashboard of a Farlight host, inference server or stream at ${addresses.map((address) => `http://${address}`).join(' or ')} (${silenceOf(problem)}); start one here with farlight serve, farlight infer or farlight stream run, or name the address that it printed as its dashboard with --dashboard 127.0.0.1:PORT`,
+    `there is no dashboard of a Farlight host, inference server or stream at ${addresses.map(dashboardUrl).join(' or ')} (${silenceOf(problem)}); start one here with farlight serve, farlight infer or farlight stream run, or name the address that it printed as its dashboard with --dashboard 127.0.0.1:PORT`,
     { cause: problem },
   );
 }

@@ -90,6 +90,11 @@ describe('a mistake gives one sentence and a non-zero exit code:', () => {
     ['a malformed number of spares', ['serve', '--spares', 'many'], /whole number/],
     ['a folder that is a file', ['serve', '--contents', process.execPath], /is not a folder; name a folder/],
     ['a malformed size', ['serve', '--content-bytes', '4 gigs'], /number of bytes, or one of KiB/],
+    [
+      'no memory at all for models',
+      ['infer', '--models', 'x', '--gpu-memory', '0'],
+      /Give a size from 1 byte on/,
+    ],
     ['a malformed time', ['serve', '--gpu-seconds', 'soon'], /Give a time of at most 24 days, such as 90s/],
     [
       'a socket in a missing folder',

@@ -33,6 +33,9 @@ describe('farlight top', () => {
     expect(printed.stdout).toContain(host.url);
     expect(printed.stdout).toMatch(/^app\.mjs +default /m);
     expect(printed.stdout).not.toContain('\u001b');
+    // As the host prints it, and as a browser shows it.
+    for (const pasted of [`http://${page}`, `http://${page}/`])
+      expect((await top('--dashboard', pasted)).stdout).toContain(host.url);
     const { sessions } = JSON.parse((await top('--dashboard', page, '--json')).stdout) as HostView;
     expect(sessions).toMatchObject([{ program: 'app.mjs', adapter: 'null' }]);
   });
