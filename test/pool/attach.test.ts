@@ -60,7 +60,8 @@ describe.concurrent('a program whose host is of a pool', { timeout: 120_000 }, (
       expect(await program.tell('compute')).toBe(RIGHT);
       await pool.gone();
       expect(await program.tell('again')).toBe('9 18 27 36');
-      expect(await pool.hosts()).toMatchObject([{ term: 2 }]);
+      // By the journal: on a busy machine this one, too, has been given back by now.
+      expect(pool.readyHosts()).toContainEqual(expect.objectContaining({ slot: 1, term: 2 }));
       expect((await program.end()).code).toBe(0);
       await pool.gone();
     },
