@@ -169,6 +169,11 @@ describe('workers', () => {
     expect(turnsOf(workers)).toEqual([['a0', 'b0', 'c0', 'c1'], ['a1', 'b1', 'c2'], ['b2']]);
     expect(turnsOf([])).toEqual([]);
   });
+
+  it('have no empty turn where containers of one machine may use different numbers of its cores', () => {
+    const workers = [2, 8, 2, 8].map((cores, at) => ({ id: `w${at}`, machine: { name: 'a', cores } }));
+    expect(turnsOf(workers.slice(0, 3))).toEqual([['w0', 'w1', 'w2']]);
+  });
 });
 
 describe('a broker that has lost its last messages', () => {

@@ -117,16 +117,22 @@ export class Roster {
 
 /**
  * Workers in turns, so that at most half of a machine's cores load models at once: workers of other machines do not wait for
- * each other, and the records that pass meanwhile have the other half. Pure.
+ * each other, and the records that pass meanwhile have the other half. No turn is empty. Pure.
  */
 export function turnsOf(workers: readonly Pick<WorkerRecord, 'id' | 'machine'>[]): string[][] {
-  const turns: string[][] = [];
-  const before = new Map<string, number>();
+  const machines = new Map<string, { readonly ids: string[]; cores: number }>();
   for (const { id, machine } of workers) {
-    const count = before.get(machine.name) ?? 0;
-    before.set(machine.name, count + 1);
-    const turn = Math.floor(count / Math.max(1, Math.floor(machine.cores / 2)));
-    turns[turn] = [...(turns[turn] ?? []), id];
+    const found = machines.get(machine.name) ?? { ids: [], cores: 0 };
+    found.ids.push(id);
+    // A container may use some of the cores of its machine.
+    found.cores = Math.max(found.cores, machine.cores);
+    machines.set(machine.name, found);
+  }
+  const turns: string[][] = [];
+  for (const { ids, cores } of machines.values()) {
+    const atOnce = Math.max(1, Math.floor(cores / 2));
+    for (let at = 0; at * atOnce < ids.length; at += 1)
+      turns[at] = [...(turns[at] ?? []), ...ids.slice(at * atOnce, (at + 1) * atOnce)];
   }
   return turns;
 }
