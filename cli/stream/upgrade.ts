@@ -3,6 +3,7 @@ import { FarlightError } from '../../proto/errors.js';
 import { harmlessJson, harmlessLines } from '../../proto/harmless.js';
 import { askUpgrade } from '../../stream/control/control.js';
 import type { StepChange, UpgradePlan } from '../../stream/definition/upgrade-plan.js';
+import { stopSignal } from '../stop-signal.js';
 import { wholeStream } from './check.js';
 import { stateFolderOf } from './state-folder.js';
 
@@ -13,8 +14,6 @@ export interface UpgradeOptions {
   drop?: string[];
   json?: boolean;
 }
-
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /** @throws FarlightError (rejects) */
 export async function upgrade(file: string, options: UpgradeOptions): Promise<void> {
@@ -30,30 +29,20 @@ export async function rollBack(file: string, options: UpgradeOptions): Promise<v
 
 async function ask(named: string, file: string | undefined, options: UpgradeOptions): Promise<void> {
   const { plan: isPlanOnly = false, reset = [], drop = [], json } = options;
-  const stop = new AbortController();
   // Ctrl-C gives the upgrade up.
-  const end = () => stop.abort();
-  for (const signal of SIGNALS) process.once(signal, end);
-  try {
-    const { plan, epoch } = await askUpgrade(
-      stateFolderOf(named, options.state),
-      { file, isPlanOnly, reset, drop },
-      stop.signal,
-    );
-    const text = json
-      ? harmlessJson(JSON.stringify({ ...plan, epoch }, null, 2))
-      : harmlessLines(planText(plan));
-    process.stdout.write(`${text}\n`);
-    if (plan.refusals.length > 0)
-      throw new FarlightError(
-        'BAD_OPTION',
-        'the upgrade is not possible: its plan says why; change the file',
-      );
-    if (!isPlanOnly && !json)
-      process.stdout.write(plan.isEmpty ? '' : `the new version runs, since epoch ${epoch}\n`);
-  } finally {
-    for (const signal of SIGNALS) process.off(signal, end);
-  }
+  const { plan, epoch } = await askUpgrade(
+    stateFolderOf(named, options.state),
+    { file, isPlanOnly, reset, drop },
+    stopSignal(),
+  );
+  const text = json
+    ? harmlessJson(JSON.stringify({ ...plan, epoch }, null, 2))
+    : harmlessLines(planText(plan));
+  process.stdout.write(`${text}\n`);
+  if (plan.refusals.length > 0)
+    throw new FarlightError('BAD_OPTION', 'the upgrade is not possible: its plan says why; change the file');
+  if (!isPlanOnly && !json)
+    process.stdout.write(plan.isEmpty ? '' : `the new version runs, since epoch ${epoch}\n`);
 }
 
 const SIGNS = { kept: ' ', changed: '~', added: '+', removed: '-' } as const;

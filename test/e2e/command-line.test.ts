@@ -205,8 +205,8 @@ it('farlight template check lists each problem on a line, as the checks of model
 });
 
 describe.skipIf(spawnSync('script', ['--version']).error)('a terminal that closes', () => {
-  /** How a command ends whose terminal closes when it has printed this: 128 and the signal's number, where it is a signal. */
-  async function closed(command: readonly string[], printed: string): Promise<string> {
+  /** How a command ends whose terminal closes at this moment: 128 and the signal's number, where it is a signal. */
+  async function closed(command: readonly string[], isThere: (printed: string) => boolean): Promise<string> {
     const code = join(folder(), 'code');
     const typed = [process.execPath, CLI, ...command].map((word) => `'${word}'`).join(' ');
     // As a shell does with its jobs when its terminal closes.
@@ -217,7 +217,7 @@ describe.skipIf(spawnSync('script', ['--version']).error)('a terminal that close
     terminal.stdout.on('data', (part) => {
       text += part;
     });
-    await until(() => text.includes(printed));
+    await until(() => isThere(text));
     terminal.kill('SIGKILL');
     await until(() => existsSync(code));
     return readFileSync(code, 'utf8').trim();
@@ -237,6 +237,18 @@ describe.skipIf(spawnSync('script', ['--version']).error)('a terminal that close
     ['serve', [...SERVE_ALONE], 'adapter:'],
     ['run', program, 'up'],
   ])('ends farlight %s by SIGHUP, and not with a core file', async (_, command, printed) => {
-    expect(await closed(command, printed)).toBe('129');
+    expect(await closed(command, (text) => text.includes(printed))).toBe('129');
+  });
+
+  it('ends farlight stream rollback, which waits for an application, by SIGHUP, too', async () => {
+    const state = folder();
+    let isAsked = false;
+    const application = createHttpServer(() => {
+      isAsked = true;
+    });
+    await new Promise<void>((resolve) => application.listen(join(state, 'control.sock'), resolve));
+    cleanups.push(() => application.close());
+    const command = ['stream', 'rollback', 'app.yaml', '--state', state];
+    expect(await closed(command, () => isAsked)).toBe('129');
   });
 });
