@@ -69,17 +69,22 @@ function unwritable(error: NodeJS.ErrnoException): void {
   );
 }
 
+/** How a mistake in the arguments ends. */
+const MISUSED = 2;
+
 /**
- * Commander throws for help and --version, too, which end well. Anything else is a mistake in the arguments.
+ * Commander throws for help and --version, too, which end well. Anything else is a mistake in the arguments. Where a command
+ * is missing, Commander has printed the help, which says it all.
  */
 function usage(program: Command, error: CommanderError): number {
-  if (error.exitCode === 0 || error.code === 'commander.help') return error.exitCode;
+  if (error.exitCode === 0) return 0;
+  if (error.code === 'commander.help') return MISUSED;
   const sentence = error.message
     .replace(/^error: /, '')
     .replace(/\n/g, ' ')
     .replace(/\.$/, '');
   process.stderr.write(`farlight: ${redact(sentence)}; see ${typedCommand(program)} --help\n`);
-  return 2;
+  return MISUSED;
 }
 
 /** The command that was typed, such as `farlight pool up`, as far as there is one of that name. */

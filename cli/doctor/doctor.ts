@@ -3,7 +3,7 @@ import { allocateHosts } from '../../client/index.js';
 import { HostClient } from '../../client/transport/host/host-client.js';
 import { isPoolAddress, isPortalAddress } from '../../link/address/pool-address.js';
 import { packageVersion } from '../../link/machine/package-version.js';
-import { bytes } from '../../page/site/format.js';
+import { bytes, counted } from '../../page/site/format.js';
 import { FarlightError } from '../../proto/errors.js';
 import { harmless, harmlessJson } from '../../proto/harmless.js';
 import { type AdapterDescription, versionMismatch } from '../../proto/session/handshake.js';
@@ -177,7 +177,9 @@ function print(
   const { memory } = local;
   if (memory) lines.push(`  GPU memory  ${describeMemory(memory)}`);
   if (host) {
-    const about = host.version ? ` (farlight ${harmless(host.version)}, ${host.sessions} sessions open)` : '';
+    const about = host.version
+      ? ` (farlight ${harmless(host.version)}, ${counted(host.sessions ?? 0, 'session')} open)`
+      : '';
     lines.push(`${style('bold', 'host')}          ${host.url}${about}`);
     lines.push(`  adapter     ${host.adapter ? describe(host.adapter) : style('red', 'none')}`);
     if (!host.problem) {

@@ -1,6 +1,7 @@
 import { relative } from 'node:path';
 import { Command } from 'commander';
 import type { Problem } from '../../link/files/checked-file.js';
+import { counted } from '../../page/site/format.js';
 import { FarlightError } from '../../proto/errors.js';
 import { harmless, harmlessJson } from '../../proto/harmless.js';
 
@@ -25,11 +26,11 @@ async function check(folder: string, { json }: { json?: boolean }): Promise<void
     process.stdout.write(`${harmlessJson(JSON.stringify(report, null, 2))}\n`);
   } else printProblems(problems);
   if (problems.length > 0) {
-    throw new FarlightError('BAD_OPTION', `${folder} has ${count(problems.length, 'problem')}`);
+    throw new FarlightError('BAD_OPTION', `${folder} has ${counted(problems.length, 'problem')}`);
   }
   if (!json)
     process.stdout.write(
-      `${count(models.size, 'model')} and ${count(graphs.size, 'graph')}: nothing is wrong\n`,
+      `${counted(models.size, 'model')} and ${counted(graphs.size, 'graph')}: nothing is wrong\n`,
     );
 }
 
@@ -41,8 +42,4 @@ export function printProblems(problems: readonly Problem[]): void {
 function line({ file, line, column, message }: Problem): string {
   const place = line === undefined ? '' : `:${line}:${column}`;
   return `${relative('', file) || '.'}${place}: ${message}`;
-}
-
-export function count(number: number, what: string): string {
-  return `${number} ${what}${number === 1 ? '' : 's'}`;
 }

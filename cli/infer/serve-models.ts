@@ -12,6 +12,7 @@ import { FarlightError, messageOf } from '../../proto/errors.js';
 import { harmless } from '../../proto/harmless.js';
 import { brief, type Log } from '../../server/observatory/log.js';
 import { commandTracing } from '../options/command-tracing.js';
+import { namedHosts } from '../options/gpu-place.js';
 import { INFERENCE_LIMITS, tenantLimits } from '../options/limit-options.js';
 import { type LogOptions, openLog } from '../options/log-option.js';
 import { openPage } from '../options/open-page.js';
@@ -81,12 +82,7 @@ function modelsFolder({ models, host, adapter, dashboard }: InferOptions): strin
       `--models ${models} is not a folder; name one with NAME/1/model.onnx in it`,
     );
   }
-  if (host && adapter !== undefined) {
-    throw new FarlightError(
-      'BAD_OPTION',
-      '--adapter is for a GPU of this machine, but --host names another; leave out one of them',
-    );
-  }
+  namedHosts({ host, adapter });
   if (dashboard) parsePageAddress(dashboard);
   return models;
 }
@@ -170,7 +166,7 @@ class Running {
 
   /** The hosts that are named; without any, one that is started on this machine. */
   async #urls({ host, adapter }: InferOptions): Promise<readonly string[]> {
-    const named = host ?? (process.env.FARLIGHT_HOST ? [process.env.FARLIGHT_HOST] : []);
+    const named = namedHosts({ host, adapter });
     if (named.length > 0) return named;
     const own = await hostHere(adapter ?? process.env.FARLIGHT_ADAPTER ?? 'auto');
     this.#own = own;

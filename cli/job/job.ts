@@ -2,6 +2,7 @@ import { constants } from 'node:os';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { JobReport } from '../../jobs/run/jobs.js';
 import type { JobPlan } from '../../jobs/run/plan.js';
+import { counted } from '../../page/site/format.js';
 import { FarlightError } from '../../proto/errors.js';
 import { harmless, harmlessJson, harmlessLines } from '../../proto/harmless.js';
 import { onEndingSignal } from '../stop-signal.js';
@@ -195,10 +196,12 @@ async function each(options: {
   const { eachFile } = await import('../../jobs/batch/each.js');
   const { worker, ...rest } = options;
   const { done, skipped, failed } = await eachFile({ ...rest, ...worker });
-  process.stdout.write(`${done} files done, ${skipped} were done before, ${failed.length} failed\n`);
+  process.stdout.write(
+    `${counted(done, 'file')} done, ${skipped} ${skipped === 1 ? 'was' : 'were'} done before, ${failed.length} failed\n`,
+  );
   for (const { item, why } of failed) process.stderr.write(`farlight: ${harmless(item)}: ${harmless(why)}\n`);
   if (failed.length > 0)
-    throw new FarlightError('BAD_OPTION', `${failed.length} files failed; the log says why`);
+    throw new FarlightError('BAD_OPTION', `${counted(failed.length, 'file')} failed; the log says why`);
 }
 
 function parseWorker(text: string): { index: number; count: number } {

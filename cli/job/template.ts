@@ -1,7 +1,8 @@
 import { Command } from 'commander';
+import { counted } from '../../page/site/format.js';
 import { FarlightError } from '../../proto/errors.js';
 import { harmless, harmlessJson, harmlessLines } from '../../proto/harmless.js';
-import { count, printProblems } from '../infer/check.js';
+import { printProblems } from '../infer/check.js';
 import { styleOf, table } from '../style.js';
 
 export function templateCommand(): Command {
@@ -74,7 +75,7 @@ async function check(file: string, { json }: { json?: boolean }): Promise<void> 
     process.stdout.write(`${harmlessJson(JSON.stringify(report, null, 2))}\n`);
   } else printProblems(problems);
   if (!template || problems.length > 0)
-    throw new FarlightError('BAD_OPTION', `${file} has ${count(problems.length, 'problem')}`);
+    throw new FarlightError('BAD_OPTION', `${file} has ${counted(problems.length, 'problem')}`);
   if (!json) process.stdout.write(`${titleOf(template)}: nothing is wrong\n`);
 }
 

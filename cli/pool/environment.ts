@@ -2,7 +2,7 @@ import { constants } from 'node:os';
 import { Command } from 'commander';
 import { poolAddress } from '../../link/address/pool-address.js';
 import { setImmediate } from '../../link/machine/clock.js';
-import { bytes } from '../../page/site/format.js';
+import { bytes, counted } from '../../page/site/format.js';
 import { FarlightError } from '../../proto/errors.js';
 import { harmless } from '../../proto/harmless.js';
 import { exitByHangUp } from '../stop-signal.js';
@@ -51,7 +51,9 @@ async function up(name: string, { gpu }: { gpu?: boolean }): Promise<void> {
   const { copied, unchanged, bytes: size } = await workspace.replicate([], process.cwd());
   const say = (text: string) => process.stdout.write(`${harmless(text)}\n`);
   if (workspace.shared !== undefined)
-    say(`${workspace.shared}: ${copied} files copied (${bytes(size)}), ${unchanged} were there`);
+    say(
+      `${workspace.shared}: ${counted(copied, 'file')} copied (${bytes(size)}), ${unchanged} ${unchanged === 1 ? 'was' : 'were'} there`,
+    );
   const code = await cancellable(async (signal) => {
     // A command that does nothing runs only where both sides have read a file of each other.
     const ways = { signal, onOutput: () => {}, onState: () => {} };

@@ -2,6 +2,7 @@ import type { NamedHosts } from '../../infer/hosts/named-hosts.js';
 import type { Log } from '../../server/observatory/log.js';
 import type { OpenHosts } from '../../stream/run/lane-runner.js';
 import { loadWith } from '../infer/load-with.js';
+import { namedHosts } from '../options/gpu-place.js';
 import { hostHere, type RunHost } from '../run/run-host.js';
 
 export interface HostFlags {
@@ -13,17 +14,20 @@ export interface HostFlags {
 /** GPU hosts: the named ones, or one of this machine. They are opened when a model needs them. */
 export class StreamHosts {
   readonly #options: HostFlags;
+  readonly #hosts: readonly string[];
   #own: RunHost | undefined;
   #named: NamedHosts | undefined;
 
+  /** @throws FarlightError BAD_OPTION where both are named. */
   constructor(options: HostFlags) {
     this.#options = options;
+    this.#hosts = namedHosts(options);
   }
 
   async open(log: Log): Promise<OpenHosts> {
-    const { host, adapter, lanes } = this.#options;
+    const { adapter, lanes } = this.#options;
     const { NamedHosts } = await loadLanes();
-    let urls = host ?? (process.env.FARLIGHT_HOST ? [process.env.FARLIGHT_HOST] : []);
+    let urls = this.#hosts;
     if (urls.length === 0) {
       this.#own ??= await hostHere(adapter ?? process.env.FARLIGHT_ADAPTER ?? 'auto');
       urls = [this.#own.url];

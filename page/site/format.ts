@@ -14,6 +14,9 @@ export const bytesPerSecond = (value: number) => `${bytes(value)}/s`;
 
 export const count = (value: number) => Math.round(value).toLocaleString('en-US');
 
+/** So many things of one word, whose plural has an s. */
+export const counted = (value: number, what: string) => `${value} ${what}${value === 1 ? '' : 's'}`;
+
 /** A rate, with a useful number of digits. */
 export function rate(value: number): string {
   return value === 0 ? '0' : value < 10 ? value.toFixed(1) : count(value);

@@ -82,6 +82,7 @@ function reason(slots: readonly Slot[], ahead: readonly Want[]): string {
   if (ahead.length > 0) return inLine(ahead.length);
   const next = slots.find(({ allocation: { phase } }) => phase === 'queued' || phase === 'starting');
   const busy = slots.every(({ allocation: { phase } }) => phase === 'ready');
+  if (busy && slots.length === 1) return "queued: the pool's only host is in use";
   if (busy) return `queued: all ${slots.length} hosts of the pool are in use`;
   const first = next ?? slots[0];
   return first ? told(first) : 'the pool has no hosts';

@@ -1,5 +1,6 @@
 import { monotonicNow } from '../../link/machine/clock.js';
 import { pause } from '../../link/machine/timer.js';
+import { counted } from '../../page/site/format.js';
 import { FarlightError } from '../../proto/errors.js';
 import { harmless } from '../../proto/harmless.js';
 import { PoolView } from '../attach/pool-view.js';
@@ -149,11 +150,13 @@ export async function describePool(pool: Pool): Promise<string> {
   await view.look();
   const { engine, max, idle, wait, terms, files } = pool;
   const settings = [
-    `pool ${pool.name}: engine ${engine.name}, at most ${count(max, 'host')}`,
+    `pool ${pool.name}: engine ${engine.name}, at most ${counted(max, 'host')}`,
     `given back after ${idle / 1000} s without use; lease ${terms.lease / 1000} s; a program waits at most ${wait / 1000} s`,
     `journal: ${view.journal.folder}`,
     ...(files
-      ? [`commands run in ${new Workspace(pool).shared}, which gets ${count(files.sources.length, 'source')}`]
+      ? [
+          `commands run in ${new Workspace(pool).shared}, which gets ${counted(files.sources.length, 'source')}`,
+        ]
       : []),
     ...(view.silence ? [`the engine does not answer: ${view.silence}`] : []),
   ];
@@ -170,8 +173,4 @@ export async function describePool(pool: Pool): Promise<string> {
     'its engine is told to run, with another hash for each term:',
   ];
   return [...lines.map(harmless), engine.render(job)].join('\n');
-}
-
-function count(number: number, what: string): string {
-  return `${number} ${what}${number === 1 ? '' : 's'}`;
 }

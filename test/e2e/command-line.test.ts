@@ -165,6 +165,29 @@ it.each([
   expectOneSentence(await done, 1, /was ended while it connected to NATS/);
 });
 
+it.each([
+  ['pool', 'token', 'stream', 'job'],
+  ['template', 'image', 'cache', 'shard'],
+])(
+  '%s and %s, and %s and %s without a command show their help and end as other mistakes do',
+  async (...groups) => {
+    const all = await Promise.all(groups.map((group) => runFarlight([group])));
+    expect(all.map(({ code }) => code)).toEqual([2, 2, 2, 2]);
+    for (const { stderr, stdout } of all)
+      expect([stdout, stderr]).toEqual(['', expect.stringMatching(/^Usage: /)]);
+  },
+);
+
+it.each([
+  ['run', 'app.yaml'],
+  ['worker', 'app'],
+])('farlight stream %s takes no GPU of this machine beside a host', async (command, name) => {
+  const args = ['stream', command, name, '--adapter', 'null'];
+  const words = /--adapter is for a GPU of this machine, but the host \S+ is named; leave out one of them/;
+  expectOneSentence(await runFarlight([...args, '--host', 'grpc://127.0.0.1:1']), 1, words);
+  expectOneSentence(await runFarlight(args, { FARLIGHT_HOST: 'grpc://127.0.0.1:1' }), 1, words);
+});
+
 it('each time and size in a help, as defaults are, is written as a person types it', async () => {
   const helps = [['serve'], ['infer'], ['stream', 'run'], ['shard', 'plan']].map((command) =>
     runFarlight([...command, '--help']),

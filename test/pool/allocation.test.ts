@@ -218,7 +218,7 @@ describe('the choice of hosts', () => {
     expect(chosen([slot(1, ready, 3), slot(2, ready, 2)])).toEqual({ do: 'join', slots: [2] });
     expect(chosen([slot(1, ready, undefined)])).toEqual({
       do: 'wait',
-      why: 'queued: all 1 hosts of the pool are in use',
+      why: "queued: the pool's only host is in use",
     });
     expect(chosen([slot(1, { term: 1 })])).toEqual({ do: 'wait', why: 'queued: its job is being submitted' });
   });

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { statusLines } from '../../cli/stream/status.js';
 import { runFarlight, startFarlight } from '../support/hosts/farlight-command.js';
 import { until } from '../support/machine/processes.js';
 import { REPOSITORY } from '../support/repository.js';
@@ -236,4 +237,25 @@ describe('the example of voices', () => {
     expect(of('mic-01.wav')).toEqual(['begins', 'ends']);
     expect(of('mic-02.wav')).toEqual(['begins', 'ends', 'begins']);
   }, 300_000);
+});
+
+it('a status has one record and one output in the singular', () => {
+  const steps = [{ uid: 'double', records: 1, failed: 0, running: 0, ms: 2 }];
+  const lines = statusLines({
+    name: 'app',
+    version: '1',
+    epoch: 1,
+    passing: 1,
+    passed: 0,
+    isUpgrading: false,
+    sources: [{ name: 'in', records: 1, waiting: 1, aside: 0 }],
+    steps,
+    sinks: [{ name: 'out', outputs: 1 }],
+  });
+  expect(lines).toEqual([
+    'app, version 1, epoch 1: 1 record on its way',
+    'source in: 1 record, 1 waits',
+    'step double: 1 record, 0 failed, 2.0 ms each',
+    'sink out: 1 output',
+  ]);
 });

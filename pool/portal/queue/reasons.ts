@@ -58,6 +58,10 @@ function whereComing(coming: readonly string[], wanted: number): string {
 
 function queued(own: number, held: number, max: number, most: number): string {
   if (own >= most) return `its tenant has as many hosts as it may have (${own})`;
+  if (max === 1)
+    return held < 1
+      ? 'the only host starts or ends'
+      : `the only host is in use by ${own ? 'its own' : 'another'} tenant`;
   if (held >= max) return `all ${max} hosts are in use, ${own} of them by its own tenant`;
   return `${held} of ${max} hosts are in use, and the others start or end`;
 }

@@ -84,7 +84,7 @@ describe('the page of a portal', { timeout: 120_000 }, () => {
     // Another tenant's program waits, and its name is no markup.
     const client = portal.client(tokens.bob);
     const waiting = await book(client, 'test', { program: MARKUP, seconds: 60 });
-    await page.getByText('all 1 hosts are in use, 0 of them by its own tenant').waitFor();
+    await page.getByText('the only host is in use by another tenant').waitFor();
     expect((await rowsOf(page, '#bookings'))[1]?.slice(0, 4)).toEqual([MARKUP, 'test', 'bob', 'waiting']);
     await page.getByRole('button', { name: 'Release the booking of a person at the page' }).focus();
     await page.keyboard.press('Enter');
