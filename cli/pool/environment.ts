@@ -5,11 +5,10 @@ import { setImmediate } from '../../link/machine/clock.js';
 import { bytes, counted } from '../../page/site/format.js';
 import { FarlightError } from '../../proto/errors.js';
 import { harmless } from '../../proto/harmless.js';
-import { exitByHangUp } from '../stop-signal.js';
+import { type EndingSignal, onEndingSignal } from '../stop-signal.js';
 
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 /** The signals that end a command before it is done. SIGPIPE: nobody reads its output any more. */
-type Ending = (typeof SIGNALS)[number] | 'SIGPIPE';
+type Ending = EndingSignal | 'SIGPIPE';
 
 export function upCommand(): Command {
   return new Command('up')
@@ -118,16 +117,12 @@ async function cancellable(act: (signal: AbortSignal) => Promise<number>, prints
     by ??= name;
     cancel.abort(new FarlightError('DISCONNECTED', `the command was cancelled by ${name}`));
   };
-  const listeners: (() => unknown)[] = SIGNALS.map((name) => {
-    const listener = () => {
-      if (name === 'SIGHUP') exitByHangUp();
-      // A second signal does not wait.
-      if (by) process.exit(128 + constants.signals[name]);
-      end(name);
-    };
-    process.on(name, listener);
-    return () => process.off(name, listener);
+  const unlisten = onEndingSignal((name) => {
+    // A second signal does not wait.
+    if (by) process.exit(128 + constants.signals[name]);
+    end(name);
   });
+  const listeners: (() => unknown)[] = [unlisten];
   for (const stream of prints ? [process.stdout, process.stderr] : []) {
     const listener = ({ code }: NodeJS.ErrnoException) => {
       if (code === 'EPIPE') return end('SIGPIPE');

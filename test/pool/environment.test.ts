@@ -13,7 +13,7 @@ import {
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { Engine } from '#farlight/pool/engines/engine.js';
 import { writeEnd } from '#farlight/pool/environment/command-end.js';
 import { followCommand } from '#farlight/pool/environment/follow.js';
@@ -156,6 +156,17 @@ describe('a command in a pool', () => {
     const { code, stdout, stderr } = await up.done;
     expect([code, stderr]).toEqual([130, 'farlight: the command was cancelled\n']);
     expect(stdout).not.toContain('ready');
+  }, 60_000);
+
+  it('is cancelled with its node where its terminal closes, which sends the signal more than once', async () => {
+    shared();
+    const running = pool.start('offload', '--pool', pool.file, '--', 'sh', '-c', 'echo on a node; sleep 600');
+    await printed(running, 'on a node\n');
+    // Signals of one kind that wait for a process are one signal.
+    const closing = setInterval(() => running.child.kill('SIGHUP'), 10);
+    onTestFinished(() => clearInterval(closing));
+    const { stderr } = await running.done;
+    expect([stderr, await jobs()]).toEqual(['farlight: the command was cancelled\n', []]);
   }, 60_000);
 
   it('waits in line for a node where the pool may have no more', async () => {

@@ -62,6 +62,31 @@ describe('an upgrade', () => {
     await done(chaos, application.checkpoint());
     await application.close();
   });
+
+  it('that is given up while its version is made ready waits for no records that pass again', async () => {
+    const chaos = new Chaos(SEED);
+    const site = new Site(chaos);
+    const first = definitionOf('v1', ['s'], { p: ['s.x'] });
+    let application = await opened(chaos, site.open(first));
+    for (let value = 0; value < 100; value += 1)
+      await done(chaos, site.send(application, 's', { key: 'k', value }));
+    chaos.kill();
+    application = await opened(chaos, site.open(first));
+    const stop = new AbortController();
+    const upgrade = application.upgrade(
+      definitionOf('v2', ['s'], { p: ['s.x'], q: ['s.x'] }),
+      {},
+      stop.signal,
+    );
+    const ended = expect(upgrade).rejects.toThrow('the person changed their mind');
+    await settled();
+    stop.abort(new Error('the person changed their mind'));
+    while (application.status().isUpgrading) await chaos.step();
+    await ended;
+    expect(application.status().sources.map(({ waiting }) => waiting > 0)).toEqual([true]);
+    await chaos.drain();
+    await application.close();
+  });
 });
 
 type Counts = Record<'upgrades' | 'refused' | 'kills' | 'records', number>;
