@@ -337,6 +337,8 @@ export class Application {
         this.#abandon(signal?.reason);
         this.#replays.stopWaiting();
       };
+      // An abort from before is told to no listener.
+      signal?.throwIfAborted();
       signal?.addEventListener('abort', stop);
       try {
         upgrading.phase = 'replaying';
