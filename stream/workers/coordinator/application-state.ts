@@ -61,7 +61,11 @@ export class ApplicationState {
     this.#onChange?.();
   }
 
-  /** Waits until something holds: it is looked at whenever something changes. @throws Error (rejects) */
+  /**
+   * Waits until something holds: it is looked at whenever something changes. One upgrade at a time waits.
+   *
+   * @throws Error (rejects)
+   */
   async until(holds: () => boolean, signal: AbortSignal | undefined): Promise<void> {
     const wake = () => this.wake();
     signal?.addEventListener('abort', wake);
