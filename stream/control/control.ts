@@ -159,7 +159,10 @@ function givenUp(folder: string, reason: unknown): FarlightError {
         'UNREACHABLE',
         `the application in ${folder} does not answer within ${STATUS_MS / 1000} seconds; end it, and start it again with farlight stream run`,
       )
-    : new FarlightError('SHUTTING_DOWN', 'the upgrade was given up; the version before runs on');
+    : new FarlightError(
+        'SHUTTING_DOWN',
+        'the upgrade is given up, if it was not committed just before; farlight stream status shows the version that runs',
+      );
 }
 
 function closed(server: Server, path: string): Promise<void> {

@@ -188,6 +188,18 @@ it.each([
   expectOneSentence(await runFarlight(args, { FARLIGHT_HOST: 'grpc://127.0.0.1:1' }), 1, words);
 });
 
+it('a signal while an upgrade is asked for tells how to see which version runs, since it may come too late', async () => {
+  const state = folder();
+  const application = createHttpServer();
+  await new Promise<void>((resolve) => application.listen(join(state, 'control.sock'), resolve));
+  cleanups.push(() => application.close());
+  const { child, done } = startFarlight(['stream', 'rollback', 'app.yaml', '--state', state]);
+  cleanups.push(() => child.kill('SIGKILL'));
+  await once(application, 'request');
+  child.kill('SIGINT');
+  expectOneSentence(await done, 1, /if it was not committed just before; farlight stream status shows/);
+});
+
 it('each time and size in a help, as defaults are, is written as a person types it', async () => {
   const helps = [['serve'], ['infer'], ['stream', 'run'], ['shard', 'plan']].map((command) =>
     runFarlight([...command, '--help']),
