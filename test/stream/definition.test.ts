@@ -306,17 +306,19 @@ describe('a model that runs', () => {
 });
 
 describe('a model that an upgrade brings', () => {
-  it('runs once with the last inputs of its step before the upgrade goes on', async () => {
+  /** What runs on the host, and what is logged, where a step that has run once gets another version of its model. */
+  const upgraded = async (compute: (x: number) => number) => {
     const folder = folderWith(GOOD);
     const host = new FakeHost(
       { now: () => 0, sleep: async () => {} } as never,
-      { 'm.1': mapping((x) => x, {}, [-1, -1]), 'm.2': mapping((x) => x, {}, [-1, -1]) },
+      { 'm.1': mapping((x) => x, {}, [-1, -1]), 'm.2': mapping(compute, {}, [-1, -1]) },
       { bytes: 1 << 30 },
     );
+    const logged: string[] = [];
     const runner = new LaneRunner({
       folder: join(folder, 'links'),
       hosts: async () => ({ hosts: [host], adapter: 'fake' }),
-      log: () => {},
+      log: (message) => logged.push(message),
     });
     const withModel = async (version: number) => {
       writeFileSync(
@@ -335,13 +337,27 @@ describe('a model that an upgrade brings', () => {
       const inputs = { x: { name: 'x', datatype: 'INT32', shape: [1, 3], data } as const };
       await runner.run({ definition: before, uid: 'second', inputs, state: undefined });
       await runner.prepare(await withModel(2));
-      expect(host.runs.map(({ model, batch }) => [model.replace(/@.*/, ''), batch])).toEqual([
-        ['m.1', 1],
-        ['m.2', 1],
-      ]);
+      return { runs: host.runs.map(({ model, batch }) => [model.replace(/@.*/, ''), batch]), logged };
     } finally {
       await runner.close();
     }
+  };
+
+  it('runs once with the last inputs of its step before the upgrade goes on', async () => {
+    const { runs } = await upgraded((x) => x);
+    expect(runs).toEqual([
+      ['m.1', 1],
+      ['m.2', 1],
+    ]);
+  });
+
+  it('is ready also where it fails with these inputs, and the log says so', async () => {
+    const { logged } = await upgraded(() => {
+      throw new Error('not this one');
+    });
+    expect(logged).toContainEqual(
+      expect.stringMatching(/^step two could not be tried with its last inputs: .*not this one/),
+    );
   });
 });
 
