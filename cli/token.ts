@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { FarlightError } from '../proto/errors.js';
+import { codeOf, FarlightError } from '../proto/errors.js';
 import { harmlessJson } from '../proto/harmless.js';
 import { redact } from '../proto/token.js';
 import { DEFAULT_TENANT, type TokenEntry, TokenStore } from '../server/trust/token-store.js';
@@ -39,12 +39,30 @@ export function tokenCommand(): Command {
 }
 
 /** Only the token goes to stdout, so that a script can take it. */
-function add({ tenant, note, ...limits }: { tenant: string; note?: string }): void {
-  const { token, entry } = new TokenStore().add({ tenant, note, limits: limitChanges(limits) });
-  process.stdout.write(`${token}\n`);
+async function add({ tenant, note, ...limits }: { tenant: string; note?: string }): Promise<void> {
+  const store = new TokenStore();
+  const { token, entry } = store.add({ tenant, note, limits: limitChanges(limits) });
+  const lost = await written(`${token}\n`);
+  if (lost) {
+    // Nobody has it, and nobody would revoke it.
+    store.revoke(entry.id);
+    throw new FarlightError(
+      'BAD_OPTION',
+      `the token cannot be written (${codeOf(lost)}) and is revoked; add another one, to a place that can be written`,
+    );
+  }
   process.stderr.write(
     `token ${entry.id} for ${entry.tenant}, shown only this once; clients use it as grpcs://TOKEN@HOST:PORT\n`,
   );
+}
+
+/** Writes to stdout. Resolves to the error, if there is one. */
+function written(text: string): Promise<Error | undefined> {
+  return new Promise((resolve) => {
+    // Tells of the error here, and not as one of any output.
+    process.stdout.on('error', resolve);
+    process.stdout.write(text, (error) => resolve(error ?? undefined));
+  });
 }
 
 function list({ json }: { json?: boolean }): void {

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join, resolve } from 'node:path';
 import { PROCESS_CLOCK } from '../link/machine/timer.js';
@@ -7,6 +6,7 @@ import { codeOf, FarlightError } from '../proto/errors.js';
 import type { Nats } from './broker/nats-connection.js';
 import type { Definition } from './definition/definition.js';
 import { CheckpointStore } from './log/checkpoint-store.js';
+import { makeState } from './log/folders.js';
 import { RecordLog } from './log/record-log.js';
 import { Application, type StoredCheckpoint } from './run/application.js';
 import { FunctionPool } from './run/function-pool.js';
@@ -58,7 +58,7 @@ export function errorsIn(folder: string): string {
 export async function openApplication(options: SiteOptions, first: () => Promise<Definition>): Promise<Site> {
   const folder = resolve(options.folder);
   const { durable, checkpointEvery, hosts, nats, observer, log } = options;
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makeState(folder);
   const lock = await lockFolder(folder);
   const lanes = new LaneRunner({ folder: join(folder, 'models'), hosts, log });
   // Sources have threads of their own: a generator must not wait behind the steps that it feeds.

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeSync } from 'node:fs';
+import { rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
@@ -21,6 +21,8 @@ interface HostOptions {
   park?: number;
 }
 
+/** The first letters of its folder. */
+const FOLDER = 'farlight-term-';
 /** How often the host looks whether it has to end, in milliseconds. */
 const LOOK_MS = 200;
 
@@ -46,6 +48,7 @@ async function beHost(options: HostOptions): Promise<void> {
   const say = (report: Omit<Report, 'term'>) => void writeSync(1, reportLine({ term, ...report }));
   quietGrpc();
   const { Daemon } = await import('../../server/daemon.js');
+  const { makeOwnFolder, removeLeftFolders } = await import('../../server/daemon/door/left-folders.js');
   const { jsonLog } = await import('../../server/observatory/json-log.js');
   let daemon: Daemon | undefined;
   let isEnding = false;
@@ -61,7 +64,7 @@ async function beHost(options: HostOptions): Promise<void> {
   for (const signal of ['SIGTERM', 'SIGINT'] as const)
     process.on(signal, () => void end('it was told to end'));
   // A key of its own for each term, which goes with the host.
-  const trustFolder = mkdtempSync(join(tmpdir(), 'farlight-term-'));
+  const trustFolder = await makeOwnFolder(tmpdir(), FOLDER);
   process.on('exit', () => rmSync(trustFolder, { recursive: true, force: true }));
   if (tokenSha256) new TokenStore(join(trustFolder, 'tokens')).addHash(tokenSha256);
   const ms = { lease: options.lease * 1000, idle: options.idle * 1000, first: options.first * 1000 };
@@ -99,6 +102,8 @@ async function beHost(options: HostOptions): Promise<void> {
     if (why !== undefined) void end(why);
   }, LOOK_MS);
   say({ ready: readyOf(started) });
+  // After the start, which a program waits for. What cannot be removed stays.
+  await removeLeftFolders(tmpdir(), FOLDER).catch(() => {});
 }
 
 function readyOf({ url }: Daemon): NonNullable<Report['ready']> {

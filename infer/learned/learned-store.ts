@@ -1,7 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import {
   createReadStream,
-  mkdirSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -11,6 +10,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { makeFolder } from '../../link/files/make-folder.js';
 import { cacheFolder } from '../../link/machine/folders.js';
 import { Learned, type LearnedRecord } from './learned.js';
 
@@ -61,7 +61,7 @@ export class LearnedStore {
     if (text.length > MOST_BYTES) return;
     const temporary = join(this.#folder, `.${randomBytes(8).toString('hex')}`);
     try {
-      mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
+      makeFolder(this.#folder, 0o700);
       writeFileSync(temporary, text, { mode: 0o600 });
       renameSync(temporary, this.#path(model));
       this.#trim();

@@ -1,5 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeFolder } from '../../link/files/make-folder.js';
 import { stateFolder } from '../../link/machine/folders.js';
 import { codeOf, FarlightError, tooManyFiles } from '../../proto/errors.js';
 import { makePrivate, writeFirst } from '../../server/trust/private-folder.js';
@@ -112,7 +113,7 @@ export class JobRecord {
 
   begin({ request, template, images }: Omit<JobParts, 'id' | 'folder'>): void {
     const file: JobFile = { request, template: template.text, images, at: new Date().toISOString() };
-    mkdirSync(resultsOf(this), { recursive: true, mode: 0o700 });
+    makeFolder(resultsOf(this), 0o700);
     writeFirst(this.folder, JOB, `${JSON.stringify(file, null, 2)}\n`);
   }
 
@@ -164,7 +165,7 @@ export class JobRecord {
   /** Claims an attempt, and makes its folder. @returns false where another process was first. */
   claim(which: Attempt): boolean {
     if (!this.write(which, 'claim', true)) return false;
-    mkdirSync(outputOf(this, which), { recursive: true, mode: 0o700 });
+    makeFolder(outputOf(this, which), 0o700);
     return true;
   }
 

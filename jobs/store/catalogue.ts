@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { linkSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Problem, problemText } from '../../link/files/checked-file.js';
+import { makeFolder } from '../../link/files/make-folder.js';
 import { configFolder } from '../../link/machine/folders.js';
 import { codeOf, FarlightError, messageOf } from '../../proto/errors.js';
 
@@ -43,7 +44,7 @@ export function addEntry(catalogue: string, name: string, text: string): boolean
   const path = join(folder, name);
   const temporary = join(folder, `new-${randomBytes(8).toString('hex')}`);
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     writeFileSync(temporary, text, { flag: 'wx', mode: 0o444 });
     return link(temporary, path);
   } catch (error) {

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { basename, isAbsolute, join, relative, resolve } from 'node:path';
+import { makeFolder } from '../../link/files/make-folder.js';
 import { codeOf, FarlightError } from '../../proto/errors.js';
 import type { Pool } from '../definition/pool-file.js';
 import { INCOMING, type Replicated, replicate, type Source } from '../files/replicate.js';
@@ -50,9 +51,10 @@ export class Workspace {
    */
   async replicate(inputs: readonly string[], from: string, signal?: AbortSignal): Promise<Replicated> {
     const { shared, pool } = this;
+    for (const input of inputs) checkInput(resolve(from, input));
     if (shared === undefined) return { copied: 0, unchanged: 0, bytes: 0 };
     this.#checkMount();
-    guarded(shared, () => mkdirSync(shared, { recursive: true, mode: 0o700 }));
+    guarded(shared, () => makeFolder(shared, 0o700));
     const folder = relative(shared, this.folderFor(from));
     const sources = inputs.flatMap((input): Source[] => {
       const path = resolve(from, input);
@@ -74,7 +76,7 @@ export class Workspace {
   /** Makes a folder through which the two sides of one command meet. */
   newExchange(): string {
     const folder = join(this.#commands, randomBytes(8).toString('hex'));
-    guarded(this.#commands, () => mkdirSync(folder, { recursive: true, mode: 0o700 }));
+    guarded(this.#commands, () => makeFolder(folder, 0o700));
     return folder;
   }
 
@@ -83,6 +85,13 @@ export class Workspace {
     rmSync(this.#commands, { recursive: true, force: true });
     if (this.shared !== undefined) rmSync(join(this.shared, INCOMING), { recursive: true, force: true });
   }
+}
+
+/** Where both sides see it already, nothing is copied, and a command would only miss it. */
+function checkInput(path: string): void {
+  if (existsSync(path)) return;
+  const why = `there is no ${path}; name a file or folder that the command reads with --input`;
+  throw new FarlightError('BAD_OPTION', why);
 }
 
 function isBelow(folder: string, path: string): boolean {

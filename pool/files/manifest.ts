@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeFolder } from '../../link/files/make-folder.js';
 import { codeOf } from '../../proto/errors.js';
 
 /** A file that was copied into a shared folder. */
@@ -74,7 +75,7 @@ export class Manifest {
 
   async write(): Promise<void> {
     if (!this.#isChanged) return;
-    await mkdir(this.#folder, { recursive: true });
+    makeFolder(this.#folder);
     const name = randomBytes(8).toString('hex');
     const temporary = join(this.#folder, `${name}.new`);
     await writeFile(temporary, JSON.stringify({ files: [...this.#files] } satisfies Written));

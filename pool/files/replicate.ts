@@ -1,17 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { BigIntStats } from 'node:fs';
-import {
-  type FileHandle,
-  lstat,
-  mkdir,
-  open,
-  readdir,
-  readlink,
-  rename,
-  rm,
-  symlink,
-} from 'node:fs/promises';
+import { type FileHandle, lstat, open, readdir, readlink, rename, rm, symlink } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { makeFolder } from '../../link/files/make-folder.js';
 import { wallClock } from '../../link/machine/clock.js';
 import { FarlightError } from '../../proto/errors.js';
 import { type Copied, Manifest, missing } from './manifest.js';
@@ -67,8 +58,8 @@ export async function replicate(
     const manifest = await Manifest.read(folder);
     const { folders, links, files } = await findAll(sources, folder);
     const toCopy = await planned(files, folder, manifest, signal);
-    for (const { to } of folders) await mkdir(join(folder, to), { recursive: true });
-    await mkdir(join(folder, INCOMING), { recursive: true });
+    for (const { to } of folders) makeFolder(join(folder, to));
+    makeFolder(join(folder, INCOMING));
     let bytes = 0;
     await eachOf(toCopy, signal, async (file) => {
       const copied = await copy(file, folder);

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
+import { makeFolder } from '../../link/files/make-folder.js';
 import { monotonicNow, wallClock } from '../../link/machine/clock.js';
 import { codeOf } from '../../proto/errors.js';
 import type { Claimant } from '../allocation/allocation.js';
@@ -53,7 +54,7 @@ export class Line {
 
   /** Takes a ticket behind all others. */
   take({ hosts, isExclusive }: Want): void {
-    mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
+    makeFolder(this.#folder, 0o700);
     const number = Math.max(0, ...this.#names().map((name) => Number.parseInt(name, 10))) + 1;
     const tenant = Buffer.from(this.#tenant).toString('base64url');
     const want = `${hosts}${isExclusive ? 'x' : ''}`;

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, rmSync } from 'node:fs';
-import { mkdir, rename, rm } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
+import { makeFolder } from '../../link/files/make-folder.js';
 import { wallClock } from '../../link/machine/clock.js';
 import { hashContent } from '../../link/machine/hashing.js';
 import { type ContentName, contentNameToHex, sameContentName } from '../../proto/content/content.js';
@@ -198,7 +199,7 @@ export class ContentStore {
       await this.#writeFile(temporary, bytes, used).catch(async (error) => {
         if (codeOf(error) !== 'ENOENT') throw error;
         // This is the first write, or somebody deleted the folder.
-        await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+        makeFolder(this.#folder, 0o700);
         await this.#writeFile(temporary, bytes, used);
       });
       await rename(temporary, contentPath(this.#folder, name));

@@ -1,5 +1,6 @@
-import { type Dirent, lstatSync, mkdirSync, opendirSync, renameSync, rmSync } from 'node:fs';
+import { type Dirent, lstatSync, opendirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeFolder } from '../../link/files/make-folder.js';
 import { codeOf } from '../../proto/errors.js';
 import type { BoundedFolder } from '../../proto/session/executor-messages.js';
 import type { FolderSummary } from './content-folder.js';
@@ -38,7 +39,7 @@ export function keepShaders(where: BoundedFolder | 'nowhere'): void {
 function variables({ path, maxBytes }: BoundedFolder): Readonly<Record<string, string>> {
   try {
     trimShaders(path, maxBytes);
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeFolder(path, 0o700);
   } catch {
     return NOWHERE;
   }

@@ -3,7 +3,6 @@ import {
   closeSync,
   existsSync,
   fsyncSync,
-  mkdirSync,
   mkdtempSync,
   openSync,
   readdirSync,
@@ -16,6 +15,7 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { brotliDecompressSync } from 'node:zlib';
+import { makeFolder } from '../../link/files/make-folder.js';
 import { cacheFolder } from '../../link/machine/folders.js';
 import { packageFile } from '../../link/machine/package-files.js';
 import { FarlightError, messageOf } from '../../proto/errors.js';
@@ -107,7 +107,7 @@ export function softwareGpuFolder(): string {
   const folder = join(cache, `swiftshader-${version}`);
   if (isWhole(folder, hashes)) return folder;
   try {
-    mkdirSync(cache, { recursive: true });
+    makeFolder(cache);
     const temporary = mkdtempSync(`${folder}.`);
     try {
       extract(archive, temporary);

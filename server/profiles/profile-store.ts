@@ -3,13 +3,13 @@ import {
   closeSync,
   constants,
   fstatSync,
-  mkdirSync,
   openSync,
   readSync,
   renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
+import { makeFolder } from '../../link/files/make-folder.js';
 import { hashContent } from '../../link/machine/hashing.js';
 import { CONTENT_NAME_BYTES, sameContentName, toContentName } from '../../proto/content/content.js';
 import {
@@ -66,7 +66,7 @@ export class ProfileStore {
     const content = encodeProfile(profile, this.#maxBytes / 4);
     const temporary = temporaryPath(this.folder, randomBytes(16));
     try {
-      mkdirSync(this.folder, { recursive: true, mode: 0o700 });
+      makeFolder(this.folder, 0o700);
       const room = bytesOnDisk(content.length + CONTENT_NAME_BYTES);
       if (room > this.#maxBytes / 2) return;
       this.#trim(room);

@@ -3,7 +3,6 @@ import {
   closeSync,
   fsyncSync,
   linkSync,
-  mkdirSync,
   openSync,
   renameSync,
   rmSync,
@@ -11,6 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { makeFolder } from '../../link/files/make-folder.js';
 import { configFolder } from '../../link/machine/folders.js';
 import { codeOf, FarlightError } from '../../proto/errors.js';
 
@@ -27,7 +27,7 @@ export function hostFolder(): string {
  * @throws FarlightError TRUST_UNUSABLE where it cannot be made, or other users may read it.
  */
 export function makePrivate(folder: string): void {
-  guarded(folder, () => mkdirSync(folder, { recursive: true, mode: 0o700 }));
+  guarded(folder, () => makeFolder(folder, 0o700));
   checkPrivate(folder);
 }
 

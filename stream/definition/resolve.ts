@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { hashFile } from '../../infer/learned/learned-store.js';
+import { makeFolder } from '../../link/files/make-folder.js';
 import { codeOf } from '../../proto/errors.js';
 import type {
   Definition,
@@ -156,7 +157,7 @@ class Functions {
       const copy = join(target, relative(top, path));
       // A thread may load it at this moment. So a copy is there whole or not at all, and stays.
       if (existsSync(copy)) continue;
-      mkdirSync(dirname(copy), { recursive: true });
+      makeFolder(dirname(copy));
       const part = join(dirname(copy), `.${basename(copy)}.part`);
       writeFileSync(part, text);
       renameSync(part, copy);

@@ -1,9 +1,21 @@
-import { mkdir, open } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { makeFolder as make } from '../../link/files/make-folder.js';
+import { codeOf, FarlightError } from '../../proto/errors.js';
+
+/** Makes the folder of an application's state, for this user alone. @throws FarlightError BAD_OPTION */
+export function makeState(folder: string): void {
+  try {
+    make(folder, 0o700);
+  } catch (error) {
+    const why = `the folder ${folder} cannot be made (${codeOf(error)}); name another one with --state`;
+    throw new FarlightError('BAD_OPTION', why, { cause: error });
+  }
+}
 
 /** Makes a folder that a power cut does not take back, with the folders above it. */
 export async function makeFolder(folder: string): Promise<void> {
-  const first = await mkdir(folder, { recursive: true });
+  const first = make(folder);
   for (let at = folder; first !== undefined && at.length >= first.length; at = dirname(at))
     await syncFolder(dirname(at));
 }

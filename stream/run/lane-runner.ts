@@ -1,4 +1,4 @@
-import { mkdirSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Engine } from '../../infer/engine/engine.js';
 import type { EngineHost } from '../../infer/engine/hosts.js';
@@ -7,6 +7,7 @@ import { hashFile, LearnedStore } from '../../infer/learned/learned-store.js';
 import type { RequestSpan } from '../../infer/service/request-span.js';
 import { InferenceError } from '../../infer/service/service.js';
 import type { Tensor } from '../../infer/service/tensor.js';
+import { makeFolder } from '../../link/files/make-folder.js';
 import { setTimeout } from '../../link/machine/clock.js';
 import { messageOf } from '../../proto/errors.js';
 import type { Definition, ModelRun, StepDefinition } from '../definition/definition.js';
@@ -58,7 +59,7 @@ export class LaneRunner implements StepRunner {
   constructor(options: LaneRunnerOptions) {
     this.#options = options;
     rmSync(options.folder, { recursive: true, force: true });
-    mkdirSync(options.folder, { recursive: true, mode: 0o700 });
+    makeFolder(options.folder, 0o700);
   }
 
   async prepare(definition: Definition): Promise<void> {
@@ -196,7 +197,7 @@ export class LaneRunner implements StepRunner {
         `${run.file} is not the model any more that the application runs: put it back, or upgrade`,
       );
     const folder = join(this.#options.folder, name, '1');
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     // Files of weights beside the model are found by its name: so the link is to its folder.
     rmSync(folder, { recursive: true, force: true });
     symlinkSync(realpathSync(join(run.file, '..')), folder);

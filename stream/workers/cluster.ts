@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { availableParallelism, hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { PROCESS_CLOCK } from '../../link/machine/timer.js';
@@ -7,6 +7,7 @@ import { FarlightError } from '../../proto/errors.js';
 import { NatsBroker } from '../broker/nats-broker.js';
 import type { Nats } from '../broker/nats-connection.js';
 import type { Definition } from '../definition/definition.js';
+import { makeState } from '../log/folders.js';
 import { FunctionPool } from '../run/function-pool.js';
 import { LaneRunner, type OpenHosts } from '../run/lane-runner.js';
 import { openSink } from '../sinks/open-sink.js';
@@ -63,7 +64,7 @@ export async function openCoordinator(
     options;
   const broker = await NatsBroker.open(nats, application, replicas);
   const folder = resolve(options.folder);
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makeState(folder);
   const lock = await lockFolder(folder);
   let isClosed = false;
   const versions = new Versions(broker, folder, () => isClosed || stop.aborted);
@@ -127,7 +128,7 @@ export async function openWorker(
       `there is no application ${application} at this server: start it with farlight stream run FILE --nats URL --workers`,
     );
   const folder = resolve(options.folder);
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makeState(folder);
   const lock = await lockFolder(folder);
   const runner = new LaneRunner({ folder: join(folder, 'models'), hosts, log });
   let isClosed = false;

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, posix, relative, sep } from 'node:path';
 import { deserialize, serialize } from 'node:v8';
+import { makeFolder } from '../../link/files/make-folder.js';
 import { type Broker, insist } from '../broker/broker.js';
 import type { Definition, FunctionDefinition } from '../definition/definition.js';
 
@@ -74,7 +75,7 @@ export class Versions {
       if (existsSync(file)) continue;
       const bytes = await this.#insist(() => this.#broker.get(name));
       if (!bytes) throw new Error(`file ${path} of version ${id} is not at the broker`);
-      await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+      makeFolder(dirname(file), 0o700);
       const part = join(dirname(file), `.${basename(file)}.part`);
       await writeFile(part, bytes, { mode: 0o600 });
       await rename(part, file);

@@ -13,6 +13,11 @@ import { SERVE_ALONE } from '../support/hosts/serve-process.js';
 import { until } from '../support/machine/processes.js';
 import { CLI } from '../support/repository.js';
 
+const APPLICATION =
+  'sources: { a: { http: { x: "FP32[1]" } } }\n' +
+  'steps: { s: { function: app.mjs#same, inputs: { x: a.x } } }\n' +
+  'sinks: { b: { file: out, values: { x: s.x } } }\n';
+
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
   await Promise.all(cleanups.splice(0).map((cleanup) => cleanup()));
@@ -146,12 +151,7 @@ it.each([
   const nats = createServer();
   const address = await addressOf(nats);
   const cwd = folder();
-  writeFileSync(
-    join(cwd, 'app.yaml'),
-    'sources: { a: { http: { x: "FP32[1]" } } }\n' +
-      'steps: { s: { function: app.mjs#same, inputs: { x: a.x } } }\n' +
-      'sinks: { b: { file: out, values: { x: s.x } } }\n',
-  );
+  writeFileSync(join(cwd, 'app.yaml'), APPLICATION);
   writeFileSync(join(cwd, 'app.mjs'), 'export const same = (inputs) => inputs;\n');
   const flags = [
     '--nats',
@@ -198,6 +198,65 @@ it('a signal while an upgrade is asked for tells how to see which version runs, 
   await once(application, 'request');
   child.kill('SIGINT');
   expectOneSentence(await done, 1, /if it was not committed just before; farlight stream status shows/);
+});
+
+it('a folder that the system refuses to make ends farlight stream run with one sentence', async () => {
+  const cwd = folder();
+  writeFileSync(join(cwd, 'app.yaml'), APPLICATION);
+  writeFileSync(join(cwd, 'app.mjs'), 'export const same = (inputs) => inputs;\n');
+  for (const state of ['/proc/farlight/state', join(cwd, 'app.yaml', 'state')]) {
+    const args = ['stream', 'run', 'app.yaml', '--no-dashboard', '--state', state];
+    const { child, done } = startFarlight(args, {}, cwd);
+    cleanups.push(() => child.kill('SIGKILL'));
+    expectOneSentence(await done, 1, /the folder \S+ cannot be made \(\w+\); name another one with --state/);
+  }
+});
+
+it.skipIf(!existsSync('/dev/full'))('a token that cannot be written is revoked', async () => {
+  const XDG_CONFIG_HOME = folder();
+  const env = { ...process.env, XDG_CONFIG_HOME };
+  const add = `'${process.execPath}' '${CLI}' token add > /dev/full`;
+  const { status, stderr } = spawnSync('sh', ['-c', add], { env, encoding: 'utf8' });
+  expectOneSentence(
+    { code: status, stdout: '', stderr },
+    1,
+    /the token cannot be written \(ENOSPC\) and is revoked; add another one/,
+  );
+  expect((await runFarlight(['token', 'ls'], { XDG_CONFIG_HOME })).stdout).toMatch(/^no tokens/);
+});
+
+it('a missing input of farlight offload is told, also in a pool whose nodes see all files', async () => {
+  const XDG_STATE_HOME = folder();
+  const pool = join(folder(), 'test.yaml');
+  writeFileSync(pool, 'engine: local\n');
+  const args = ['offload', '--pool', pool, '--input', 'missing', '--', 'true'];
+  const done = await runFarlight(args, { XDG_STATE_HOME });
+  expectOneSentence(done, 1, /there is no \/\S+\/missing; name a file or folder that the command reads/);
+});
+
+it('the host of a pool removes the folder of one that was killed, and no other', async () => {
+  const TMPDIR = folder();
+  const start = () => {
+    const where = ['--term', '1', '--listen', `unix:${join(folder(), 's')}`, '--adapter', 'null'];
+    const times = ['--lease', '600', '--idle', '600', '--first', '600'];
+    const { child, done, printed } = startFarlight(['pool', 'host', ...where, ...times], { TMPDIR });
+    cleanups.push(() => child.kill('SIGKILL'));
+    return { child, done, isReady: () => until(() => printed.stdout.includes('ready')) };
+  };
+  const folders = () => readdirSync(TMPDIR).filter((name) => name.startsWith('farlight-term-'));
+  const living = start();
+  await living.isReady();
+  const kept = folders();
+  const killed = start();
+  await killed.isReady();
+  const [left = ''] = folders().filter((name) => !kept.includes(name));
+  killed.child.kill('SIGKILL');
+  await killed.done;
+  expect(folders()).toContain(left);
+  await start().isReady();
+  await until(() => !folders().includes(left));
+  expect(folders()).toHaveLength(2);
+  expect(folders()).toEqual(expect.arrayContaining(kept));
 });
 
 it('each time and size in a help, as defaults are, is written as a person types it', async () => {

@@ -3,7 +3,7 @@
  * without a pause, and its host stays. Where the process is stopped or ends, so does this, and the booking ends.
  */
 import { parentPort, workerData } from 'node:worker_threads';
-import { monotonicNow } from '../../../link/machine/clock.js';
+import { clearTimeout, monotonicNow, setTimeout } from '../../../link/machine/clock.js';
 import { pause } from '../../../link/machine/timer.js';
 import { FarlightError, type FarlightErrorCode, messageOf } from '../../../proto/errors.js';
 import { type Goodbye, hasGivenBack } from '../../attach/at-exit.js';
@@ -32,6 +32,8 @@ export type HoldNews =
 
 /** How long to wait before a portal is asked again that does not answer, in milliseconds. */
 const AGAIN_MS = 500;
+/** After how long the program is told that it waits for the portal itself, in milliseconds. */
+const LATE_MS = 3000;
 /** How often a booking is renewed in one lease. */
 const IN_A_LEASE = 4;
 /** The longest that the portal is to wait with its answer, in seconds. */
@@ -75,8 +77,13 @@ async function hold(): Promise<void> {
   }
 }
 
-function book(): Promise<BookingAnswer> {
-  return client.book(address.pool, { program, process: holder, hosts });
+async function book(): Promise<BookingAnswer> {
+  const late = setTimeout(() => tell({ is: 'waiting', why: 'the portal has not answered yet' }), LATE_MS);
+  try {
+    return await client.book(address.pool, { program, process: holder, hosts });
+  } finally {
+    clearTimeout(late);
+  }
 }
 
 /** Renews the booking, also at a portal that is restarted meanwhile. @throws FarlightError (rejects) */

@@ -31,6 +31,11 @@ export class PortalRefusal extends FarlightError {
   }
 }
 
+/** A portal that took a request, or a connection, and said nothing in time. */
+class SilentPortal extends FarlightError {}
+
+/** How often in a row a program books at a portal that is silent: one that is busy may answer the second time. */
+const MOST_SILENT = 2;
 /** Codes of connections that a portal with many newcomers cuts off. */
 const CUT_OFF = new Set(['ECONNRESET', 'EPIPE', 'ETIMEDOUT']);
 /** Node's codes for a certificate that it does not trust. */
@@ -44,21 +49,24 @@ const AGAIN_MS = { first: 1000, longest: 16_000 };
 export class PortalClient {
   readonly address: PortalAddress;
   readonly #agent: Agent;
+  readonly #timeoutMs: number;
 
-  constructor(address: PortalAddress) {
+  /** @param timeoutMs for an answer. */
+  constructor(address: PortalAddress, timeoutMs: number = TIMEOUT_MS) {
     this.address = address;
+    this.#timeoutMs = timeoutMs;
     this.#agent = new VerifiedAgent(address);
   }
 
   /**
-   * @param timeoutMs for the answer; default 10 s.
+   * @param timeoutMs for this answer.
    * @throws PortalRefusal; FarlightError UNREACHABLE, UNTRUSTED_HOST (rejects).
    */
   async ask<Answer>(
     method: 'GET' | 'POST' | 'DELETE',
     path: string,
     body?: object,
-    timeoutMs: number = TIMEOUT_MS,
+    timeoutMs: number = this.#timeoutMs,
   ): Promise<Answer> {
     const { status, text } = await this.#send(method, path, body, timeoutMs);
     const json = parsed(text);
@@ -77,11 +85,13 @@ export class PortalClient {
    */
   async book(pool: string, wish: object): Promise<BookingAnswer> {
     const deadline = monotonicNow() + NEWCOMER_MS;
+    let silent = 0;
     for (let ms = AGAIN_MS.first; ; ms = Math.min(2 * ms, AGAIN_MS.longest)) {
       try {
         return await this.ask('POST', `/v1/pools/${encodeURIComponent(pool)}/bookings`, wish);
       } catch (error) {
-        if (!isCutOff(error) || monotonicNow() > deadline) throw error;
+        silent = error instanceof SilentPortal ? silent + 1 : 0;
+        if (!isCutOff(error) || silent === MOST_SILENT || monotonicNow() > deadline) throw error;
         await new native.Promise((resolve) => void setTimeout(resolve, ms * Math.random()));
       }
     }
@@ -89,7 +99,7 @@ export class PortalClient {
 
   /** A text, such as a log. @throws as `ask` (rejects) */
   async text(path: string): Promise<string> {
-    const { status, text } = await this.#send('GET', path, undefined, TIMEOUT_MS);
+    const { status, text } = await this.#send('GET', path, undefined, this.#timeoutMs);
     if (status === 200) return text;
     const { error } = (parsed(text) ?? {}) as { error?: unknown };
     throw new PortalRefusal(status, `the portal ${this.address.origin} says: ${error ?? `status ${status}`}`);
@@ -114,10 +124,7 @@ export class PortalClient {
     };
     return new native.Promise((resolve, reject) => {
       const sent = request({ agent: this.#agent, host, port, method, path, headers });
-      const timer = setTimeout(
-        () => sent.destroy(this.#unreachable(`no answer within ${timeoutMs / 1000} seconds`)),
-        timeoutMs,
-      );
+      const timer = setTimeout(() => sent.destroy(silence(this.address, 'no answer', timeoutMs)), timeoutMs);
       const done = () => clearTimeout(timer);
       sent.once('error', (error) => {
         done();
@@ -219,10 +226,7 @@ function opened<T extends Socket | TLSSocket>(
       socket.destroy();
       reject(failed(address, error));
     };
-    const timer = setTimeout(
-      () => settle(unreachable(address, `nothing answers within ${TIMEOUT_MS / 1000} seconds`)),
-      TIMEOUT_MS,
-    );
+    const timer = setTimeout(() => settle(silence(address, 'nothing answers', TIMEOUT_MS)), TIMEOUT_MS);
     socket.once(event, () => settle());
     socket.once('error', settle);
   });
@@ -240,6 +244,11 @@ function failed(address: PortalAddress, error: Error): FarlightError {
   if (!UNTRUSTED.test(code)) return unreachable(address, code, error);
   const why = `the certificate of the portal at ${address.origin} is not trusted here (${code}); write the address as the portal prints it, with ?ca=`;
   return new FarlightError('UNTRUSTED_HOST', why, { cause: error });
+}
+
+function silence({ origin }: PortalAddress, what: string, ms: number): FarlightError {
+  const why = `the portal ${origin} is silent (${what} within ${ms / 1000} seconds); see that it runs, and start it again with: farlight pool serve`;
+  return new SilentPortal('UNREACHABLE', why);
 }
 
 function unreachable({ origin }: PortalAddress, why: string, cause?: unknown): FarlightError {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { lstatSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,10 +9,10 @@ import { fitsUnixSocket } from '../../../link/address/unix-path.js';
 import { clearTimeout, setTimeout } from '../../../link/machine/clock.js';
 import { FarlightError, invariant } from '../../../proto/errors.js';
 import type { SessionEnd } from '../../../proto/session/session-end.js';
-import { isLeft, listenAndName, UNFINISHED } from './sockets.js';
+import { isOwnFolder, PLACE_SOCKET, removeLeftFolders } from './left-folders.js';
+import { listenAndName, UNFINISHED } from './sockets.js';
 
 const PREFIX = 'farlight-bridges-';
-const SOCKET = 's';
 /** The length of a bridge's name, which its near end sends first, so that the far end recognises it. */
 const NAME_BYTES = 16;
 /** How long an end may take to send its name, in milliseconds. */
@@ -52,9 +52,9 @@ export class Bridges {
     }
     let bridges: Bridges | undefined;
     try {
-      await removeStale(base);
+      await removeLeftFolders(base, PREFIX, true);
       bridges = new Bridges(mkdtempSync(join(base, PREFIX)));
-      await listenAndName(bridges.#server, join(bridges.#folder, SOCKET));
+      await listenAndName(bridges.#server, join(bridges.#folder, PLACE_SOCKET));
       return bridges;
     } catch (cause) {
       await bridges?.close(0);
@@ -87,7 +87,7 @@ export class Bridges {
   carry(outer: Duplex, use: (end: Socket) => boolean, failed: (cause: Error) => void): void {
     const name = randomBytes(NAME_BYTES);
     const key = name.toString('hex');
-    const near = connect({ path: join(this.#folder, SOCKET), allowHalfOpen: true });
+    const near = connect({ path: join(this.#folder, PLACE_SOCKET), allowHalfOpen: true });
     const fail = (cause: Error) => {
       if (this.#expected.delete(key)) failed(cause);
       near.destroy();
@@ -185,22 +185,8 @@ export function handOver(
 
 /** The user's own folder for sockets, if there is one and its path is short enough. */
 function baseFolder(): string {
-  const fits = (base: string) => fitsUnixSocket(join(base, `${PREFIX}xxxxxx`, SOCKET + UNFINISHED));
+  const fits = (base: string) => fitsUnixSocket(join(base, `${PREFIX}xxxxxx`, PLACE_SOCKET + UNFINISHED));
   const runtime = process.env.XDG_RUNTIME_DIR;
   if (runtime && fits(runtime) && isOwnFolder(runtime)) return runtime;
   return fits(tmpdir()) ? tmpdir() : '/tmp';
-}
-
-function isOwnFolder(path: string): boolean {
-  const stats = lstatSync(path, { throwIfNoEntry: false });
-  return stats?.isDirectory() === true && stats.uid === process.getuid?.();
-}
-
-/** Removes the folders that this user's killed daemons have left: no process listens there. */
-async function removeStale(base: string): Promise<void> {
-  for (const entry of readdirSync(base)) {
-    const folder = join(base, entry);
-    if (!entry.startsWith(PREFIX) || !isOwnFolder(folder)) continue;
-    if (await isLeft(join(folder, SOCKET), folder)) rmSync(folder, { recursive: true, force: true });
-  }
 }

@@ -1,7 +1,8 @@
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { isPrivate, nearAddress } from '../../../link/address/near-address.js';
+import { makeFolder } from '../../../link/files/make-folder.js';
 import { isLeft, listenAndName } from './sockets.js';
 
 /**
@@ -21,7 +22,7 @@ export class NearSocket {
     if (!near) return undefined;
     const server = createServer({ pauseOnConnect: false }, onConnection);
     try {
-      mkdirSync(near.folder, { mode: 0o700, recursive: true });
+      makeFolder(near.folder, 0o700);
       if (!isPrivate(near.folder)) return undefined;
       await removeStale(near.folder);
       await listenAndName(server, near.path);

@@ -110,6 +110,25 @@ describe('a portal that is killed as a program connects', () => {
   });
 });
 
+describe('a portal that takes connections and never answers', () => {
+  it('is asked for a host twice, and then the program gets one sentence', async () => {
+    let asked = 0;
+    const server = createServer((socket) => {
+      asked += 1;
+      socket.on('error', () => {});
+    });
+    await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const client = new PortalClient(parsePortalAddress(`http://127.0.0.1:${port}`), 50);
+    await expect(client.book('pool', {})).rejects.toThrow(
+      /^the portal http:\S+ is silent \(no answer within 0.05 seconds\); see that it runs/,
+    );
+    expect(asked).toBe(2);
+    client.close();
+    server.close();
+  });
+});
+
 describe('the address of a portal', () => {
   const TOKEN = `flt_${'x'.repeat(43)}`;
   const PIN = '2n28GCDC0L6VCWexIArk65can90_G5pUoBKCy5xZEzE';
