@@ -34,8 +34,9 @@ export async function runProgram(load: () => Promise<readonly Command[]>): Promi
     await program.parseAsync();
   } catch (error) {
     process.exitCode = error instanceof CommanderError ? usage(program, error) : complain(error);
-    endSoon();
   }
+  // A command may also set it and end.
+  if (process.exitCode) endSoon();
 }
 
 /** How long a command that has failed may have something open, in milliseconds. */

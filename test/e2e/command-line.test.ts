@@ -3,7 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
-import { type AddressInfo, createServer, type Server } from 'node:net';
+import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -17,6 +17,10 @@ const APPLICATION =
   'sources: { a: { http: { x: "FP32[1]" } } }\n' +
   'steps: { s: { function: app.mjs#same, inputs: { x: a.x } } }\n' +
   'sinks: { b: { file: out, values: { x: s.x } } }\n';
+
+/** A server that takes two connections at most before it accepts them. */
+const SILENT = `const server = require('node:net').createServer();
+  server.listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => console.log(server.address().port));`;
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -257,6 +261,22 @@ it('the host of a pool removes the folder of one that was killed, and no other',
   await until(() => !folders().includes(left));
   expect(folders()).toHaveLength(2);
   expect(folders()).toEqual(expect.arrayContaining(kept));
+});
+
+it('farlight doctor ends after a host that nothing reaches, and not with the last try of the system', async () => {
+  // Its queue is full, so that the system answers no newcomer.
+  const stopped = spawn(process.execPath, ['-e', SILENT]);
+  cleanups.push(() => stopped.kill('SIGKILL'));
+  const port = Number(await once(stopped.stdout, 'data'));
+  stopped.kill('SIGSTOP');
+  for (let count = 0; count < 8; count += 1) {
+    const waiting = connect(port, '127.0.0.1').on('error', () => {});
+    cleanups.push(() => waiting.destroy());
+  }
+  const args = ['doctor', '--adapter', 'null', '--host', `grpc://127.0.0.1:${port}`];
+  const { child, done } = startFarlight(args);
+  cleanups.push(() => child.kill('SIGKILL'));
+  expectOneSentence(await done, 1, /nothing answers at grpc:\S+ within 5 seconds/);
 });
 
 it('each time and size in a help, as defaults are, is written as a person types it', async () => {
