@@ -12,15 +12,24 @@ import { codeOf } from '../../proto/errors.js';
  */
 export function makeFolder(folder: string, mode?: number): string | undefined {
   try {
+    return makeOne(folder, mode);
+  } catch (error) {
+    const above = dirname(folder);
+    if (codeOf(error) !== 'ENOENT' || above === folder) throw error;
+    const first = makeFolder(above, mode);
+    // The one above is there by now, also where another process has just made it.
+    const last = makeOne(folder, mode);
+    return first ?? last;
+  }
+}
+
+function makeOne(folder: string, mode: number | undefined): string | undefined {
+  try {
     mkdirSync(folder, mode);
     return folder;
   } catch (error) {
     if (isFolder(folder)) return undefined;
-    const above = dirname(folder);
-    if (codeOf(error) !== 'ENOENT' || above === folder || isFolder(above)) throw error;
-    const first = makeFolder(above, mode);
-    const last = makeFolder(folder, mode);
-    return first ?? last;
+    throw error;
   }
 }
 

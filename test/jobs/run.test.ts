@@ -285,7 +285,7 @@ describe.concurrent('a job', () => {
       site.file('repaired', '');
       await retryJob(record);
       expect(await awaitJob(record, () => {})).toMatchObject({ phase: 'succeeded' });
-      expect(site.log(record)).toContain('1 files done, 2 were done before, 0 failed');
+      expect(site.log(record)).toContain('1 file done, 2 were done before, 0 failed');
       expect(readFileSync(join(record.folder, 'results/b.json'), 'utf8')).toBe('"b"\n');
     },
     MINUTES,

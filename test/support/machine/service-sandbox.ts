@@ -50,7 +50,8 @@ export function startInSandbox(unit: string, args: readonly string[]): Running {
     'set -e',
     ...Object.values(BASES).map((base) => `mount -t tmpfs none ${base}`),
     ...made,
-    `cut -d' ' -f5 /proc/self/mountinfo | grep -vE '^(${kept})(/|$)' | while read -r at; do mount -o remount,bind,ro "$at"; done`,
+    // A mount below one of these folders, as `ip netns` makes, is hidden by now.
+    `cut -d' ' -f5 /proc/self/mountinfo | grep -vE '^(${kept})(/|$)' | while read -r at; do if [ -e "$at" ]; then mount -o remount,bind,ro "$at"; fi; done`,
     'exec "$@"',
   ].join('\n');
   const env = Object.entries({ HOME: '/nonexistent', PATH: '/usr/bin:/bin', ...environmentOf(unit) });
