@@ -53,7 +53,11 @@ async function session(client: Client, token?: string) {
   const frames: Uint8Array[] = [];
   let taken = 0;
   let welcomed = false;
-  call.on('error', () => {});
+  let refused: Error | undefined;
+  // Also when the test ends the call.
+  call.on('error', (error) => {
+    refused = error;
+  });
   call.on('data', (message: SessionMessage) => {
     if (message.message === 'welcome') welcomed = true;
     if (message.message !== 'frame') return;
@@ -62,7 +66,8 @@ async function session(client: Client, token?: string) {
     call.write({ ack: taken });
   });
   call.write({ hello: HELLO });
-  await until(() => welcomed);
+  await until(() => welcomed || refused !== undefined);
+  if (!welcomed) throw refused;
   return {
     call,
     frames,
