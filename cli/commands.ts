@@ -15,7 +15,7 @@ const COMMANDS: Loaders = {
   cache: async () => (await import('./cache.js')).cacheCommand(),
 };
 
-/** Those that a person with one program and one host does not need. */
+/** Commands for more than one program and its host. */
 const BEYOND: Loaders = {
   infer: async () => (await import('./infer/command.js')).inferCommand(),
   stream: async () => (await import('./stream/command.js')).streamCommand(),

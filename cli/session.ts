@@ -66,7 +66,7 @@ async function act(what: 'park' | 'move', session: string, options: SessionOptio
   process.stdout.write(json ? `${JSON.stringify({ session, [done]: true })}\n` : `${done} ${session}\n`);
 }
 
-/** What the host does now. @throws FarlightError (rejects) */
+/** The state of the host now. @throws FarlightError (rejects) */
 async function stateOf(dashboard: string): Promise<HostView> {
   const view = await answerOf(dashboard, async (url) => {
     const response = await askDashboard(url, '/host.json');

@@ -18,7 +18,7 @@ import { type LogOptions, openLog } from '../options/log-option.js';
 import { openPage } from '../options/open-page.js';
 import { type TrustOptions, trustOptions } from '../options/trust-options.js';
 import { hostHere, type RunHost } from '../run/run-host.js';
-import { onEndingSignal } from '../stop-signal.js';
+import { stopped, stopSignal } from '../stop-signal.js';
 import { leaveOnnxRuntimeUnoptimised, loadWith } from './load-with.js';
 
 export interface InferOptions extends TrustOptions, LogOptions {
@@ -47,28 +47,21 @@ export async function serveModels(options: InferOptions): Promise<void> {
   quietGrpc();
   const log = await openLog(options);
   const running = new Running();
-  let stopping = false;
-  const stopped = new Promise<void>((resolve, reject) => {
-    onEndingSignal(() => {
-      // A second signal: the person does not want to wait.
-      if (stopping) process.exit(1);
-      stopping = true;
-      running.close(options.drain * 1000).then(resolve, reject);
-    });
-  });
+  const stop = stopSignal();
+  const closed = stopped(stop).then(() => running.close(options.drain * 1000));
   // It may fail before the start ends, and is awaited after it.
-  stopped.catch(() => {});
+  closed.catch(() => {});
   try {
     await running.start(folder, options, log);
-    if (!stopping) process.stdout.write(readyLines(running));
+    if (!stop.aborted) process.stdout.write(readyLines(running));
   } catch (error) {
-    // After a signal during the start, `stop` ends everything, and this error is its effect.
-    if (!stopping) {
+    // After a signal during the start everything is closed, and this error is its effect.
+    if (!stop.aborted) {
       await running.close(0);
       throw error;
     }
   }
-  await stopped;
+  await closed;
 }
 
 /** The folder, if the options that can be checked at once are right. @throws FarlightError BAD_OPTION */

@@ -102,7 +102,7 @@ async function beHost(options: HostOptions): Promise<void> {
     if (why !== undefined) void end(why);
   }, LOOK_MS);
   say({ ready: readyOf(started) });
-  // After the start, which a program waits for. What cannot be removed stays.
+  // After the start, which a program waits for. A folder that cannot be removed stays.
   await removeLeftFolders(tmpdir(), FOLDER).catch(() => {});
 }
 

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkFile, type Problem } from '../../link/files/checked-file.js';
+import { isFolder } from '../../link/files/make-folder.js';
 import { packageSchema } from '../../link/machine/package-files.js';
 import type { ShardSettings } from '../lanes/lane.js';
 import { type Graph, readGraph } from './graph-file.js';
@@ -183,14 +184,5 @@ function linesOf(file: string): string[] | undefined {
     return readFileSync(file, 'utf8').trimEnd().split(/\r?\n/);
   } catch {
     return undefined;
-  }
-}
-
-/** Follows links. One that leads nowhere, or in a circle, is no folder. */
-function isFolder(path: string): boolean {
-  try {
-    return statSync(path).isDirectory();
-  } catch {
-    return false;
   }
 }

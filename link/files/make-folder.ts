@@ -33,8 +33,8 @@ function makeOne(folder: string, mode: number | undefined): string | undefined {
   }
 }
 
-/** A broken link is none, and neither is what cannot be reached. */
-function isFolder(path: string): boolean {
+/** Follows links. One that leads nowhere, or in a circle, is no folder, and neither is a path that cannot be reached. */
+export function isFolder(path: string): boolean {
   try {
     return statSync(path).isDirectory();
   } catch {

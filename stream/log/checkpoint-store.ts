@@ -2,7 +2,7 @@ import { link, open, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { deserialize, serialize } from 'node:v8';
 import { codeOf, messageOf } from '../../proto/errors.js';
-import { makeFolder, syncFolder } from './folders.js';
+import { makeDurableFolder, syncFolder } from './folders.js';
 
 const NAME = /^(\d{10})\.checkpoint$/;
 /** How many checkpoints stay, so that a person can look at the ones before. */
@@ -44,7 +44,7 @@ export class CheckpointStore<T extends { readonly epoch: number }> {
    * @throws Error where another process has stored this epoch, or the disk does not take it; UncertainError (rejects)
    */
   async store(checkpoint: T): Promise<void> {
-    await makeFolder(this.#folder);
+    await makeDurableFolder(this.#folder);
     const name = nameOf(checkpoint.epoch);
     const temporary = join(this.#folder, `${name}.new`);
     await rm(temporary, { force: true });

@@ -1,12 +1,12 @@
 import { open } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { makeFolder as make } from '../../link/files/make-folder.js';
+import { makeFolder } from '../../link/files/make-folder.js';
 import { codeOf, FarlightError } from '../../proto/errors.js';
 
 /** Makes the folder of an application's state, for this user alone. @throws FarlightError BAD_OPTION */
 export function makeState(folder: string): void {
   try {
-    make(folder, 0o700);
+    makeFolder(folder, 0o700);
   } catch (error) {
     const why = `the folder ${folder} cannot be made (${codeOf(error)}); name another one with --state`;
     throw new FarlightError('BAD_OPTION', why, { cause: error });
@@ -14,8 +14,8 @@ export function makeState(folder: string): void {
 }
 
 /** Makes a folder that a power cut does not take back, with the folders above it. */
-export async function makeFolder(folder: string): Promise<void> {
-  const first = make(folder);
+export async function makeDurableFolder(folder: string): Promise<void> {
+  const first = makeFolder(folder);
   for (let at = folder; first !== undefined && at.length >= first.length; at = dirname(at))
     await syncFolder(dirname(at));
 }

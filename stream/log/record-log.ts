@@ -4,7 +4,7 @@ import { deserialize, serialize } from 'node:v8';
 import { crc32 } from 'node:zlib';
 import type { Tensor } from '../../infer/service/tensor.js';
 import { messageOf } from '../../proto/errors.js';
-import { makeFolder, syncFolder } from './folders.js';
+import { makeDurableFolder, syncFolder } from './folders.js';
 
 /** A record that a source gives to the log. */
 export interface NewRecord {
@@ -164,7 +164,7 @@ export class RecordLog implements SourceLog {
   }
 
   async #open(): Promise<void> {
-    await makeFolder(this.#folder);
+    await makeDurableFolder(this.#folder);
     const firsts = (await readdir(this.#folder)).flatMap((name) => NAME.exec(name)?.[1] ?? []);
     for (const first of firsts.sort()) {
       const file = join(this.#folder, `${first}.log`);

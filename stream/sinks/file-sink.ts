@@ -1,6 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { makeFolder, syncFolder } from '../log/folders.js';
+import { makeDurableFolder, syncFolder } from '../log/folders.js';
 import { idIn, outputText } from './output-text.js';
 import { endsOf, identityOf, type Output, type Sink } from './sink.js';
 
@@ -26,7 +26,7 @@ export class FileSink implements Sink {
    * @throws Error where the file cannot be used (rejects)
    */
   static async open(path: string, mark: number | undefined, durable: boolean): Promise<FileSink> {
-    await makeFolder(dirname(path));
+    await makeDurableFolder(dirname(path));
     const file = await open(path, 'a+');
     try {
       if (durable) await syncFolder(dirname(path));

@@ -1,4 +1,4 @@
-// What every command does with mistakes of the person who types it, with signals and with servers that do not answer.
+// Every command meets mistakes of the person who types it, signals, and servers that do not answer.
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -306,7 +306,7 @@ describe('a model that runs', () => {
 });
 
 describe('a model that an upgrade brings', () => {
-  /** What runs on the host, and what is logged, where a step that has run once gets another version of its model. */
+  /** The runs on the host, and the log, after a step that has run once gets another version of its model. */
   const upgraded = async (compute: (x: number) => number) => {
     const folder = folderWith(GOOD);
     const host = new FakeHost(

@@ -18,6 +18,7 @@ export async function makeOwnFolder(base: string, prefix: string): Promise<strin
   const socket = join(folder, PLACE_SOCKET);
   if (process.platform === 'win32' || !fitsUnixSocket(socket + UNFINISHED)) return folder;
   const server = createServer((probe) => probe.destroy());
+  // Without the socket the folder is as good, and only stays after a kill.
   await listenAndName(server, socket).catch(() => {});
   server.unref();
   return folder;

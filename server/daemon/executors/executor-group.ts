@@ -1,5 +1,6 @@
-import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { makeFolder } from '../../../link/files/make-folder.js';
 import { messageOf } from '../../../proto/errors.js';
 
 const EXECUTORS = 'farlight-executors-';
@@ -52,7 +53,7 @@ export class ExecutorGroup {
     made += 1;
     this.#folder = join(this.#parent, `${EXECUTORS}${process.pid}-${made}`);
     try {
-      mkdirSync(this.#folder, { recursive: true });
+      makeFolder(this.#folder);
       writeFileSync(join(this.#folder, limit), String(bytes));
     } catch (error) {
       this.close();
@@ -89,7 +90,7 @@ export class ExecutorGroup {
     if (wordsOf(control).includes(controller)) return undefined;
     const host = join(this.#parent, `${HOST}${process.pid}`);
     try {
-      mkdirSync(host, { recursive: true });
+      makeFolder(host);
       move(process.pid, host);
       writeFileSync(control, `+${controller}`);
       return host;

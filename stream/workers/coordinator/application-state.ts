@@ -2,7 +2,7 @@ import { invariant } from '../../../proto/errors.js';
 import type { Cell } from '../../broker/cell.js';
 import type { ApplicationRecord, PartitionRecord } from '../records.js';
 
-/** What the broker has told of an application: the version that runs, and how far each partition is. */
+/** The newest state of an application at the broker: the version that runs, and how far each partition is. */
 export class ApplicationState {
   readonly #cell: Cell<ApplicationRecord>;
   readonly #isOver: () => boolean;

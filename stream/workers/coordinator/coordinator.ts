@@ -177,13 +177,13 @@ export class Coordinator {
 
   status(): ApplicationStatus {
     const { partitions, upgrade, open } = this.#state.record;
+    const { partitions: records } = this.#state;
     return applicationStatus({
       definition: this.#definition,
       upgrade,
       isUpgrading: this.#upgrading !== undefined,
       partitions,
-      isPrepared: (partition) =>
-        open !== undefined && this.#state.partitions[partition]?.prepared?.upgrade === open.upgrade,
+      isPrepared: (partition) => open !== undefined && records[partition]?.prepared?.upgrade === open.upgrade,
       intakes: this.#intakes,
       health: (source) => healthOf(this.#sources.get(source)),
       outputs: this.#deliveries.counts,

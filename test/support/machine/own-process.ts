@@ -1,13 +1,13 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 
-/** What a file does to its process that other files would see, or that could end it. */
+/** The text of files that change their process for other files, or may end it. */
 const TRACES: readonly RegExp[] = [
   // Processes and threads of its own.
   /\bnode:(child_process|cluster|worker_threads)\b/,
   // The process: its variables, signals, folder, output and end.
   /\bprocess\.(?!(pid|platform|arch|version|versions|hrtime|memoryUsage|cpuUsage|execPath|getuid|nextTick)\b)/,
-  // What it replaces for all modules, or for those that are loaded later.
+  // Modules that the file replaces, also for files that load them later.
   /\bvi\.(mock|doMock|hoisted|stub\w+|useFakeTimers|spyOn|resetModules)\b/,
   /\bglobal(This)?\b[.[]/,
   /\bObject\.(assign|defineProperty)\(global/,
