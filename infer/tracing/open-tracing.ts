@@ -1,4 +1,4 @@
-import { monotonicNow, steadyTime } from '../../link/machine/clock.js';
+import { timeOrigin } from '../../link/machine/clock.js';
 import { PROCESS_CLOCK } from '../../link/machine/timer.js';
 import type { Tracing } from '../statistics/tracing.js';
 import { ApiTracing } from './api-tracing.js';
@@ -24,7 +24,7 @@ export interface OpenTracingOptions {
  * @throws FarlightError BAD_OPTION
  */
 export function openTracing({ address, api, env, version, warn }: OpenTracingOptions): Tracing | undefined {
-  const time = (at: number) => steadyTime() + (at - monotonicNow());
+  const time = (at: number) => timeOrigin + at;
   if (address === undefined && api) return new ApiTracing(api, { version, time });
   const settings = otlpSettings(address, env);
   return settings && new OtlpTracing({ settings, version, clock: PROCESS_CLOCK, time, warn });
