@@ -1,8 +1,10 @@
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { ChannelCredentials, ChannelOptions, Client, Metadata } from '@grpc/grpc-js';
 import { FarlightError } from '../../proto/errors.js';
 import { grpc } from '../grpc/grpc.js';
 import { setImmediate } from '../machine/clock.js';
+import { EagerSocket } from './eager-socket.js';
 import type { HostAddress } from './host-address.js';
 import { refusedCertificate } from './socket-errors.js';
 import { secure, type VerifyOptions, verifyLocal } from './verify-peer.js';
@@ -71,7 +73,7 @@ export class GrpcConnection {
           if (address.scheme === 'grpcs')
             return { socket: await this.#secure(socket, address, verify), secure: true };
           await verifyLocal(socket, address);
-          return { socket, secure: false };
+          return { socket: new EagerSocket(socket) as Duplex as Socket, secure: false };
         } catch (error) {
           if (error instanceof FarlightError) this.#refusal = error;
           throw error;
@@ -83,7 +85,7 @@ export class GrpcConnection {
   }
 
   async #secure(socket: Socket, address: HostAddress, verify: VerifyOptions): Promise<Socket> {
-    const secured = await secure(socket, address, verify);
+    const secured = await secure(new EagerSocket(socket), address, verify);
     this.#secured = secured;
     // In TLS 1.3 a host rejects our certificate only after the handshake.
     secured.on('error', (error) => {

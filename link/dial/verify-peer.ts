@@ -1,4 +1,5 @@
 import { connect, isIP, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { pinOf } from '../address/certificate-pin.js';
 import { knowsUsers, ownUser, userAhead } from '../address/peer-user.js';
@@ -84,7 +85,7 @@ export async function verifyLocal(socket: Socket, address: HostAddress): Promise
  * @throws FarlightError UNREACHABLE, UNTRUSTED_HOST (rejects)
  */
 export async function secure(
-  socket: Socket,
+  socket: Duplex,
   address: HostAddress,
   options: VerifyOptions = {},
 ): Promise<TLSSocket> {

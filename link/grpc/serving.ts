@@ -1,8 +1,12 @@
 import type { Socket } from 'node:net';
-import type { Server, ServerInterceptor } from '@grpc/grpc-js';
+import type { Server, ServerInterceptingCallInterface, ServerInterceptor } from '@grpc/grpc-js';
 import { clearTimeout, setTimeout } from '../machine/clock.js';
 import { native } from '../machine/globals.js';
 import { grpc } from './grpc.js';
+import { streamOf } from './windows.js';
+
+/** How long the last write of a connection may take that HTTP/2 has given up, in milliseconds. */
+const LAST_WRITE_MS = 1000;
 
 /** The open connections of each server. */
 const connections = new WeakMap<Server, Set<Socket>>();
@@ -16,7 +20,12 @@ export function serveConnection(server: Server, socket: Socket, interceptor: Ser
   const { experimental, ServerCredentials } = grpc();
   const credentials = experimental.createServerCredentialsWithInterceptors(
     ServerCredentials.createInsecure(),
-    [interceptor],
+    [
+      (method, call) => {
+        closeWithHttp2(socket, call);
+        return interceptor(method, call);
+      },
+    ],
   );
   const injector = server.createConnectionInjector(credentials);
   const open = connections.get(server) ?? new Set();
@@ -28,14 +37,32 @@ export function serveConnection(server: Server, socket: Socket, interceptor: Ser
   injector.injectConnection(socket);
 }
 
+/**
+ * Closes a connection that HTTP/2 has given up, since its peer answers no ping. HTTP/2 waits for its last write, which
+ * never ends where the peer reads nothing.
+ */
+function closeWithHttp2(socket: Socket, call: ServerInterceptingCallInterface): void {
+  const stream = streamOf(call);
+  const { session } = stream;
+  stream.once('close', () => {
+    if (session?.destroyed) setTimeout(() => socket.destroy(), LAST_WRITE_MS).unref();
+  });
+}
+
 /** Finishes the open calls of a server, and closes its connections. After `graceMs` it cuts off the peers that are left. */
 export async function shutDown(server: Server, graceMs: number): Promise<void> {
-  const cutOff = setTimeout(() => {
-    server.forceShutdown();
-    // HTTP/2 has sent its last frame, and waits for the peer to close. A stopped peer never does.
-    for (const socket of connections.get(server) ?? []) socket.destroy();
-  }, graceMs);
-  await new native.Promise<void>((resolve) => server.tryShutdown(() => resolve()));
-  clearTimeout(cutOff);
+  await new native.Promise<void>((resolve) => {
+    const cutOff = setTimeout(() => {
+      server.forceShutdown();
+      // HTTP/2 has sent its last frame, and waits for the peer to close. A stopped peer never does.
+      for (const socket of connections.get(server) ?? []) socket.destroy();
+      // gRPC does not call back for a connection that it has given up already.
+      resolve();
+    }, graceMs);
+    server.tryShutdown(() => {
+      clearTimeout(cutOff);
+      resolve();
+    });
+  });
   server.forceShutdown();
 }
