@@ -2,9 +2,12 @@ import { once } from 'node:events';
 import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { Client, credentials, Metadata, Server, ServerCredentials } from '@grpc/grpc-js';
+import { type Client, type Metadata, Server, ServerCredentials } from '@grpc/grpc-js';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { remoteHost } from '#farlight/client/transport/open.js';
+import { GrpcConnection } from '#farlight/link/dial/grpc-connection.js';
+import { parseHostAddress } from '#farlight/link/dial/host-address.js';
+import { grpc } from '#farlight/link/grpc/grpc.js';
 import { hostService, sessionsService } from '#farlight/link/grpc/host-service.js';
 import type { SessionMessage } from '#farlight/link/grpc/session-messages.js';
 import { LIMITS } from '#farlight/proto/wire/limits.js';
@@ -34,20 +37,21 @@ async function start(options: DaemonOptions = {}) {
   return { daemon, target };
 }
 
-/** One HTTP/2 connection of a client that gives every stream `window` bytes. */
+/**
+ * One HTTP/2 connection of a client that gives every stream `window` bytes. It is the package's own: another of Node's
+ * could wait for the host for ever while both write.
+ */
 function connection(target: string, window = LIMITS.windowBytes): Client {
-  const client = new Client(target, credentials.createInsecure(), {
-    'grpc-node.flow_control_window': window,
-    'grpc.use_local_subchannel_pool': 1,
-  });
-  cleanups.push(() => client.close());
-  return client;
+  const address = parseHostAddress(`grpc://${target}`);
+  const connection = new GrpcConnection(address, { channel: { 'grpc-node.flow_control_window': window } });
+  cleanups.push(() => connection.close());
+  return connection.client;
 }
 
 /** A session over a connection, after its Welcome; with a token where the host asks for one. */
 async function session(client: Client, token?: string) {
   const { path, requestSerialize, responseDeserialize } = sessionsService().Open;
-  const metadata = new Metadata();
+  const metadata = new (grpc().Metadata)();
   if (token !== undefined) metadata.set('authorization', `Bearer ${token}`);
   const call = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata);
   const frames: Uint8Array[] = [];
@@ -177,7 +181,7 @@ describe('a host over gRPC', () => {
       path,
       requestSerialize,
       responseDeserialize,
-      new Metadata(),
+      new (grpc().Metadata)(),
     );
     call.on('error', () => {});
     const metadata = await new Promise<Metadata>((resolve) => call.on('metadata', resolve));
