@@ -1,73 +1,33 @@
 import type { Tensor } from '../../infer/service/tensor.js';
 import type { Clock } from '../../link/machine/timer.js';
-import { invariant, messageOf } from '../../proto/errors.js';
 import type { Definition } from '../definition/definition.js';
-import {
-  type Change,
-  planUpgrade,
-  type UpgradePlan,
-  type UpgradeWords,
-  versionOf,
-} from '../definition/upgrade-plan.js';
-import {
-  type Action,
-  type Checkpoint,
-  type ConvertAction,
-  ERRORS,
-  Flow,
-  type RunAction,
-  type WriteAction,
-} from '../flow/flow.js';
-import type { FlowRecord, State, Version } from '../flow/version.js';
-import { type CheckpointStore, UncertainError } from '../log/checkpoint-store.js';
-import {
-  BrokenLogError,
-  type LoggedRecord,
-  type NewRecord,
-  type SourceLog,
-  UnfitRecordError,
-} from '../log/record-log.js';
-import type { Output, Sink } from '../sinks/sink.js';
-import { type Feed, healthOf, type Source } from '../sources/source.js';
-import { type ApplicationObserver, observedUpgrade, type StepEnd } from './observer.js';
-import { Reader } from './reader.js';
+import { type Change, planUpgrade, type UpgradePlan, type UpgradeWords } from '../definition/upgrade-plan.js';
+import type { FlowRecord } from '../flow/version.js';
+import type { CheckpointStore } from '../log/checkpoint-store.js';
+import type { NewRecord } from '../log/record-log.js';
+import { type CutUpgrade, FlowRunner, type Resumed } from './flow-runner.js';
+import { Inlet, type InletOptions, type Receiver } from './inlet.js';
+import { type ApplicationObserver, observedUpgrade } from './observer.js';
+import { OpenSinks, type OpenSinksOptions } from './open-sinks.js';
+import { RegularCheckpoints } from './regular-checkpoints.js';
 import { Replays } from './replays.js';
 import { Serial } from './serial.js';
-import { SinkWriter } from './sink-writer.js';
-import type { ApplicationStatus, StepCounts, Upgrading } from './status.js';
-import { StepError, type StepRunner } from './step-runner.js';
+import type { ApplicationStatus, Upgrading } from './status.js';
+import type { StepRunner } from './step-runner.js';
 
 /** A checkpoint, as it is stored. */
-export interface StoredCheckpoint {
-  readonly epoch: number;
-  readonly definition: Definition;
-  /** The version before this one. */
-  readonly previous?: Definition;
-  readonly cut: ReadonlyMap<string, number>;
-  readonly states: ReadonlyMap<string, ReadonlyMap<string, State<Tensor>>>;
+export interface StoredCheckpoint extends Resumed {
   /** How far each source had read, by key, at the cut. */
   readonly positions: ReadonlyMap<string, ReadonlyMap<string, unknown>>;
   /** Where each sink stood when the cut was made: every output of a record after the cut comes after it. */
   readonly marks: ReadonlyMap<string, unknown>;
 }
 
-export interface ApplicationOptions {
+export interface ApplicationOptions extends InletOptions, Pick<OpenSinksOptions, 'openSink'> {
   readonly checkpoints: Pick<CheckpointStore<StoredCheckpoint>, 'latest' | 'store'>;
   readonly runner: StepRunner;
-  /**
-   * Opens the log of a source, of which no record before an offset is read any more. A log that ends before goes on there.
-   * `wake` is for logs that others append to: it says that there is more.
-   */
-  openLog(source: string, from: number, wake: () => void): Promise<SourceLog>;
-  /** Opens a sink, which may have had outputs since this mark. */
-  openSink(name: string, definition: Definition, mark: unknown): Promise<Sink>;
   /** Checks a source before an upgrade that brings it is committed. @throws Error that says why it cannot start (rejects) */
   checkSource?(name: string, definition: Definition): Promise<void>;
-  /**
-   * Starts a source, which gives its records to `ingest` from now on. `positions` says how far it had read, by key. Left
-   * out where others append to the logs.
-   */
-  openSource?(name: string, definition: Definition, feed: Feed): Promise<Source>;
   readonly clock: Clock;
   readonly observer?: ApplicationObserver | undefined;
   /** Records on their way at most. */
@@ -80,56 +40,31 @@ export interface ApplicationOptions {
 }
 
 const DEFAULTS = { window: 1000, windowBytes: 256 << 20, checkpointEvery: 10_000 };
-/** Of the time, at most so much goes into checkpoints. */
-const CHECKPOINT_SHARE = 0.1;
-
-/** A cut that is open. */
-interface Cutting {
-  readonly definition: Definition;
-  /** Both are stored with its checkpoint. */
-  readonly positions: StoredCheckpoint['positions'];
-  readonly marks: StoredCheckpoint['marks'];
-  isStoring: boolean;
-  resolve(): void;
-  reject(error: unknown): void;
-}
 
 /**
- * A stream application: its sources, logs, steps and sinks. It goes on from its last checkpoint, and is upgraded while it
- * runs: see `Flow` for how, and docs/streams.md for what is guaranteed.
+ * A stream application: it joins sources, a flow and sinks, goes on from its last checkpoint, and is upgraded while it
+ * runs. This file has the order in which these begin, change and end. See `Flow` for how a record passes through, and
+ * docs/streams.md for what is guaranteed.
  */
 export class Application {
   readonly #options: ApplicationOptions & typeof DEFAULTS;
-  readonly #flow: Flow<Tensor>;
-  /** The version that is committed. */
-  #definition: Definition;
-  #previous: Definition | undefined;
-  /** By the id of their version. Two while an upgrade is under way. */
-  readonly #definitions = new Map<string, Definition>();
-  readonly #readers = new Map<string, Reader>();
-  readonly #sinks = new Map<string, SinkWriter>();
-  readonly #sources = new Map<string, Source>();
-  /** By source and key, how far the source had read at the record that was admitted last. */
-  readonly #positions = new Map<string, Map<string, unknown>>();
-  readonly #replays = new Replays();
-  /** Where each sink stood at the checkpoint from which this process went on. */
-  #firstMarks: ReadonlyMap<string, unknown> = new Map();
-  #cutting: Cutting | undefined;
+  readonly #flow: FlowRunner;
+  readonly #inlets = new Map<string, Inlet>();
+  readonly #sinks: OpenSinks;
+  readonly #replays: Replays;
+  readonly #receiver: Receiver;
+  readonly #regular: RegularCheckpoints;
   #upgrading: Upgrading | undefined;
   /** Cuts follow each other. */
   readonly #changes = new Serial();
+  /** Whether a record was admitted since the last cut. */
   #hasNew = false;
-  /** Of the values of records on their way. */
-  #passingBytes = 0;
   #isClosed = false;
   #reject!: (error: unknown) => void;
   /** Rejects when the application cannot go on: the log or a sink is broken, or there is a bug. */
   readonly failed = new Promise<never>((_, reject) => {
     this.#reject = reject;
   });
-  readonly #steps = new Map<string, StepCounts>();
-  /** Records that have passed through. */
-  #passed = 0;
 
   /**
    * Goes on from the last checkpoint, or begins with `first` where there is none.
@@ -160,22 +95,51 @@ export class Application {
 
   private constructor(options: ApplicationOptions, checkpoint: StoredCheckpoint) {
     this.#options = { ...DEFAULTS, ...options };
-    const { definition, previous } = checkpoint;
-    this.#definition = definition;
-    this.#previous = previous;
-    this.#definitions.set(definition.id, definition);
-    this.#flow = new Flow({ ...checkpoint, version: versionOf(definition) });
+    const { runner, clock, observer, window, windowBytes, checkpointEvery, log } = this.#options;
+    const fail = this.#fail;
+    this.#replays = new Replays(checkpoint.marks);
+    this.#sinks = new OpenSinks({
+      openSink: (name, definition, mark) => options.openSink(name, definition, mark),
+      wrote: (action, outputs) => {
+        observer?.wrote(action.record, action.sink, outputs, this.definition);
+        this.#flow.wrote(action);
+      },
+      fail,
+    });
+    this.#flow = new FlowRunner(
+      {
+        ...{ runner, clock, observer, window, windowBytes, fail },
+        write: (action, definition) => this.#sinks.write(action, definition),
+        onRoom: () => {
+          for (const inlet of this.#inlets.values()) inlet.wake();
+        },
+      },
+      checkpoint,
+    );
+    this.#receiver = {
+      logged: (source, offset) => observer?.logged(source, offset),
+      admit: (record, traceparent) => this.#admit(record, traceparent),
+      next: (source) => this.#flow.next(source),
+      fail,
+    };
+    this.#regular = new RegularCheckpoints({
+      ...{ clock, log, everyMs: checkpointEvery },
+      store: async () => {
+        if (this.#hasNew) await this.checkpoint();
+      },
+    });
     // The one who runs the application waits for this later. Until then it must not count as unhandled.
     this.failed.catch(() => {});
   }
 
+  /** The version that is committed. */
   get definition(): Definition {
-    return this.#definition;
+    return this.#flow.definition;
   }
 
   /** The version before the one that is committed. */
   get previous(): Definition | undefined {
-    return this.#previous;
+    return this.#flow.previous;
   }
 
   /** The upgrade that is under way. */
@@ -189,57 +153,45 @@ export class Application {
 
   /** Logs a record. Resolves with its offset once it is safe. @throws Error where it cannot be taken (rejects) */
   async ingest(source: string, record: NewRecord): Promise<number> {
-    const reader = this.#readers.get(source);
-    if (!reader || this.#isClosed) throw new Error(`source ${source} takes no records`);
-    if (record.key.includes('\n')) throw new UnfitRecordError('a key has no line breaks');
-    const offset = await reader.log.append(record).catch((error) => {
-      if (error instanceof BrokenLogError) this.#fail(error);
-      throw error;
-    });
-    this.#options.observer?.logged(source, offset);
-    reader.wake();
-    return offset;
+    const inlet = this.#inlets.get(source);
+    if (!inlet || this.#isClosed) throw new Error(`source ${source} takes no records`);
+    return inlet.ingest(record);
   }
 
   /** By source, the offset of the record that it takes next. */
   next(): ReadonlyMap<string, number> {
-    return new Map([...this.#readers.keys()].map((source) => [source, this.#flow.next(source)]));
+    return new Map([...this.#inlets.keys()].map((source) => [source, this.#flow.next(source)]));
   }
 
   /** Records of a source that were logged and that have not begun. */
   backlog(source: string): number {
-    return (this.#readers.get(source)?.log.end ?? 0) - this.#flow.next(source);
+    return this.#inlets.get(source)?.backlog ?? 0;
   }
 
   status(): ApplicationStatus {
-    const { name, id } = this.#definition;
-    const sources = [...this.#readers].map(([source, { log }]) => {
-      const health = healthOf(this.#sources.get(source));
-      return { name: source, records: log.end, waiting: this.backlog(source), bytes: log.bytes, ...health };
-    });
+    const { name, id } = this.definition;
+    const { epoch, passing, passed, steps } = this.#flow;
     return {
       name,
       version: id,
-      epoch: this.epoch,
-      passing: this.#flow.passing,
-      passed: this.#passed,
+      epoch,
+      passing,
+      passed,
       isUpgrading: this.#upgrading !== undefined,
-      sources,
-      steps: [...this.#steps].map(([uid, counts]) => ({ uid, ...counts })),
-      sinks: [...sinksOf(this.#definition)].map(([sink, called]) => {
-        return { name: called, outputs: this.#sinks.get(sink)?.written ?? 0 };
-      }),
+      sources: [...this.#inlets.values()].map(({ status }) => status),
+      steps: [...steps].map(([uid, counts]) => ({ uid, ...counts })),
+      sinks: this.#sinks.counts(this.definition),
     };
   }
 
   /** Stores a checkpoint of now. @throws Error where it cannot be stored; the application goes on (rejects) */
   checkpoint(): Promise<void> {
-    return this.#changes.run(() => this.#cut(this.#definition));
+    return this.#changes.run(() => this.#cut(this.definition));
   }
 
   /** The changes that an upgrade would make now. */
   plan(definition: Definition, words: UpgradeWords = {}): UpgradePlan {
-    return planUpgrade(this.#definition, definition, words);
+    return planUpgrade(this.definition, definition, words);
   }
 
   /**
@@ -264,15 +216,11 @@ export class Application {
       this.#upgrading = upgrading;
       const { observer, clock } = this.#options;
       try {
-        await observedUpgrade(
-          observer,
-          clock,
-          { from: this.#definition.id, to: definition.id, plan },
-          async () => {
-            await this.#upgrade(definition, plan, upgrading, signal, mayCut);
-            return this.epoch;
-          },
-        );
+        const change = { from: this.definition.id, to: definition.id, plan };
+        await observedUpgrade(observer, clock, change, async () => {
+          await this.#upgrade(upgrading, signal, mayCut);
+          return this.epoch;
+        });
       } finally {
         this.#upgrading = undefined;
       }
@@ -284,353 +232,132 @@ export class Application {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#cutting?.reject(CLOSED);
-    this.#cutting = undefined;
+    this.#regular.stop();
+    this.#flow.close();
     this.#replays.stopWaiting();
-    await Promise.all([...this.#sources.values()].map((source) => source.close()));
-    await Promise.all([...this.#readers.values()].map((reader) => reader.close()));
-    await Promise.all([...this.#sinks.values()].map(({ sink }) => sink.close()));
-    await Promise.all([...this.#readers.values()].map(({ log }) => log.close()));
+    const inlets = [...this.#inlets.values()];
+    await Promise.all(inlets.map((inlet) => inlet.stop()));
+    await this.#sinks.close();
+    await Promise.all(inlets.map((inlet) => inlet.close()));
   }
 
   async #start(checkpoint: StoredCheckpoint, isFirst: boolean): Promise<void> {
-    const { cut, marks, positions } = checkpoint;
-    this.#firstMarks = marks;
-    const { sources } = this.#definition;
-    for (const [source, read] of positions) this.#positions.set(source, new Map(read));
-    for (const source of Object.keys(sources)) await this.#openReader(source, cut.get(source) ?? 0, false);
-    await this.#openSinks(this.#definition, marks);
-    const sinks = [...this.#sinks.values()].map(({ sink }) => sink);
-    for (const [source, { log }] of this.#readers)
-      this.#replays.begin(source, cut.get(source) ?? 0, log.end, sinks);
+    const { definition, cut, marks, positions } = checkpoint;
+    for (const source of Object.keys(definition.sources)) {
+      const from = cut.get(source) ?? 0;
+      await this.#openInlet({
+        name: source,
+        from,
+        positions: positions.get(source) ?? new Map(),
+        isNew: false,
+      });
+    }
+    await this.#sinks.open(definition, marks);
+    for (const [source, { first, end }] of this.#inlets) this.#replays.begin(source, first, end, this.#sinks);
     // After a kill, these marks tell the outputs of this application from older contents of the sinks.
-    if (isFirst) await this.#options.checkpoints.store({ ...checkpoint, marks: this.#marks() });
-    for (const reader of this.#readers.values()) reader.wake();
-    for (const source of Object.keys(sources)) await this.#openSource(source, cut.get(source) ?? 0);
-    this.#checkpointLater(this.#options.checkpointEvery);
+    if (isFirst) await this.#options.checkpoints.store({ ...checkpoint, marks: this.#sinks.marks() });
+    for (const inlet of this.#inlets.values()) inlet.wake();
+    for (const inlet of this.#inlets.values()) await inlet.start(definition);
+    this.#regular.start();
   }
 
   async #upgrade(
-    definition: Definition,
-    plan: UpgradePlan,
     upgrading: Upgrading,
     signal: AbortSignal | undefined,
     mayCut: (() => Promise<void>) | undefined,
   ): Promise<void> {
     const { runner, log } = this.#options;
-    const before = this.#definition;
+    const { definition, plan } = upgrading;
+    const before = this.definition;
     signal?.throwIfAborted();
-    this.#definitions.set(definition.id, definition);
-    const sources = named(plan.sources, 'added');
-    const firsts = new Map<string, number>();
-    // A sink that writes elsewhere is another one.
-    const sinks = [...sinksOf(definition).keys()].filter((id) => !this.#sinks.has(id));
+    const added = named(plan.sources, 'added');
+    const changed = named(plan.sources, 'changed');
     try {
       await runner.prepare(definition);
-      for (const source of [...sources, ...named(plan.sources, 'changed')])
-        await this.#options.checkSource?.(source, definition);
-      await this.#openSinks(definition, new Map(), sinks);
-      // A source that was here before, and was dropped, may have left records.
-      for (const source of sources)
-        firsts.set(source, await this.#openReader(source, this.#flow.next(source), true));
-      const stop = () => {
-        this.#abandon(signal?.reason);
-        this.#replays.stopWaiting();
-      };
-      // An abort from before is told to no listener.
-      signal?.throwIfAborted();
-      signal?.addEventListener('abort', stop);
-      try {
-        upgrading.phase = 'replaying';
-        // An upgrade must not cut before records whose outputs of the old version are written.
-        await this.#replays.over();
-        signal?.throwIfAborted();
-        upgrading.phase = 'ready';
-        await mayCut?.();
-        signal?.throwIfAborted();
-        upgrading.phase = 'passing';
-        await this.#cut(definition, plan, firsts);
-      } finally {
-        signal?.removeEventListener('abort', stop);
+      for (const source of [...added, ...changed]) await this.#options.checkSource?.(source, definition);
+      await this.#sinks.open(definition);
+      const firsts = new Map<string, number>();
+      for (const name of added) {
+        // A source that was here before, and was dropped, may have left records.
+        const from = this.#flow.next(name);
+        const { first } = await this.#openInlet({ name, from, positions: new Map(), isNew: true });
+        firsts.set(name, first);
       }
+      await this.#cutTo(upgrading, firsts, signal, mayCut);
     } catch (error) {
-      // The same version may have been to begin with other states.
-      this.#definitions.delete(definition.id);
-      this.#definitions.set(before.id, before);
-      await this.#drop(sources, sinks);
+      await this.#dropAllBut(before);
       await runner.release(definition);
       throw error;
     }
-    if (before.id !== definition.id) this.#definitions.delete(before.id);
     log(`version ${definition.id} runs since epoch ${this.epoch}`);
-    const kept = sinksOf(definition);
-    await this.#drop(
-      named(plan.sources, 'removed'),
-      [...this.#sinks.keys()].filter((id) => !kept.has(id)),
-    );
-    for (const source of named(plan.sources, 'changed')) {
-      const running = this.#sources.get(source);
-      if (running?.become?.(definition.sources[source])) continue;
-      await running?.close();
-      await this.#openSource(source, this.#flow.next(source));
-    }
-    for (const [source, first] of firsts) await this.#openSource(source, first);
+    await this.#dropAllBut(definition);
+    for (const source of changed) await this.#inlets.get(source)?.become(definition);
+    for (const source of added) await this.#inlets.get(source)?.start(definition);
     await runner.release(before);
   }
 
-  /** Cuts, and resolves when the checkpoint is stored. @throws Error where it is not (rejects) */
-  #cut(definition: Definition, plan?: UpgradePlan, firsts?: ReadonlyMap<string, number>): Promise<void> {
-    if (this.#isClosed) return Promise.reject(CLOSED);
-    return new Promise((resolve, reject) => {
-      const positions = new Map([...this.#positions].map(([source, read]) => [source, new Map(read)]));
-      const marks = this.#marks();
-      this.#cutting = { definition, positions, marks, isStoring: false, resolve, reject };
-      this.#hasNew = false;
-      this.#flow.cut(plan && versionOf(definition, plan), firsts);
-      for (const reader of this.#readers.values()) reader.wake();
-      this.#go();
-    });
-  }
-
-  /** Does what the flow says, and stores its checkpoint once it is whole. */
-  #go(): void {
-    if (this.#isClosed) return;
-    const cutting = this.#cutting;
-    const checkpoint = cutting?.isStoring === false ? this.#flow.checkpoint() : undefined;
-    for (const action of this.#flow.take()) this.#act(action);
-    for (const record of this.#flow.takePassed()) {
-      this.#passed += 1;
-      this.#passingBytes -= bytesOf(record);
-      this.#options.observer?.passed(record, this.definition);
-    }
-    if (cutting && checkpoint) {
-      cutting.isStoring = true;
-      void this.#store(cutting, checkpoint);
-    }
-    if (this.#hasRoom) for (const reader of this.#readers.values()) reader.wake();
-  }
-
-  async #store(cutting: Cutting, { epoch, cut, states }: Checkpoint<Tensor>): Promise<void> {
-    const { definition, positions, marks } = cutting;
-    const previous = definition === this.#definition ? this.#previous : this.#definition;
-    const before = previous && { previous };
+  /** The steps of the next version are ready, and its sources and sinks are open: what is left is the cut. */
+  async #cutTo(
+    upgrading: Upgrading,
+    firsts: CutUpgrade['firsts'],
+    signal: AbortSignal | undefined,
+    mayCut: (() => Promise<void>) | undefined,
+  ): Promise<void> {
+    const stop = () => {
+      this.#flow.abandon(signal?.reason);
+      this.#replays.stopWaiting();
+    };
+    // An abort from before is told to no listener.
+    signal?.throwIfAborted();
+    signal?.addEventListener('abort', stop);
     try {
-      await this.#options.checkpoints.store({ epoch, definition, ...before, cut, states, positions, marks });
-    } catch (error) {
-      // The next start will know which version runs.
-      if (error instanceof UncertainError) this.#fail(error);
-      else {
-        cutting.isStoring = false;
-        this.#abandon(error);
-      }
-      return;
-    }
-    if (this.#isClosed) return;
-    this.#cutting = undefined;
-    this.#definition = definition;
-    this.#previous = previous;
-    this.#flow.commit();
-    this.#go();
-    cutting.resolve();
-    for (const [source, { log }] of this.#readers) log.trim(cut.get(source) ?? 0).catch(this.#fail);
-  }
-
-  /** The cut is given up, and the old version goes on. It is too late once the checkpoint is on its way to the disk. */
-  #abandon(reason: unknown): void {
-    const cutting = this.#cutting;
-    if (!cutting || cutting.isStoring || this.#isClosed) return;
-    this.#cutting = undefined;
-    this.#flow.abandon();
-    // Those of sources that only the new version has are gone.
-    this.#passingBytes = [...this.#flow.records()].reduce((sum, record) => sum + bytesOf(record), 0);
-    this.#go();
-    cutting.reject(reason);
-  }
-
-  #act(action: Action<Tensor>): void {
-    if (action.kind === 'write') {
-      const { sink, version } = action;
-      this.#sinks.get(sinkId(sink, this.#definitionOf(version)))?.write(action);
-      return;
-    }
-    // Neither rejects.
-    if (action.kind === 'run') void this.#run(action);
-    else void this.#migrate(action);
-  }
-
-  async #run(action: RunAction<Tensor>): Promise<void> {
-    const { version, step, record, inputs, state } = action;
-    const counts = this.#countsOf(step.uid);
-    const { clock, runner, observer } = this.#options;
-    const start = clock.now();
-    let ended: ((end: StepEnd) => void) | undefined;
-    counts.running += 1;
-    try {
-      const definition = this.#definitionOf(version);
-      ended = observer?.began(record, step.uid, definition);
-      const {
-        outputs,
-        state: next,
-        spans = [],
-      } = await runner.run({ definition, uid: step.uid, inputs, state });
-      ended?.({ spans });
-      if (this.#isClosed) return;
-      counts.records += 1;
-      counts.ms += clock.now() - start;
-      this.#flow.ran(action, outputs, next);
-    } catch (error) {
-      ended?.({ spans: [], error: messageOf(error) });
-      if (!(error instanceof StepError)) {
-        // The version may be gone already: then nobody waits for this.
-        if (this.#definitions.has(version.id)) this.#fail(error);
-        return;
-      }
-      counts.failed += 1;
-      this.#flow.failed(action, error.message);
+      upgrading.phase = 'replaying';
+      // An upgrade must not cut before records whose outputs of the old version are written.
+      await this.#replays.over();
+      signal?.throwIfAborted();
+      upgrading.phase = 'ready';
+      await mayCut?.();
+      signal?.throwIfAborted();
+      upgrading.phase = 'passing';
+      await this.#cut(upgrading.definition, { plan: upgrading.plan, firsts });
     } finally {
-      counts.running -= 1;
-    }
-    this.#go();
-  }
-
-  async #migrate(action: ConvertAction<Tensor>): Promise<void> {
-    const { version, step, key, state } = action;
-    try {
-      const converted = await this.#options.runner.migrate(this.#definitionOf(version), step.uid, state);
-      this.#flow.converted(action, converted);
-      this.#go();
-    } catch (error) {
-      this.#abandon(
-        new Error(
-          `the state of step "${step.uid}" for key "${key}" cannot be converted: ${messageOf(error)}`,
-        ),
-      );
+      signal?.removeEventListener('abort', stop);
     }
   }
 
-  get #hasRoom(): boolean {
-    const { window, windowBytes } = this.#options;
-    return this.#flow.passing < window && this.#passingBytes < windowBytes;
+  /** Cuts, and resolves when the checkpoint is stored. @throws Error where it is not (rejects) */
+  async #cut(definition: Definition, upgrade?: CutUpgrade): Promise<void> {
+    // Both are those of the moment of the cut, though they are stored later.
+    const positions = new Map([...this.#inlets].map(([source, inlet]) => [source, inlet.positions]));
+    const marks = this.#replays.marksOf(this.#sinks.marks());
+    this.#hasNew = false;
+    const store = (checkpoint: Resumed) =>
+      this.#options.checkpoints.store({ ...checkpoint, positions, marks });
+    const cut = await this.#flow.cut(definition, store, upgrade);
+    for (const [source, inlet] of this.#inlets) inlet.trim(cut.get(source) ?? 0).catch(this.#fail);
   }
 
-  #admit(source: string, record: LoggedRecord): boolean {
-    if (!this.#hasRoom) return false;
-    if (!this.#flow.version.sources.includes(source)) return false;
-    const { offset, key, values, position, traceparent } = record;
+  #admit(record: FlowRecord<Tensor>, traceparent: string | undefined): boolean {
+    if (!this.#flow.admit(record, traceparent)) return false;
     this.#hasNew = true;
-    if (position !== undefined) this.#positionsOf(source).set(key, position);
-    const admitted = { source, offset, key, values };
-    this.#options.observer?.admitted(admitted, traceparent);
-    this.#passingBytes += bytesOf(admitted);
-    this.#flow.admit(admitted);
-    this.#replays.admitted(source, offset);
-    this.#go();
+    this.#replays.admitted(record.source, record.offset);
     return true;
   }
 
-  /** Reads a log from an offset on, or from its end if that is later and `isNew`. @returns where it begins */
-  async #openReader(source: string, from: number, isNew: boolean): Promise<number> {
-    const log = await this.#options.openLog(source, from, () => this.#readers.get(source)?.wake());
-    const first = isNew ? Math.max(from, log.end) : from;
-    this.#readers.set(source, new Reader(log, first, (record) => this.#admit(source, record), this.#fail));
-    return first;
+  async #openInlet(which: Parameters<typeof Inlet.open>[0]): Promise<Inlet> {
+    const inlet = await Inlet.open(which, this.#options, this.#receiver);
+    this.#inlets.set(which.name, inlet);
+    return inlet;
   }
 
-  /** Starts a source where the last record of the log says that it stood. */
-  async #openSource(source: string, from: number): Promise<void> {
-    const reader = this.#readers.get(source);
-    const { openSource } = this.#options;
-    if (!reader || !openSource) return;
-    const positions = new Map(this.#positionsOf(source));
-    const cursor = reader.log.cursor(from);
-    try {
-      for (let record = await cursor.next(); record; record = await cursor.next())
-        if (record.position !== undefined) positions.set(record.key, record.position);
-    } finally {
-      await cursor.close();
+  /** Ends the sources and sinks that this version does not have. */
+  async #dropAllBut(definition: Definition): Promise<void> {
+    for (const [source, inlet] of this.#inlets) {
+      if (Object.hasOwn(definition.sources, source)) continue;
+      await inlet.delete();
+      this.#inlets.delete(source);
     }
-    const feed = {
-      positions,
-      ingest: (record: NewRecord) => this.ingest(source, record),
-      backlog: () => this.backlog(source),
-    };
-    this.#sources.set(source, await openSource(source, this.#definition, feed));
-  }
-
-  async #openSinks(
-    definition: Definition,
-    marks: ReadonlyMap<string, unknown>,
-    ids: Iterable<string> = sinksOf(definition).keys(),
-  ): Promise<void> {
-    const names = sinksOf(definition);
-    for (const id of ids) {
-      const sink = await this.#options.openSink(names.get(id) as string, definition, marks.get(id));
-      this.#sinks.set(
-        id,
-        new SinkWriter(sink, {
-          wrote: (action, outputs) => this.#wrote(action, outputs),
-          refused: (action, message) => this.#refused(action, message),
-          fail: this.#fail,
-        }),
-      );
-    }
-  }
-
-  /**
-   * While records pass through again, outputs of later ones may lie before the places where the sinks stand: then the marks
-   * are those at which this process began.
-   */
-  #marks(): Map<string, unknown> {
-    return new Map(
-      [...this.#sinks].map(([id, { sink }]) => [
-        id,
-        !this.#replays.isOver && this.#firstMarks.has(id) ? this.#firstMarks.get(id) : sink.mark(),
-      ]),
-    );
-  }
-
-  /** Ends sources and sinks that no version has any more. */
-  async #drop(sources: readonly string[], sinks: readonly string[]): Promise<void> {
-    for (const source of sources) {
-      await this.#sources.get(source)?.close();
-      this.#sources.delete(source);
-      await this.#readers.get(source)?.close();
-      await this.#readers.get(source)?.log.delete();
-      this.#readers.delete(source);
-      this.#positions.delete(source);
-    }
-    for (const id of sinks) {
-      await this.#sinks.get(id)?.sink.close();
-      this.#sinks.delete(id);
-    }
-  }
-
-  #wrote(action: WriteAction<Tensor>, outputs: readonly Output[]): void {
-    this.#options.observer?.wrote(action.record, action.sink, outputs, this.definition);
-    this.#flow.wrote(action);
-    this.#go();
-  }
-
-  /** A record of which no outputs can be made goes to the errors. */
-  #refused(action: WriteAction<Tensor>, message: string): void {
-    const error = { step: `sink ${action.sink}`, message };
-    this.#sinks.get(ERRORS)?.write(action, { ...action, sink: ERRORS, values: {}, error });
-  }
-
-  #checkpointLater(ms: number): void {
-    const { clock, checkpointEvery, log } = this.#options;
-    clock.after(ms, async () => {
-      if (this.#isClosed) return;
-      const start = clock.now();
-      let next = checkpointEvery;
-      try {
-        if (this.#hasNew) await this.checkpoint();
-        next = Math.max(next, (clock.now() - start) / CHECKPOINT_SHARE);
-      } catch (error) {
-        if (!this.#isClosed) log(`no checkpoint could be stored: ${messageOf(error)}`);
-      }
-      this.#checkpointLater(next);
-    });
+    await this.#sinks.closeAllBut(definition);
   }
 
   readonly #fail = (error: unknown): void => {
@@ -638,55 +365,8 @@ export class Application {
     this.#reject(error);
     void this.close();
   };
-
-  #definitionOf({ id }: Version): Definition {
-    const definition = this.#definitions.get(id);
-    invariant(definition, `version ${id} does not run`);
-    return definition;
-  }
-
-  #countsOf(uid: string): StepCounts {
-    let counts = this.#steps.get(uid);
-    if (!counts) {
-      counts = { records: 0, failed: 0, ms: 0, running: 0 };
-      this.#steps.set(uid, counts);
-    }
-    return counts;
-  }
-
-  #positionsOf(source: string): Map<string, unknown> {
-    let positions = this.#positions.get(source);
-    if (!positions) {
-      positions = new Map();
-      this.#positions.set(source, positions);
-    }
-    return positions;
-  }
-}
-
-const CLOSED = new Error('the application was closed');
-
-/** The sinks of a version, by what tells them apart: the name, and where it writes to. */
-function sinksOf(definition: Definition): Map<string, string> {
-  const names = [...Object.keys(definition.sinks), ERRORS];
-  return new Map(names.map((name) => [sinkId(name, definition), name]));
-}
-
-function sinkId(name: string, { sinks }: Definition): string {
-  const sink = sinks[name];
-  if (!sink) return name;
-  if (sink.kind === 'nats') return `${name} nats ${sink.subject}`;
-  if (sink.kind === 'page') return `${name} page`;
-  return `${name} ${sink.kind === 'file' ? sink.file : sink.url}`;
 }
 
 function named(changes: readonly Change[], change: Change['change']): string[] {
   return changes.filter((each) => each.change === change).map(({ name }) => name);
-}
-
-function bytesOf({ values }: Pick<FlowRecord<Tensor>, 'values'>): number {
-  const lengths = Object.values(values).flatMap(({ data }) =>
-    data instanceof Uint8Array ? [data.length] : data.map(({ length }) => length),
-  );
-  return lengths.reduce((sum, length) => sum + length, 0);
 }

@@ -3,7 +3,7 @@ import type { Application } from '#farlight/stream/run/application.js';
 import { oracle } from './support/arithmetic.js';
 import { Chaos, settled } from './support/chaos.js';
 import { definitionOf, edited, randomDefinition } from './support/definitions.js';
-import { numberOf } from './support/numbers.js';
+import { numberOf, tensorOf } from './support/numbers.js';
 import { Site } from './support/site.js';
 
 const CASES = Number(process.env.FARLIGHT_UPGRADES ?? 150);
@@ -50,6 +50,22 @@ describe('an upgrade', () => {
       await application.close();
     },
   );
+
+  it('brings back a source, which begins anew though the process was killed right after it was dropped', async () => {
+    const chaos = new Chaos(SEED);
+    const site = new Site(chaos);
+    const both = definitionOf('v1', ['s', 't'], { p: ['s.x'], q: ['t.x'] });
+    const one = definitionOf('v2', ['s'], { p: ['s.x'] });
+    let application = await opened(chaos, site.open(both));
+    const values = { x: tensorOf(1) };
+    await done(chaos, application.ingest('t', { key: 'k', values, position: 7 }));
+    await done(chaos, application.upgrade(one, { drop: ['t', 'q'] }));
+    chaos.kill();
+    application = await opened(chaos, site.open(both));
+    await done(chaos, application.upgrade({ ...both, id: 'v3' }));
+    expect(site.startedAt.get('t')).toEqual(new Map());
+    await application.close();
+  });
 
   it('to a step that asks for a value that waiting records do not have: they go to the errors, and later ones on', async () => {
     const chaos = new Chaos(SEED);

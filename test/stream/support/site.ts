@@ -33,6 +33,8 @@ export class Site {
   acknowledged: { source: string; offset: number; value: number }[] = [];
   readonly checkpoints: StoredCheckpoint[] = [];
   readonly written: string[] = [];
+  /** By source, how far it had read when it was started last. */
+  readonly startedAt = new Map<string, ReadonlyMap<string, unknown>>();
   /** By sink, the outputs that it has. */
   readonly #had = new Map<string, string[]>();
   /** Whether the next checkpoint fails, and so on. */
@@ -87,7 +89,10 @@ export class Site {
       },
       openLog: async (source, from) => this.#openLog(source, from, later),
       openSink: async (name, _, mark) => this.#openSink(name, mark, later),
-      openSource: async () => ({ close: async () => {} }),
+      openSource: async (source, _, { positions }) => {
+        this.startedAt.set(source, positions);
+        return { close: async () => {} };
+      },
       runner: arithmeticRunner(later, this),
     };
   }
