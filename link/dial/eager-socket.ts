@@ -33,7 +33,11 @@ export class EagerSocket extends Duplex {
     });
     socket.on('drain', () => this.#goOn());
     socket.on('error', (error) => this.destroy(error));
-    socket.on('close', () => this.destroy());
+    socket.on('close', () => {
+      // The last bytes may still wait for their reader.
+      if (socket.readableEnded && !this.readableEnded) this.once('end', () => this.destroy());
+      else this.destroy();
+    });
     socket.pause();
   }
 

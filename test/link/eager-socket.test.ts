@@ -97,6 +97,16 @@ it('an eager socket ends with its peer, and passes on a broken connection', asyn
   expect(broken.socket.destroyed).toBe(true);
 });
 
+it('an eager socket keeps the last bytes of a peer that has closed until they are read', async () => {
+  const { near, socket, far } = await pair();
+  far.end('last');
+  near.once('readable', () => {});
+  near.read(0);
+  await once(socket, 'close');
+  expect(String(near.read())).toBe('last');
+  await once(near.resume(), 'close');
+});
+
 it('an eager socket that is destroyed closes its connection', async () => {
   const { near, far } = await pair();
   near.destroy();
