@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { brotliDecompressSync } from 'node:zlib';
 import {
   bundleCharts,
+  bundleDefinitions,
   bundleForBrowsers,
   bundleGrpc,
   bundleModules,
@@ -26,11 +27,10 @@ for (const project of ['tsconfig.browser.json', 'tsconfig.json']) {
   const { status } = spawnSync(process.execPath, [tsc, '-p', project], { cwd: root, stdio: 'inherit' });
   if (status !== 0) process.exit(status ?? 1);
 }
-cpSync(join(root, 'proto/farlight.proto'), join(root, 'dist/proto/farlight.proto'));
+bundleDefinitions(root);
 await bundleSchemas(root);
 for (const shipped of ['jobs/templates/shipped', 'jobs/images/shipped'])
   cpSync(join(root, shipped), join(root, 'dist', shipped), { recursive: true });
-cpSync(join(root, 'infer/grpc/open-inference.proto'), join(root, 'dist/infer/grpc/open-inference.proto'));
 // The files of pages beside the compiled modules, with the library that draws the charts.
 for (const site of [
   'page/site',

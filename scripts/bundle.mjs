@@ -1,6 +1,7 @@
 // Makes the bundles of the package: the client as one module for pages, their charts, gRPC as one file for Node, the
 // modules of the package as few files, and schemas compiled.
 import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { Ajv } from 'ajv';
 import standalone from 'ajv/dist/standalone/index.js';
@@ -64,10 +65,18 @@ export async function bundleCharts(root, uplot) {
  */
 export async function bundleGrpc(root) {
   const folder = join(root, 'dist/grpc');
-  const contents = ['grpc:@grpc/grpc-js', 'loader:@grpc/proto-loader', 'reflection:@grpc/reflection']
-    .map((each) => each.split(':'))
-    .map(([name, from]) => `export * as ${name} from '${from}';`)
-    .join('\n');
+  const { resolve } = protobufOf(root);
+  const packages = {
+    grpc: '@grpc/grpc-js',
+    protobuf: resolve('protobufjs/light'),
+    loader: '@grpc/proto-loader',
+    reflection: '@grpc/reflection',
+  };
+  // Each is run when it is first used: few processes need the last two.
+  const getters = Object.entries(packages).map(
+    ([name, from]) => `get ${name}() { return require(${JSON.stringify(from)}); }`,
+  );
+  const contents = `module.exports = { ${getters.join(', ')} };`;
   const bundled = await build({
     ...ofPackages(root),
     stdin: { contents, resolveDir: root },
@@ -80,6 +89,23 @@ export async function bundleGrpc(root) {
     recursive: true,
   });
   writeLicences(root, folder, [bundled]);
+}
+
+/** Writes the definitions of services as JSON beside their files, .proto.json. */
+export function bundleDefinitions(root) {
+  const protobuf = protobufOf(root)('protobufjs');
+  const keepCase = { 'infer/grpc/open-inference.proto': true };
+  for (const path of ['proto/farlight.proto', ...Object.keys(keepCase)]) {
+    const text = readFileSync(join(root, path), 'utf8');
+    const { root: definitions } = protobuf.parse(text, new protobuf.Root(), { keepCase: keepCase[path] });
+    cpSync(join(root, path), join(root, 'dist', path));
+    writeFileSync(join(root, 'dist', `${path}.json`), JSON.stringify(definitions.resolveAll().toJSON()));
+  }
+}
+
+/** `require`, as the package of gRPC that has protobufjs would call it. */
+function protobufOf(root) {
+  return createRequire(createRequire(join(root, 'package.json')).resolve('@grpc/proto-loader'));
 }
 
 /** Packages of hosts and commands, and those that read files of people. Each is a file here, for the same reasons as gRPC. */

@@ -2,8 +2,9 @@ import { constants, type ServerHttp2Stream } from 'node:http2';
 import { createServer, type Server as NetServer, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TlsOptions, type Server as TlsServer } from 'node:tls';
 import type { Metadata, Server, ServerInterceptor } from '@grpc/grpc-js';
-import { grpc, grpcReflection } from '../../link/grpc/grpc.js';
+import { grpc } from '../../link/grpc/grpc.js';
 import { Health } from '../../link/grpc/health.js';
+import { addReflection } from '../../link/grpc/reflection.js';
 import { serveConnection, shutDown } from '../../link/grpc/serving.js';
 import { streamOf, widenWindows } from '../../link/grpc/windows.js';
 import { setTimeout } from '../../link/machine/clock.js';
@@ -80,8 +81,7 @@ export class GrpcServer {
     });
     this.#server.addService(inferenceService(), calls);
     this.health.addTo(this.#server);
-    // So that tools such as `grpcurl` need no copy of open-inference.proto.
-    new (grpcReflection().ReflectionService)(inferenceDefinitions()).addToServer(this.#server);
+    addReflection(this.#server, inferenceDefinitions);
     this.#listener = trust.tls
       ? createTlsServer(tlsOptions(trust.tls.options)).on('tlsClientError', () => {})
       : createServer({ noDelay: true });

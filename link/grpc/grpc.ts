@@ -4,6 +4,8 @@ import { packageRequire } from '../machine/package-files.js';
 interface Bundle {
   grpc: typeof import('@grpc/grpc-js');
   loader: typeof import('@grpc/proto-loader');
+  /** Of protobufjs, what reads and writes messages. */
+  protobuf: Pick<typeof import('protobufjs'), 'Root'>;
   reflection: typeof import('@grpc/reflection');
 }
 
@@ -41,7 +43,12 @@ function silence({ grpc }: Bundle): void {
   grpc.setLogVerbosity(grpc.logVerbosity.NONE);
 }
 
-/** Reads the definitions of services. */
+/** Reads and writes messages. */
+export function protobuf(): Bundle['protobuf'] {
+  return bundle().protobuf;
+}
+
+/** Reads the definitions of services from files, for reflection. It is loaded when it is first used, as reflection itself. */
 export function protoLoader(): Bundle['loader'] {
   return bundle().loader;
 }

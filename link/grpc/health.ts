@@ -6,7 +6,8 @@ import type {
   ServiceDefinition,
   sendUnaryData,
 } from '@grpc/grpc-js';
-import { grpc, protoLoader } from './grpc.js';
+import { grpc } from './grpc.js';
+import { servicesOf } from './services.js';
 
 type Serving = 'SERVING' | 'NOT_SERVING' | 'SERVICE_UNKNOWN';
 interface Request {
@@ -21,31 +22,28 @@ interface Service extends ServiceDefinition {
 }
 
 /** grpc.health.v1 as https://github.com/grpc/grpc-proto/blob/master/grpc/health/v1/health.proto defines it. */
-const DESCRIPTOR = {
+const V1 = {
   nested: {
-    'grpc.health.v1': {
+    HealthCheckRequest: { fields: { service: { type: 'string', id: 1 } } },
+    HealthCheckResponse: {
+      fields: { status: { type: 'ServingStatus', id: 1 } },
       nested: {
-        HealthCheckRequest: { fields: { service: { type: 'string', id: 1 } } },
-        HealthCheckResponse: {
-          fields: { status: { type: 'ServingStatus', id: 1 } },
-          nested: {
-            ServingStatus: { values: { UNKNOWN: 0, SERVING: 1, NOT_SERVING: 2, SERVICE_UNKNOWN: 3 } },
-          },
-        },
-        Health: {
-          methods: {
-            Check: { requestType: 'HealthCheckRequest', responseType: 'HealthCheckResponse' },
-            Watch: {
-              requestType: 'HealthCheckRequest',
-              responseType: 'HealthCheckResponse',
-              responseStream: true,
-            },
-          },
+        ServingStatus: { values: { UNKNOWN: 0, SERVING: 1, NOT_SERVING: 2, SERVICE_UNKNOWN: 3 } },
+      },
+    },
+    Health: {
+      methods: {
+        Check: { requestType: 'HealthCheckRequest', responseType: 'HealthCheckResponse' },
+        Watch: {
+          requestType: 'HealthCheckRequest',
+          responseType: 'HealthCheckResponse',
+          responseStream: true,
         },
       },
     },
   },
 };
+const DEFINITIONS = { nested: { grpc: { nested: { health: { nested: { v1: V1 } } } } } };
 
 /** Standard gRPC health checking. The server as a whole and its service have the same status. */
 export class Health {
@@ -59,13 +57,6 @@ export class Health {
   }
 
   addTo(server: Server): void {
-    const definitions = protoLoader().fromJSON(
-      DESCRIPTOR as Parameters<ReturnType<typeof protoLoader>['fromJSON']>[0],
-      {
-        enums: String,
-        defaults: true,
-      },
-    );
     const implementation = {
       Check: (call: ServerUnaryCall<Request, Response>, reply: sendUnaryData<Response>) => {
         const { service } = call.request;
@@ -82,7 +73,7 @@ export class Health {
         call.write({ status: this.#status() });
       },
     };
-    server.addService(definitions['grpc.health.v1.Health'] as unknown as Service, implementation);
+    server.addService(servicesOf(DEFINITIONS)('grpc.health.v1.Health') as Service, implementation);
   }
 
   set(serving: boolean): void {

@@ -1,12 +1,12 @@
 import { fileURLToPath } from 'node:url';
 import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
 import type { PackageDefinition } from '@grpc/proto-loader';
-import { invariant } from '../../proto/errors.js';
 import type { HostDescription } from '../../proto/session/handshake.js';
 import { LIMITS } from '../../proto/wire/limits.js';
 import { packageFile } from '../machine/package-files.js';
 import type { LineBytes } from './byte-stream.js';
 import { protoLoader } from './grpc.js';
+import { readDefinitions, servicesOf } from './services.js';
 import type { SessionMessage } from './session-messages.js';
 
 /** The most bytes that Echo takes, or sends back. */
@@ -60,43 +60,41 @@ export interface MovesService extends ServiceDefinition {
   Open: MethodDefinition<LineBytes, LineBytes>;
 }
 
-let definitions: PackageDefinition | undefined;
+const FILE = 'proto/farlight.proto';
+let services: ReturnType<typeof servicesOf> | undefined;
 
-/** The service as both sides use it. Loaded on first use: a program on a private host needs no gRPC. */
+/** Read on first use: a program on a private host needs no gRPC. */
+function serviceOf(name: string): ServiceDefinition {
+  services ??= servicesOf(readDefinitions(FILE));
+  return services(`farlight.v1.${name}`);
+}
+
+/** The service as both sides use it. */
 export function hostService(): HostService {
-  const service = hostDefinitions()['farlight.v1.Host'] as unknown as HostService | undefined;
-  invariant(service, 'farlight.proto defines farlight.v1.Host');
-  return service;
+  return serviceOf('Host') as HostService;
 }
 
 /** The service that carries sessions. */
 export function sessionsService(): SessionsService {
-  const service = hostDefinitions()['farlight.v1.Sessions'] as unknown as SessionsService | undefined;
-  invariant(service, 'farlight.proto defines farlight.v1.Sessions');
-  return service;
+  return serviceOf('Sessions') as SessionsService;
 }
 
 /** The service that carries lines between sessions of two hosts. */
 export function linesService(): LinesService {
-  const service = hostDefinitions()['farlight.v1.Lines'] as unknown as LinesService | undefined;
-  invariant(service, 'farlight.proto defines farlight.v1.Lines');
-  return service;
+  return serviceOf('Lines') as LinesService;
 }
 
 /** The service of a host that takes sessions from other hosts. */
 export function movesService(): MovesService {
-  const service = hostDefinitions()['farlight.v1.Moves'] as unknown as MovesService | undefined;
-  invariant(service, 'farlight.proto defines farlight.v1.Moves');
-  return service;
+  return serviceOf('Moves') as MovesService;
 }
 
-/** All that farlight.proto defines. */
+/** All that farlight.proto defines, for reflection. */
 export function hostDefinitions(): PackageDefinition {
-  definitions ??= load();
-  return definitions;
-}
-
-function load(): PackageDefinition {
-  const file = fileURLToPath(packageFile('proto/farlight.proto'));
-  return protoLoader().loadSync(file, { longs: Number, enums: String, defaults: true, oneofs: true });
+  return protoLoader().loadSync(fileURLToPath(packageFile(FILE)), {
+    longs: Number,
+    enums: String,
+    defaults: true,
+    oneofs: true,
+  });
 }

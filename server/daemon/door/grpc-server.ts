@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Server, ServerInterceptor, ServerUnaryCall, sendUnaryData } from '@grpc/grpc-js';
-import { grpc, grpcReflection } from '../../../link/grpc/grpc.js';
+import { grpc } from '../../../link/grpc/grpc.js';
 import { Health } from '../../../link/grpc/health.js';
 import {
   ECHO_LIMIT,
@@ -16,6 +16,7 @@ import {
   type RenewRequest,
   sessionsService,
 } from '../../../link/grpc/host-service.js';
+import { addReflection } from '../../../link/grpc/reflection.js';
 import { serveConnection, shutDown } from '../../../link/grpc/serving.js';
 import { setTimeout } from '../../../link/machine/clock.js';
 import { FarlightError } from '../../../proto/errors.js';
@@ -126,8 +127,7 @@ export class GrpcServer {
     // Also where the owner allows none: another host learns that then.
     serveMoves(this.#server, options.version, (stream, host) => moves?.onMove(stream, host));
     this.health.addTo(this.#server);
-    // So that tools such as `grpcurl` need no copy of farlight.proto.
-    new (grpcReflection().ReflectionService)(hostDefinitions()).addToServer(this.#server);
+    addReflection(this.#server, hostDefinitions);
   }
 
   /**
