@@ -149,8 +149,9 @@ async function cancellable(act: (signal: AbortSignal) => Promise<number>, prints
   }
 }
 
-function print(name: 'stdout' | 'stderr', output: Uint8Array): void {
-  process[name].write(output);
+/** Resolves when it is written, or cannot be: a reader that stops must not fill this process's memory. */
+function print(name: 'stdout' | 'stderr', output: Uint8Array): Promise<void> {
+  return new Promise((resolve) => void process[name].write(output, () => resolve()));
 }
 
 /** Tells a person at a terminal what the command waits for. */

@@ -1,6 +1,7 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
-import { monotonicNow } from '../../link/machine/clock.js';
+import { monotonicNow, setImmediate } from '../../link/machine/clock.js';
+import { native } from '../../link/machine/globals.js';
 import { pause } from '../../link/machine/timer.js';
 import { codeOf, FarlightError } from '../../proto/errors.js';
 import { type Engine, type JobStatus, onlySilent } from '../engines/engine.js';
@@ -13,7 +14,8 @@ export interface FollowOptions {
   /** The engine's id of the job. */
   readonly id: string;
   readonly exchange: string;
-  onOutput(name: OutputName, bytes: Uint8Array): void;
+  /** Takes a piece. Where it returns a promise, the next piece of this output is read when that has settled. */
+  onOutput(name: OutputName, bytes: Uint8Array): void | PromiseLike<void>;
   /** Cancels the job. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -25,6 +27,8 @@ const ASK_MS = { here: 200, elsewhere: 2000, ending: 200 };
 /** How long the last output may take to be seen here, in milliseconds. */
 const LATE_MS = 10_000;
 const CHUNK_BYTES = 1 << 16;
+/** After so many pieces other work has a turn: a command may write faster than this reads. */
+const MOST_PIECES = 16;
 
 /**
  * Hands on the output of a command as it comes, until its job is over for certain.
@@ -41,7 +45,7 @@ export async function followCommand(options: FollowOptions): Promise<{ code: num
   let askAt = 0;
   try {
     for (;;) {
-      output.read();
+      await output.read();
       if (!end) {
         end = readEnd(exchange);
         // The engine knows soon.
@@ -54,8 +58,11 @@ export async function followCommand(options: FollowOptions): Promise<{ code: num
       }
       if (monotonicNow() >= askAt) {
         const status = await engine.status(id).catch(onlySilent);
-        if (status?.phase === 'ended')
-          return { code: await ended(status, output, end ?? readEnd(exchange)), isCutShort };
+        if (status?.phase === 'ended') {
+          end ??= readEnd(exchange);
+          const code = await ended(status, output, end, signal);
+          return { code, isCutShort: isCutShort || (end !== undefined && !output.has(end)) };
+        }
         const isEnding = end !== undefined || isCancelled;
         askAt = monotonicNow() + (isEnding ? ASK_MS.ending : engine.isHere ? ASK_MS.here : ASK_MS.elsewhere);
       }
@@ -70,12 +77,16 @@ async function ended(
   status: JobStatus & { phase: 'ended' },
   output: Output,
   end: CommandEnd | undefined,
+  signal: AbortSignal | undefined,
 ): Promise<number> {
-  const deadline = monotonicNow() + LATE_MS;
-  output.read();
+  let deadline = monotonicNow() + LATE_MS;
+  await output.read();
   while (end && !output.has(end) && monotonicNow() < deadline) {
+    // A reader may take as long as it likes, until somebody cancels.
+    if (output.isBehind && signal?.aborted) return end.code;
+    if (output.isBehind) deadline = monotonicNow() + LATE_MS;
     await pause(LOOK_MS);
-    output.read();
+    await output.read();
   }
   if (end && output.has(end)) return end.code;
   if (end) throw lost('its last output is not to be seen here');
@@ -91,21 +102,39 @@ class Output {
   readonly #options: FollowOptions;
   readonly #files = new Map<OutputName, { file: number; at: number }>();
   readonly #buffer = Buffer.allocUnsafe(CHUNK_BYTES);
+  #reading: Promise<void> | undefined;
+  #isClosed = false;
 
   constructor(options: FollowOptions) {
     this.#options = options;
   }
 
-  read(): void {
-    for (const name of ['stdout', 'stderr'] as const) {
-      const open = this.#files.get(name) ?? this.#open(name);
-      if (!open) continue;
-      for (;;) {
-        const count = readSync(open.file, this.#buffer, 0, CHUNK_BYTES, open.at);
-        if (count === 0) break;
-        open.at += count;
-        this.#options.onOutput(name, Uint8Array.prototype.slice.call(this.#buffer, 0, count));
-      }
+  /** Whether a piece that was read is not taken yet. */
+  get isBehind(): boolean {
+    return this.#reading !== undefined;
+  }
+
+  /** Resolves when all that is there was taken, or after a look's time. @throws Error of a file or of a taker (rejects) */
+  async read(): Promise<void> {
+    this.#reading ??= this.#readBoth().finally(() => {
+      this.#reading = undefined;
+    });
+    await native.Promise.race([this.#reading, pause(LOOK_MS)]);
+  }
+
+  async #readBoth(): Promise<void> {
+    await native.Promise.all((['stdout', 'stderr'] as const).map((name) => this.#readOne(name)));
+  }
+
+  async #readOne(name: OutputName): Promise<void> {
+    const open = this.#files.get(name) ?? this.#open(name);
+    for (let pieces = 1; open && !this.#isClosed; pieces += 1) {
+      const count = readSync(open.file, this.#buffer, 0, CHUNK_BYTES, open.at);
+      if (count === 0) return;
+      const piece = Uint8Array.prototype.slice.call(this.#buffer, 0, count);
+      await this.#options.onOutput(name, piece);
+      open.at += count;
+      if (pieces % MOST_PIECES === 0) await new native.Promise<void>((resolve) => void setImmediate(resolve));
     }
   }
 
@@ -114,6 +143,9 @@ class Output {
   }
 
   close(): void {
+    this.#isClosed = true;
+    // Where a taker takes nothing more, nobody waits for its error.
+    this.#reading?.catch(() => {});
     for (const { file } of this.#files.values()) closeSync(file);
   }
 

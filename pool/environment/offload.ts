@@ -96,6 +96,7 @@ function withGpu(pool: Pool, kind: string | undefined): Pool {
   return { ...pool, gpu: { ...pool.gpu, limits } };
 }
 
-function print(name: 'stdout' | 'stderr', bytes: Uint8Array): void {
-  process[name].write(bytes);
+/** Resolves when it is written, or cannot be. */
+function print(name: 'stdout' | 'stderr', bytes: Uint8Array): Promise<void> {
+  return new Promise((resolve) => void process[name].write(bytes, () => resolve()));
 }

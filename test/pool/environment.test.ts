@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  appendFileSync,
   closeSync,
   existsSync,
   mkdirSync,
@@ -145,6 +146,50 @@ describe('a command in a pool', () => {
     for (const name of ['stdout', 'stderr']) writeFileSync(join(exchange, name), 'text');
     writeEnd(exchange, { code: 3, stdout: 4, stderr: 4 });
     expect(await follow(() => cancel.abort())).toEqual({ code: 3, isCutShort: false });
+  });
+
+  it('waits with its output for a reader that takes no more, until it is cancelled', async () => {
+    shared();
+    const exchange = pool.folder;
+    const cancel = new AbortController();
+    const engine = {
+      status: async () => ({ phase: 'ended', why: 'it has ended' }),
+      cancel: async () => {},
+    } as unknown as Engine;
+    writeFileSync(join(exchange, 'stdout'), Buffer.alloc(1 << 20));
+    writeFileSync(join(exchange, 'stderr'), 'told');
+    writeEnd(exchange, { code: 0, stdout: 1 << 20, stderr: 4 });
+    const taken: string[] = [];
+    const onOutput = (name: string, { length }: Uint8Array) => {
+      taken.push(`${name} ${length}`);
+      return name === 'stdout' ? new Promise<void>(() => {}) : undefined;
+    };
+    const followed = followCommand({ engine, id: '1', exchange, onOutput, signal: cancel.signal });
+    await expect.poll(() => taken).toHaveLength(2);
+    cancel.abort();
+    expect(await followed).toEqual({ code: 0, isCutShort: true });
+    expect(taken).toEqual(['stdout 65536', 'stderr 4']);
+  });
+
+  it('leaves its reader a turn where it prints faster than that reads', async () => {
+    shared();
+    const exchange = pool.folder;
+    const engine = { status: async () => ({ phase: 'ended', why: 'it has ended' }) } as unknown as Engine;
+    writeFileSync(join(exchange, 'stdout'), 'more');
+    let pieces = 0;
+    let hasHadTurn = false;
+    setImmediate(() => {
+      hasHadTurn = true;
+    });
+    const onOutput = () => {
+      pieces += 1;
+      if (!hasHadTurn && pieces < 1000) appendFileSync(join(exchange, 'stdout'), 'more');
+      else writeEnd(exchange, { code: 0, stdout: 4 * pieces, stderr: 0 });
+    };
+    writeFileSync(join(exchange, 'stderr'), '');
+    await followCommand({ engine, id: '1', exchange, onOutput });
+    expect(hasHadTurn).toBe(true);
+    expect(pieces).toBeLessThan(1000);
   });
 
   it('is not called ready where its pool was being made ready and a signal came', async () => {
