@@ -1,4 +1,3 @@
-import type { Socket } from 'node:net';
 import type { ExecutorChild } from '../../../link/executor/executor-child.js';
 import { clearTimeout, monotonicNow, setTimeout } from '../../../link/machine/clock.js';
 import { invariant, messageOf } from '../../../proto/errors.js';
@@ -6,9 +5,9 @@ import type { ParkedChannel, ParkedPlace } from '../../../proto/session/executor
 import type { Moved, Resume } from '../../../proto/session/handshake.js';
 import type { SessionEnd, SessionEnded } from '../../../proto/session/session-end.js';
 import type { SessionLog } from '../../observatory/session-log.js';
-import { reassure, redirect, refuse, type SessionRequest } from '../door/front-door.js';
-import { ParkedConnection } from '../door/parked-connection.js';
+import { refuse, type SessionRequest } from '../door/front-door.js';
 import { IdleWatch } from './idle-watch.js';
+import { ParkedClient } from './parked-client.js';
 import type { ParkedStore } from './parked-store.js';
 import { ENDED } from './session-ends.js';
 
@@ -90,12 +89,9 @@ export class SessionParking {
   #child: ExecutorChild | undefined;
   #place: ParkedPlace | undefined;
   #channel: ParkedChannel | undefined;
-  /** Its client's connection, while it is parked. */
-  #connection: ParkedConnection | undefined;
-  /** Its client's connection, while it waits for an executor. */
-  #waking: { request: SessionRequest; giveUp: () => void } | undefined;
-  /** Its client's connection with a frame, while another host gets the file. */
-  #late: SessionRequest | undefined;
+  readonly #client: ParkedClient;
+  /** Its wait for an executor, until that gets its client's connection. */
+  #waking: { giveUp: () => void } | undefined;
   #departure: Departure | undefined;
   /** Whether it has come from another host, and is not awake here yet. */
   #isArriving = false;
@@ -104,7 +100,7 @@ export class SessionParking {
   /** The reason that was logged last. */
   #why: string | undefined;
   readonly #idle: IdleWatch;
-  /** For the next attempt, or the client's return. */
+  /** For the next attempt. */
   #timer: NodeJS.Timeout | undefined;
   #expiry: NodeJS.Timeout | undefined;
   #isExpired = false;
@@ -113,6 +109,13 @@ export class SessionParking {
     this.#options = options;
     this.#session = session;
     this.#idle = new IdleWatch(options.idleMs, () => this.park());
+    this.#client = new ParkedClient(session.resumeMs, {
+      onWork: (request) => this.#wake(request),
+      onLeft: () => this.#stopWaking(),
+      onBye: () => this.#finish(ENDED, CLOSED),
+      onFault: (end) => this.#finish(end),
+      onGone: () => this.#finish(GONE),
+    });
   }
 
   /** Whether the session has no executor. */
@@ -209,8 +212,7 @@ export class SessionParking {
     this.#session.left(child);
     this.#session.log.parked(bytes);
     this.#keep();
-    if (near) this.#leaveNear(near);
-    else this.#awaitClient();
+    this.#client.away(near);
     this.#depart();
   }
 
@@ -243,29 +245,9 @@ export class SessionParking {
       this.#finish(UNKNOWN_REPLIES);
       return;
     }
-    clearTimeout(this.#timer);
     this.#channel = { ...channel, attempt };
-    this.#connection?.close();
-    this.#late?.socket.destroy();
-    this.#late = undefined;
     this.#stopWaking();
-    if (this.#state === 'waking') this.#state = 'parked';
-    const connection: ParkedConnection = new ParkedConnection(request, channel.taken, {
-      onWork: (head) => this.#wake({ ...request, head }),
-      onBye: () => this.#finish(ENDED, CLOSED),
-      onGone: () => {
-        if (this.#connection !== connection) return;
-        this.#connection = undefined;
-        this.#awaitClient();
-      },
-      onFault: (message) => {
-        const end: SessionEnd = { code: 'PROTOCOL_ERROR', message };
-        refuse(request.socket, end);
-        this.#finish(end);
-      },
-    });
-    // The client may have sent a frame with its request.
-    if (!connection.isDone) this.#connection = connection;
+    this.#client.came(request, channel.taken);
     this.#depart();
   }
 
@@ -273,16 +255,15 @@ export class SessionParking {
   handed(child: ExecutorChild): boolean {
     if (this.#state !== 'waking' || (!this.#waking && !this.#isArriving)) return false;
     this.#waking = undefined;
+    this.#client.take();
     this.#child = child;
     return true;
   }
 
   /** The connection cannot be handed to the executor. */
   failed(end: SessionEnd): void {
-    const { request } = this.#waking ?? {};
-    if (!request) return;
+    if (!this.#waking) return;
     this.#waking = undefined;
-    refuse(request.socket, end);
     this.#finish(end);
   }
 
@@ -310,8 +291,7 @@ export class SessionParking {
     this.#tries += 1;
     if (this.#tries >= MOST_TRIES || this.#isExpired) return false;
     this.#stopWaking();
-    this.#state = 'parked';
-    this.#awaitClient();
+    this.#client.away();
     return true;
   }
 
@@ -322,15 +302,9 @@ export class SessionParking {
     this.#idle.stop();
     clearTimeout(this.#timer);
     clearTimeout(this.#expiry);
-    this.#connection?.end(end);
-    if (this.#waking) {
-      const { request, giveUp } = this.#waking;
-      this.#waking = undefined;
-      giveUp();
-      refuse(request.socket, end);
-    }
-    if (this.#late) refuse(this.#late.socket, end);
-    this.#late = undefined;
+    this.#waking?.giveUp();
+    this.#waking = undefined;
+    this.#client.end(end);
     this.#departure?.reject(new Error(`it has ended: ${end.message}`));
     this.#departure = undefined;
     this.#discard();
@@ -391,10 +365,8 @@ export class SessionParking {
       if (!this.#isLeaving) return;
       this.#departure = undefined;
       this.#state = 'parked';
-      const late = this.#late;
-      this.#late = undefined;
       departure.reject(new Error(messageOf(error)));
-      if (late) this.#wake(late);
+      if (this.#client.waiting) this.#wake(this.#client.waiting);
     }
   }
 
@@ -404,77 +376,34 @@ export class SessionParking {
   }
 
   #leaves(moved: Moved): void {
-    const { socket } = this.#late ?? {};
-    const isTold = this.#connection !== undefined || socket !== undefined;
-    this.#connection?.redirect(moved);
-    if (socket) redirect(socket, moved);
-    this.#connection = undefined;
-    this.#late = undefined;
+    const isTold = this.#client.redirect(moved);
     this.#departure = undefined;
     this.over(ENDED);
     this.#session.moved(moved, isTold);
   }
 
-  /** A near client may compute for any time, and does not notice. It is there as long as its end is open. */
-  #leaveNear(near: Socket): void {
-    near.on('error', () => {});
-    near.once('close', () => {
-      if ((this.#state === 'parked' || this.#state === 'leaving') && !this.#connection && !this.#late)
-        this.#awaitClient();
-    });
-    near.resume();
-    near.end();
-  }
-
-  #awaitClient(): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#finish(GONE), this.#session.resumeMs).unref();
-  }
-
   #wake(request: SessionRequest): void {
-    if (this.#state === 'leaving') {
-      this.#wait(request);
-      return;
-    }
+    // While another host gets the file, the client waits until it is known which host has the session.
+    if (this.#state === 'leaving') return;
     const place = this.#place;
     const channel = this.#channel;
     if (!place || !channel) return;
     this.#state = 'waking';
-    this.#connection = undefined;
     // From now on its program waits, perhaps for a place.
     this.#keep();
     this.#askedAt = monotonicNow();
-    const { socket } = request;
-    const waking = { request, giveUp: () => {} };
+    // `start` may have handed the connection over, or failed, before it returns.
+    const waking = { giveUp: () => {} };
     this.#waking = waking;
-    reassure(socket, () => this.#waking === waking);
-    socket.once('close', () => {
-      if (this.#waking !== waking) return;
-      this.#stopWaking();
-      this.#state = 'parked';
-      this.#awaitClient();
-    });
     waking.giveUp = this.#session.start(request, { place, channel });
   }
 
-  /** The client's connection waits until it is known which host has the session. */
-  #wait(request: SessionRequest): void {
-    const { socket } = request;
-    this.#connection = undefined;
-    this.#late = request;
-    reassure(socket, () => this.#late === request);
-    socket.once('close', () => {
-      if (this.#late !== request) return;
-      this.#late = undefined;
-      this.#awaitClient();
-    });
-  }
-
+  /** A session that waits for an executor, or is brought back, is parked again. */
   #stopWaking(): void {
     const waking = this.#waking;
     this.#waking = undefined;
     waking?.giveUp();
-    waking?.request.socket.destroy();
+    if (this.#state === 'waking') this.#state = 'parked';
   }
 
   /** From now on the session may stay without an executor for as long as the host allows. */
