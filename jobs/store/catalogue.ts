@@ -1,8 +1,8 @@
-import { randomBytes } from 'node:crypto';
-import { linkSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Problem, problemText } from '../../link/files/checked-file.js';
 import { makeFolder } from '../../link/files/make-folder.js';
+import { writeWhole } from '../../link/files/whole-file.js';
 import { configFolder } from '../../link/machine/folders.js';
 import { codeOf, FarlightError, messageOf } from '../../proto/errors.js';
 
@@ -38,34 +38,20 @@ export function catalogueEntries(folders: ReturnType<typeof catalogueFolders>): 
   });
 }
 
-/** Adds a file to this user's folder of a catalogue, whole or not at all. @returns false where there is one of that name. */
+/**
+ * Adds a file to this user's folder of a catalogue, whole or not at all, even when the power fails.
+ *
+ * @returns false where there is one of that name.
+ * @throws FarlightError BAD_OPTION where it cannot be written.
+ */
 export function addEntry(catalogue: string, name: string, text: string): boolean {
   const folder = ownFolder(catalogue);
-  const path = join(folder, name);
-  const temporary = join(folder, `new-${randomBytes(8).toString('hex')}`);
   try {
     makeFolder(folder);
-    writeFileSync(temporary, text, { flag: 'wx', mode: 0o444 });
-    return link(temporary, path);
+    return writeWhole(folder, name, text, 0o444);
   } catch (error) {
-    throw new FarlightError('BAD_OPTION', `${path} cannot be written: ${messageOf(error)}`, { cause: error });
-  } finally {
-    try {
-      rmSync(temporary, { force: true });
-    } catch {
-      // An error above says more. A file that stays has a name that no catalogue reads.
-    }
-  }
-}
-
-/** Gives a file another name. @returns false where that name is taken */
-function link(file: string, name: string): boolean {
-  try {
-    linkSync(file, name);
-    return true;
-  } catch (error) {
-    if (codeOf(error) === 'EEXIST') return false;
-    throw error;
+    const why = `${join(folder, name)} cannot be written: ${messageOf(error)}`;
+    throw new FarlightError('BAD_OPTION', why, { cause: error });
   }
 }
 

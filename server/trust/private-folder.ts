@@ -1,20 +1,11 @@
-import { randomBytes } from 'node:crypto';
-import {
-  closeSync,
-  fsyncSync,
-  linkSync,
-  openSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeFolder } from '../../link/files/make-folder.js';
+import { flushFolder, replaceWhole, writeWhole } from '../../link/files/whole-file.js';
 import { configFolder } from '../../link/machine/folders.js';
 import { codeOf, FarlightError } from '../../proto/errors.js';
 
-const TEMPORARY = 'new-';
+const FILE_MODE = 0o600;
 
 /** The folder of this user's hosts: their tokens, key and certificate. */
 export function hostFolder(): string {
@@ -51,32 +42,20 @@ export function checkPrivate(folder: string): void {
 }
 
 /**
- * Writes a new file, whole or not at all, even when the power fails.
+ * Writes a new file, whole or not at all, even when the power fails: no token that was printed is lost.
  *
  * @returns false where the file exists already: another process was first.
  * @throws FarlightError TRUST_UNUSABLE
  */
 export function writeFirst(folder: string, name: string, text: string): boolean {
-  return written(folder, name, text, (from, to) => {
-    try {
-      // A link, unlike a rename, fails where the name exists. A file system without links has no modes either.
-      linkSync(from, to);
-      return true;
-    } catch (error) {
-      if (codeOf(error) === 'EEXIST') return false;
-      throw error;
-    } finally {
-      rmSync(from, { force: true });
-    }
-  });
+  makePrivate(folder);
+  return guarded(folder, () => writeWhole(folder, name, text, FILE_MODE));
 }
 
 /** Writes a file in place of an existing one, whole or not at all. @throws FarlightError TRUST_UNUSABLE */
 export function replaceFile(folder: string, name: string, text: string): void {
-  written(folder, name, text, (from, to) => {
-    renameSync(from, to);
-    return true;
-  });
+  makePrivate(folder);
+  guarded(folder, () => replaceWhole(folder, name, text, FILE_MODE));
 }
 
 /** Deletes a file, even when the power fails. @returns false where there was none. @throws FarlightError TRUST_UNUSABLE */
@@ -88,6 +67,7 @@ export function deleteFile(folder: string, name: string): boolean {
       if (codeOf(error) === 'ENOENT') return false;
       throw error;
     }
+    // After a power failure no revoked token may be back.
     flushFolder(folder);
     return true;
   });
@@ -96,43 +76,6 @@ export function deleteFile(folder: string, name: string): boolean {
 /** The error for a file or folder that this process cannot use. */
 export function unusable(sentence: string, cause?: unknown): FarlightError {
   return new FarlightError('TRUST_UNUSABLE', sentence, cause === undefined ? undefined : { cause });
-}
-
-function written(
-  folder: string,
-  name: string,
-  text: string,
-  place: (from: string, to: string) => boolean,
-): boolean {
-  makePrivate(folder);
-  const temporary = join(folder, `${TEMPORARY}${randomBytes(8).toString('hex')}`);
-  return guarded(folder, () => {
-    const file = openSync(temporary, 'wx', 0o600);
-    let isWritten = false;
-    try {
-      // All of it, or an error: a single write may end early where a disk is full.
-      writeFileSync(file, text);
-      fsyncSync(file);
-      isWritten = true;
-    } finally {
-      closeSync(file);
-      if (!isWritten) rmSync(temporary, { force: true });
-    }
-    const first = place(temporary, join(folder, name));
-    flushFolder(folder);
-    return first;
-  });
-}
-
-/** After a power failure no revoked token may be back, and no printed token may be lost. */
-function flushFolder(folder: string): void {
-  if (process.platform === 'win32') return;
-  const file = openSync(folder, 'r');
-  try {
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
 }
 
 function guarded<T>(folder: string, act: () => T): T {
