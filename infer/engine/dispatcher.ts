@@ -1,4 +1,4 @@
-import { queueMicrotask } from '../../link/machine/clock.js';
+import { queueMicrotask, setImmediate } from '../../link/machine/clock.js';
 import { messageOf } from '../../proto/errors.js';
 import type { Learned } from '../learned/learned.js';
 import type { Resource } from '../schedule/costs.js';
@@ -49,6 +49,8 @@ export class Dispatcher {
   readonly #requests = new Map<number, Active>();
   #ids = 0;
   #isPumping = false;
+  /** A request has come, and nothing was decided since. */
+  #hasArrived = false;
   /** When the timers that are open go off: each of them before the one that was set before it. */
   readonly #wakes: number[] = [];
   #isClosed = false;
@@ -181,7 +183,7 @@ export class Dispatcher {
         },
         this.#now(),
       );
-      this.#pump();
+      this.#arrived();
     });
   }
 
@@ -235,16 +237,31 @@ export class Dispatcher {
     }
   }
 
-  /** Decides, after all events of this turn were reported. */
+  /** Decides, once the requests are read that this turn of the event loop brings: those of a burst run together. */
+  #arrived(): void {
+    if (this.#hasArrived) return;
+    this.#hasArrived = true;
+    setImmediate(() => {
+      // Another event may have had it decide before.
+      if (this.#hasArrived) this.#decide();
+    });
+  }
+
+  /** Decides, after all that this event has caused at once was reported. */
   #pump(): void {
     if (this.#isPumping) return;
     this.#isPumping = true;
     queueMicrotask(() => {
       this.#isPumping = false;
-      for (const decision of this.#scheduler.decide(this.#now())) this.#carryOut(decision);
-      const { lookAt } = this.#scheduler;
-      if (lookAt !== undefined) this.#wake(lookAt);
+      this.#decide();
     });
+  }
+
+  #decide(): void {
+    this.#hasArrived = false;
+    for (const decision of this.#scheduler.decide(this.#now())) this.#carryOut(decision);
+    const { lookAt } = this.#scheduler;
+    if (lookAt !== undefined) this.#wake(lookAt);
   }
 
   /** Looks again at this time, if no timer goes off before. */

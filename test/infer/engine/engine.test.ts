@@ -82,6 +82,18 @@ describe('a model', () => {
     ]);
   });
 
+  it('runs requests together that one turn of the event loop reads, one after the other', async () => {
+    const served = await serve({ double });
+    const asked: Promise<InferenceResult>[] = [];
+    for (const x of [1, 2, 3]) {
+      asked.push(ask(served, x));
+      // Each is read once the promises of the one before have settled, as from connections of their own.
+      for (let settled = 0; settled < 20; settled += 1) await undefined;
+    }
+    await served.time.until(Promise.all(asked));
+    expect(batches(served)).toEqual([3]);
+  });
+
   it('splits a request that has more items than a batch may', async () => {
     const served = await serve({ double }, { files: { 'double/config.yaml': 'maxBatch: 2' } });
     const x = Array.from({ length: 10 }, (_, index) => index);

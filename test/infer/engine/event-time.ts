@@ -67,7 +67,7 @@ export class EventTime implements Clock {
   }
 }
 
-/** All promises that can settle do. */
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
+/** All promises that can settle do, and what they put off to the end of their turn of the event loop happens. */
+async function turn(): Promise<void> {
+  for (let end = 0; end < 2; end += 1) await new Promise((resolve) => setImmediate(resolve));
 }
