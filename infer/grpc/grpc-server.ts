@@ -2,6 +2,7 @@ import { constants, type ServerHttp2Stream } from 'node:http2';
 import { createServer, type Server as NetServer, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TlsOptions, type Server as TlsServer } from 'node:tls';
 import type { Metadata, Server, ServerInterceptor } from '@grpc/grpc-js';
+import { EagerSocket } from '../../link/dial/eager-socket.js';
 import { grpc } from '../../link/grpc/grpc.js';
 import { Health } from '../../link/grpc/health.js';
 import { addReflection } from '../../link/grpc/reflection.js';
@@ -15,6 +16,7 @@ import { type Address, Newcomers } from '../../server/trust/newcomers/newcomers.
 import type { Trust } from '../door/trust.js';
 import { failureOf } from '../protocol/failures.js';
 import { type Client, NOBODY } from '../protocol/repository.js';
+import { hasWideWindow } from './first-window.js';
 import { type CallsOptions, inferenceCalls } from './inference-calls.js';
 import { inferenceDefinitions, inferenceService, SERVICE } from './inference-definitions.js';
 
@@ -117,7 +119,25 @@ export class GrpcServer {
     // Where the server asks for tokens, they decide, and it does not look up the user.
     const user = trust.tokens ? undefined : await this.#newcomers.userOf(socket, trust.users);
     if (socket.destroyed) return;
-    serveConnection(this.#server, socket, this.#admitFirst(socket, user));
+    const isWide = await hasWideWindow(socket);
+    if (socket.destroyed) return;
+    serveConnection(
+      this.#server,
+      socket,
+      this.#admitFirst(socket, user),
+      isWide ? this.#eager(socket) : socket,
+    );
+  }
+
+  /**
+   * A client may read nothing while it writes, as Node's. If it takes long answers too, this end must read while it
+   * writes. What the client reads late waits here, so it may not stand still.
+   */
+  #eager(socket: Socket): EagerSocket {
+    socket.setTimeout(this.#options.unreadMs ?? UNREAD_MS, () => {
+      if (socket.writableLength > 0) socket.destroy();
+    });
+    return new EagerSocket(socket);
   }
 
   /** Admits a call before its message is read: a message takes memory. */

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { Server, ServerInterceptingCallInterface, ServerInterceptor } from '@grpc/grpc-js';
 import { clearTimeout, setTimeout } from '../machine/clock.js';
 import { native } from '../machine/globals.js';
@@ -15,8 +16,14 @@ const connections = new WeakMap<Server, Set<Socket>>();
  * Serves a connection whose TLS, if it has any, has ended already.
  *
  * @param interceptor of this connection alone, since a call does not say which connection it came on.
+ * @param stream with the socket's bytes, which closes it. The socket itself where left out.
  */
-export function serveConnection(server: Server, socket: Socket, interceptor: ServerInterceptor): void {
+export function serveConnection(
+  server: Server,
+  socket: Socket,
+  interceptor: ServerInterceptor,
+  stream: Duplex = socket,
+): void {
   const { experimental, ServerCredentials } = grpc();
   const credentials = experimental.createServerCredentialsWithInterceptors(
     ServerCredentials.createInsecure(),
@@ -34,7 +41,7 @@ export function serveConnection(server: Server, socket: Socket, interceptor: Ser
     open.delete(socket);
     injector.destroy();
   });
-  injector.injectConnection(socket);
+  injector.injectConnection(stream);
 }
 
 /**

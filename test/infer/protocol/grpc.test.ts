@@ -1,10 +1,11 @@
 import { connect, constants } from 'node:http2';
+import { connect as connectTcp, type Socket } from 'node:net';
 import type { Client, ClientDuplexStream, ClientUnaryCall, ServiceError } from '@grpc/grpc-js';
 import { afterEach, describe, expect, it } from 'vitest';
 import { inferenceDefinitions, SERVICE } from '#farlight/infer/grpc/inference-definitions.js';
 import { InferenceError } from '#farlight/infer/service/service.js';
 import { grpc } from '#farlight/link/grpc/grpc.js';
-import { ask, serving, soon } from './served.js';
+import { ask, inferenceClient, serving, soon } from './served.js';
 
 const servers = serving();
 afterEach(() => servers.close());
@@ -248,6 +249,29 @@ describe('TraceSetting', () => {
   });
 });
 
+const large = (length: number) => ({
+  model_name: 'echo-UINT8',
+  inputs: [{ name: 'x', datatype: 'UINT8', shape: [length] }],
+  raw_input_contents: [Buffer.alloc(length)],
+});
+
+describe('a client that reads nothing while it writes', () => {
+  it('a client that reads nothing while it writes gets long answers to long requests', async () => {
+    const { port } = await servers.grpc({ limit: 16 << 20 });
+    const client = inferenceClient(`127.0.0.1:${port}`, {
+      'grpc-node.flow_control_window': 64 << 20,
+      'grpc.max_receive_message_length': -1,
+    });
+    const streams = Array.from({ length: 4 }, () => open(client));
+    const request = large(8 << 20);
+    for (let at = 0; at < 4; at += 1) for (const { stream } of streams) stream.write(request);
+    for (const { stream } of streams) stream.end();
+    await Promise.all(streams.map(({ ended }) => ended));
+    for (const { answers } of streams) expect(answers).toHaveLength(4);
+    client.close();
+  });
+});
+
 describe('a client that does not read its answer', () => {
   it('a client that does not read its answer has its call ended, and stalls no others', async () => {
     const { client, port } = await servers.grpc({ limit: 8 << 20, unreadMs: 500 });
@@ -275,6 +299,38 @@ describe('a client that does not read its answer', () => {
     expect(await ask(client, 'ModelInfer', one('echo-INT32'))).toMatchObject({ model_name: 'echo-INT32' });
     expect(await closed).toBe(constants.NGHTTP2_CANCEL);
     session.destroy();
+  });
+
+  it('a client with a wide window that stops is disconnected, so that it keeps no end of the server waiting', async () => {
+    const { server, port } = await servers.grpc({ limit: 32 << 20, unreadMs: 300 });
+    const { ModelInfer } = inferenceDefinitions()[SERVICE] as unknown as {
+      ModelInfer: { requestSerialize(message: object): Buffer };
+    };
+    const message = ModelInfer.requestSerialize(large(32 << 20));
+    const head = Buffer.alloc(5);
+    head.writeUInt32BE(message.length, 1);
+    const windows = { initialWindowSize: 2 ** 31 - 1 };
+    const socket = connectTcp(port, '127.0.0.1');
+    const session = connect(`http://127.0.0.1:${port}`, {
+      settings: windows,
+      createConnection: () => socket,
+    });
+    session.on('error', () => {});
+    session.once('remoteSettings', () => session.setLocalWindowSize(2 ** 31 - 1));
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': `/${SERVICE}/ModelInfer`,
+      'content-type': 'application/grpc',
+    });
+    stream.on('error', () => {});
+    stream.write(head);
+    stream.end(message);
+    await new Promise((resolve) => stream.once('response', resolve));
+    // HTTP/2 reads from the handle itself.
+    const { _handle: handle } = socket as Socket & { _handle?: { readStop(): void } };
+    handle?.readStop();
+    await server.close(60_000);
+    socket.destroy();
   });
 
   it('a client that waits for its next answer is not ended', async () => {
