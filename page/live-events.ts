@@ -48,13 +48,13 @@ export class LiveEvents {
   follow(response: ServerResponse, read: () => LiveState): EventStream {
     const stream = new EventStream(response);
     this.#streams.set(stream, { read, second: 0, told: '', quiet: 0 });
+    this.#timer ??= setInterval(() => this.#tellAll(), TELL_MS).unref();
     stream.onClose(() => {
       this.#streams.delete(stream);
       if (this.#streams.size > 0) return;
       clearInterval(this.#timer);
       this.#timer = undefined;
     });
-    this.#timer ??= setInterval(() => this.#tellAll(), TELL_MS).unref();
     // First this, so that the first event is complete.
     void this.#before().then(() => this.#tell(stream));
     return stream;

@@ -36,10 +36,9 @@ export function pageRoutes({ path, view, state, live, site }: PageRoutesOptions)
           });
         }
         exchange.onDone(() => streams.add(tenant, -1));
-        const response = exchange.stream();
-        live.follow(response, () => state(tenant));
-        const timer = setTimeout(() => response.end(), STREAM_MS).unref();
-        response.once('close', () => clearTimeout(timer));
+        const stream = live.follow(exchange.stream(), () => state(tenant));
+        const timer = setTimeout(() => stream.end(), STREAM_MS).unref();
+        stream.onClose(() => clearTimeout(timer));
       },
     },
     ...(site === undefined ? [] : siteRoutes(site)),
