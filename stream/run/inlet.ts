@@ -8,7 +8,8 @@ import {
   type SourceLog,
   UnfitRecordError,
 } from '../log/record-log.js';
-import { type Feed, healthOf, type Source } from '../sources/source.js';
+import { RunningSource } from '../sources/running-source.js';
+import type { Feed, Source } from '../sources/source.js';
 import { Reader } from './reader.js';
 import type { ApplicationStatus } from './status.js';
 
@@ -46,7 +47,7 @@ export class Inlet {
   readonly #reader: Reader;
   /** By key, how far the source had read at the record that was admitted last. */
   readonly #positions: Map<string, unknown>;
-  #source: Source | undefined;
+  readonly #source = new RunningSource();
   #isStopped = false;
   /** The first offset that it reads. */
   readonly first: number;
@@ -103,7 +104,7 @@ export class Inlet {
 
   get status(): ApplicationStatus['sources'][number] {
     const { end, bytes } = this.#log;
-    return { name: this.#name, records: end, waiting: this.backlog, bytes, ...healthOf(this.#source) };
+    return { name: this.#name, records: end, waiting: this.backlog, bytes, ...this.#source.health };
   }
 
   /** There are more records, or there is more room. */
@@ -126,22 +127,12 @@ export class Inlet {
 
   /** Starts the source where it stood at the last record of the log. @throws Error where it cannot start (rejects) */
   async start(definition: Definition): Promise<void> {
-    const { openSource } = this.#options;
-    if (!openSource) return;
-    const source = await openSource(this.#name, definition, {
-      positions: await this.#lastPositions(),
-      ingest: (record) => this.ingest(record),
-      backlog: () => this.backlog,
-    });
-    if (this.#isStopped) await source.close();
-    else this.#source = source;
+    await this.#source.start(() => this.#open(definition));
   }
 
   /** Goes on as another definition of the source says. @throws Error where it cannot start (rejects) */
   async become(definition: Definition): Promise<void> {
-    if (this.#source?.become?.(definition.sources[this.#name])) return;
-    await this.#source?.close();
-    await this.start(definition);
+    await this.#source.become(definition.sources[this.#name], () => this.#open(definition));
   }
 
   /** Frees room that only records before this offset take. */
@@ -152,7 +143,7 @@ export class Inlet {
   /** Ends the source, and reads no more. Records that are under way into the log get there: it stays open. */
   async stop(): Promise<void> {
     this.#isStopped = true;
-    await this.#source?.close();
+    await this.#source.close();
     await this.#reader.close();
   }
 
@@ -171,6 +162,16 @@ export class Inlet {
     if (!this.#receiver.admit({ source: this.#name, offset, key, values }, traceparent)) return false;
     if (position !== undefined) this.#positions.set(key, position);
     return true;
+  }
+
+  async #open(definition: Definition): Promise<Source | undefined> {
+    const { openSource } = this.#options;
+    if (!openSource) return undefined;
+    return openSource(this.#name, definition, {
+      positions: await this.#lastPositions(),
+      ingest: (record) => this.ingest(record),
+      backlog: () => this.backlog,
+    });
   }
 
   /** Those of records that wait in the log, too. */

@@ -3,7 +3,6 @@ import { pause } from '../../link/machine/timer.js';
 import { messageOf } from '../../proto/errors.js';
 import type { SourceDefinition } from '../definition/definition.js';
 import type { NewRecord } from '../log/record-log.js';
-import type { SourceHealth } from '../run/status.js';
 import type { Attempts } from './attempts.js';
 
 /** A source is started with this: where its records go, and how far it had read. */
@@ -47,12 +46,6 @@ export function started(
       await done;
     },
   };
-}
-
-/** Its health, as a status has it. */
-export function healthOf(source: Source | undefined): SourceHealth {
-  const { problem, aside = 0 } = source?.attempts ?? {};
-  return { ...(problem !== undefined && { problem }), ...(aside > 0 && { aside }) };
 }
 
 /** Waits while too many records of this source wait. */

@@ -21,6 +21,7 @@ import {
   type PartitionRecord,
   type PartitionStatus,
   partitionKey,
+  withoutOpen,
 } from './records.js';
 
 export interface PartitionOptions {
@@ -346,8 +347,3 @@ export class Partition {
 }
 
 const CLOSED = new Error('the partition was released');
-
-/** The same version, and no upgrade under way. */
-export function withoutOpen({ open: _, ...record }: ApplicationRecord): ApplicationRecord {
-  return record;
-}

@@ -145,3 +145,8 @@ export function checkpointOf(
 ): string | undefined {
   return prepared?.upgrade === upgrade ? prepared.checkpoint : checkpoint;
 }
+
+/** The same version, and no upgrade under way. */
+export function withoutOpen({ open: _, ...record }: ApplicationRecord): ApplicationRecord {
+  return record;
+}

@@ -3,7 +3,8 @@ import type { Clock } from '#farlight/link/machine/timer.js';
 import type { LoggedRecord, SourceLog } from '#farlight/stream/log/record-log.js';
 import { Inlet } from '#farlight/stream/run/inlet.js';
 import { RegularCheckpoints } from '#farlight/stream/run/regular-checkpoints.js';
-import type { Feed } from '#farlight/stream/sources/source.js';
+import { RunningSource } from '#farlight/stream/sources/running-source.js';
+import type { Feed, Source } from '#farlight/stream/sources/source.js';
 import { definitionOf } from './support/definitions.js';
 
 const DEFINITION = definitionOf('v1', ['s'], { p: ['s.x'] });
@@ -149,5 +150,55 @@ describe('regular checkpoints', () => {
     checkpoints.stop();
     act();
     expect([stored, due]).toEqual([0, [1000]]);
+  });
+});
+
+describe('a source that runs', () => {
+  /** Says what happens to sources that are opened. `become` of each says whether it can go on as another definition. */
+  function sources(become: boolean) {
+    const said: string[] = [];
+    let count = 0;
+    const open = async (): Promise<Source> => {
+      const name = `source ${++count}`;
+      said.push(`${name} opened`);
+      return {
+        become: () => become,
+        attempts: { problem: name, aside: 0 },
+        close: async () => void said.push(`${name} closed`),
+      };
+    };
+    return { said, open };
+  }
+
+  it.each([
+    ['goes on as another definition says where it can', true, ['source 1 opened'], 'source 1'],
+    [
+      'is closed before another one takes its place where it cannot',
+      false,
+      ['source 1 opened', 'source 1 closed', 'source 2 opened'],
+      'source 2',
+    ],
+  ])('%s', async (_what, become, expected, problem) => {
+    const { said, open } = sources(become);
+    const running = new RunningSource();
+    await running.start(open);
+    await running.become({ kind: 'http', types: {} }, open);
+    expect(said).toEqual(expected);
+    expect(running.health).toEqual({ problem });
+  });
+
+  it('is closed where it has started only after the end, and starts no more', async () => {
+    const { said, open } = sources(false);
+    const running = new RunningSource();
+    let go = () => {};
+    const gate = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    const starting = running.start(() => gate.then(open));
+    await running.close();
+    go();
+    await starting;
+    await running.start(open);
+    expect(said).toEqual(['source 1 opened', 'source 1 closed']);
   });
 });

@@ -1,8 +1,13 @@
 import { isDeepStrictEqual } from 'node:util';
 import { FencedError } from '../../broker/broker.js';
 import type { UpgradeWords } from '../../definition/upgrade-plan.js';
-import { withoutOpen } from '../partition.js';
-import { type ApplicationRecord, type OpenUpgrade, type PartitionRecord, workerOf } from '../records.js';
+import {
+  type ApplicationRecord,
+  type OpenUpgrade,
+  type PartitionRecord,
+  withoutOpen,
+  workerOf,
+} from '../records.js';
 import type { ApplicationState } from './application-state.js';
 
 /** The upgrade can be tried again. */

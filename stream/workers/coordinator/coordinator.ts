@@ -10,8 +10,8 @@ import { Serial } from '../../run/serial.js';
 import type { ApplicationStatus, Upgrading } from '../../run/status.js';
 import type { Target } from '../../sinks/open-sink.js';
 import type { Sink } from '../../sinks/sink.js';
-import { type Feed, healthOf, type Source } from '../../sources/source.js';
-import { withoutOpen } from '../partition.js';
+import { RunningSource } from '../../sources/running-source.js';
+import type { Feed, Source } from '../../sources/source.js';
 import type { Delivery } from '../partition-outputs.js';
 import {
   APPLICATION,
@@ -21,6 +21,7 @@ import {
   partitionKey,
   recordsOf,
   type WorkerRecord,
+  withoutOpen,
 } from '../records.js';
 import type { Versions } from '../versions.js';
 import { ApplicationState } from './application-state.js';
@@ -82,7 +83,7 @@ export class Coordinator {
   readonly #state: ApplicationState;
   #definition!: Definition;
   readonly #intakes = new Map<string, Intake>();
-  readonly #sources = new Map<string, Source>();
+  readonly #sources = new Map<string, RunningSource>();
   #deliveries!: Deliveries;
   #front!: FrontStore;
   #roster!: Roster;
@@ -185,7 +186,7 @@ export class Coordinator {
       partitions,
       isPrepared: (partition) => open !== undefined && records[partition]?.prepared?.upgrade === open.upgrade,
       intakes: this.#intakes,
-      health: (source) => healthOf(this.#sources.get(source)),
+      health: (source) => this.#sources.get(source)?.health ?? {},
       outputs: this.#deliveries.counts,
       reports: this.#roster.reports,
       workers: this.#roster.known,
@@ -341,16 +342,22 @@ export class Coordinator {
   }
 
   async #openSource(source: string): Promise<void> {
+    if (this.#isClosed) return;
+    const running = new RunningSource();
+    this.#sources.set(source, running);
+    await running.start(() => this.#started(source));
+  }
+
+  async #started(source: string): Promise<Source> {
     const intake = this.#intakes.get(source);
-    if (!intake) return;
-    const feed: Feed = {
+    invariant(intake, `source ${source} has no intake`);
+    const { openSource, versions } = this.#options;
+    const definition = await versions.local(this.#definition.id);
+    return openSource(source, definition, {
       positions: intake.state.positions,
       ingest: (record) => this.ingest(source, record),
       backlog: () => intake.backlog,
-    };
-    const { openSource, versions } = this.#options;
-    const definition = await versions.local(this.#definition.id);
-    this.#sources.set(source, await openSource(source, definition, feed));
+    });
   }
 
   async #checkSources({ id }: Definition, { sources }: UpgradePlan): Promise<void> {
@@ -367,13 +374,16 @@ export class Coordinator {
   async #followSources({ sources }: UpgradePlan): Promise<void> {
     for (const { name, change } of sources) {
       if (change === 'kept') continue;
-      if (change === 'changed' && this.#sources.get(name)?.become?.(this.#definition.sources[name])) continue;
-      await this.#sources.get(name)?.close();
-      this.#sources.delete(name);
-      if (change === 'removed') {
+      const running = this.#sources.get(name);
+      if (change === 'added') await this.#openSource(name);
+      else if (change === 'changed')
+        await running?.become(this.#definition.sources[name], () => this.#started(name));
+      else {
+        await running?.close();
+        this.#sources.delete(name);
         this.#intakes.get(name)?.close();
         this.#intakes.delete(name);
-      } else await this.#openSource(name);
+      }
     }
   }
 
