@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
+import { monotonicNow } from '../machine/clock.js';
 import { native } from '../machine/globals.js';
 import { readRows } from './socket-rows.js';
 import { type End, SocketTables } from './socket-table.js';
@@ -14,14 +15,21 @@ export const knowsUsers: boolean = process.platform === 'linux' && ownUser !== u
 /**
  * The user whose process on this machine has connected to us. Undefined if that is unknown: the process has ended, or it
  * is in another network namespace, or the system does not tell.
+ *
+ * @param since a time by `monotonicNow` when the connection was there. A reading that has begun after it is new enough. If
+ * left out, a reading begins now.
  */
-export async function userBehind(socket: Socket): Promise<number | undefined> {
+export async function userBehind(
+  socket: Socket,
+  since: number = Number.POSITIVE_INFINITY,
+): Promise<number | undefined> {
   const ends = endsOf(socket);
   if (!ends) return undefined;
   // A client at an IPv4 address seldom has an IPv6 socket.
   const readers = [...(ends.remote.address.includes('.') ? [IPV4_TABLE] : []), ...ALL_TABLES];
-  for (const reader of readers) {
-    const tables = await reader.read();
+  for (const [round, reader] of readers.entries()) {
+    // A row that one reading has missed needs another one.
+    const tables = await reader.read(round === 0 ? since : undefined);
     // It gave way to others, or its client has left.
     if (socket.destroyed) return undefined;
     const entry = tables?.socketOf(ends.remote, ends.local);
@@ -64,15 +72,18 @@ function endsOf({ localAddress, localPort, remoteAddress, remotePort }: Socket) 
  */
 class TableReader {
   readonly #readTables: () => Promise<SocketTables>;
+  /** The last reading that has begun, and when. */
   #running: Promise<SocketTables | undefined> | undefined;
+  #began = Number.NEGATIVE_INFINITY;
   #next: Promise<SocketTables | undefined> | undefined;
 
   constructor(readTables: () => Promise<SocketTables>) {
     this.#readTables = readTables;
   }
 
-  /** Undefined if the tables cannot be read. */
-  read(): Promise<SocketTables | undefined> {
+  /** Of a reading that begins now, or has begun after a time. Undefined if the tables cannot be read. */
+  read(since: number = Number.POSITIVE_INFINITY): Promise<SocketTables | undefined> {
+    if (this.#running && this.#began > since) return this.#running;
     this.#next ??= (this.#running ?? native.Promise.resolve(undefined)).then(() => this.#begin());
     return this.#next;
   }
@@ -80,6 +91,7 @@ class TableReader {
   #begin(): Promise<SocketTables | undefined> {
     this.#running = this.#next;
     this.#next = undefined;
+    this.#began = monotonicNow();
     return this.#readTables().catch(() => undefined);
   }
 }

@@ -28,9 +28,13 @@ export class LocalUsers {
     return this.#allowOthers;
   }
 
-  /** The user of the process that connected to a loopback port or a unix socket. Never rejects. */
-  async of(socket: Socket): Promise<LocalUser> {
-    return knowsUsers && socket.remoteAddress !== undefined ? userBehind(socket) : OWNER;
+  /**
+   * The user of the process that connected to a loopback port or a unix socket. Never rejects.
+   *
+   * @param since as for `userBehind`.
+   */
+  async of(socket: Socket, since?: number): Promise<LocalUser> {
+    return knowsUsers && socket.remoteAddress !== undefined ? userBehind(socket, since) : OWNER;
   }
 
   /** Whether the user of a connection may look at pages, as a page server asks. Never rejects. */

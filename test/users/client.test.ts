@@ -7,6 +7,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { HostClient } from '#farlight/client/transport/host/host-client.js';
 import { remoteHost } from '#farlight/client/transport/open.js';
 import { ownUser, userAhead, userBehind } from '#farlight/link/address/peer-user.js';
+import { monotonicNow } from '#farlight/link/machine/clock.js';
 import { SessionClient } from '../support/clients/session-client.js';
 import { LISTENER, mayBeOther, OTHER, OTHERS, ofOtherUser } from '../support/machine/other-user.js';
 import { folders } from '../support/trust/trust.js';
@@ -146,6 +147,41 @@ describe.runIf(process.platform === 'linux')('the ends of connections on this ma
     // The table has the connections of all processes.
     const rows = readFileSync('/proc/net/tcp', 'latin1').split('\n').length;
     expect(Math.min(...seen)).toBeLessThan(3 + rows / 1000);
+  });
+
+  it('share a reading of the tables that began after they were accepted', async () => {
+    const { accepted } = await lines('127.0.0.1', 2);
+    const [first, second] = accepted as [Socket, Socket];
+    let waits = 0;
+    const hook = createHook({
+      init(_id, type) {
+        if (type.startsWith('FSREQ')) waits += 1;
+      },
+    }).enable();
+    const waitsOf = async (find: () => Promise<unknown>): Promise<number> => {
+      const seen: number[] = [];
+      // A reading may miss a row while other processes close connections: a second one takes longer.
+      for (let round = 0; round < 5; round += 1) {
+        waits = 0;
+        await find();
+        seen.push(waits);
+      }
+      return Math.min(...seen);
+    };
+    try {
+      const one = await waitsOf(() => userBehind(first));
+      const both = await waitsOf(async () => {
+        const since = monotonicNow();
+        while (monotonicNow() === since);
+        const found = userBehind(first, since);
+        // The reading begins.
+        for (let settled = 0; settled < 5; settled += 1) await undefined;
+        expect([await userBehind(second, since), await found]).toEqual([ownUser, ownUser]);
+      });
+      expect(both).toBe(one);
+    } finally {
+      hook.disable();
+    }
   });
 
   it('are unknown once the other end has closed', async () => {

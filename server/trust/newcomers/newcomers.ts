@@ -1,7 +1,7 @@
 import type { AddressInfo, Server, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { shownHost } from '../../../link/address/host-port.js';
-import { clearTimeout, setTimeout } from '../../../link/machine/clock.js';
+import { clearTimeout, monotonicNow, setTimeout } from '../../../link/machine/clock.js';
 import { FarlightError } from '../../../proto/errors.js';
 import type { LocalUser, LocalUsers } from '../local-users.js';
 import { WaitingRoom } from './waiting-room.js';
@@ -22,6 +22,8 @@ const MOST_CONNECTIONS = 2048;
 
 /** A connection whose client is not known yet. */
 interface Newcomer {
+  /** When it was accepted, by `monotonicNow`. */
+  readonly since: number;
   /** The client is known: the connection may stay. */
   known(): void;
   /** Whether the connection may have to give way to others. */
@@ -60,7 +62,8 @@ export class Newcomers {
   async userOf(socket: Socket, users: LocalUsers): Promise<LocalUser> {
     const newcomer = this.#newcomers.get(addressesOf(socket));
     newcomer?.givesWay(false);
-    const user = await users.of(socket);
+    // Of a burst of connections, all were accepted before the first request is read: they share its reading.
+    const user = await users.of(socket, newcomer?.since);
     if (!users.admits(user)) newcomer?.givesWay(true);
     return user;
   }
@@ -101,6 +104,7 @@ export class Newcomers {
     const addresses = addressesOf(socket);
     const timer = setTimeout(() => socket.destroy(), firstRequestMs).unref();
     const newcomer: Newcomer = {
+      since: monotonicNow(),
       known: () => {
         clearTimeout(timer);
         this.#newcomers.delete(addresses);
