@@ -29,8 +29,11 @@ export class RunningSource {
     definition: SourceDefinition | undefined,
     open: () => Promise<Source | undefined>,
   ): Promise<void> {
-    if (this.#source?.become?.(definition)) return;
-    await this.#source?.close();
+    const before = this.#source;
+    if (before?.become?.(definition)) return;
+    await before?.close();
+    // Where the next one cannot start, there is none that could go on.
+    this.#source = undefined;
     await this.start(open);
   }
 

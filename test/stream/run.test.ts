@@ -187,6 +187,18 @@ describe('a source that runs', () => {
     expect(running.health).toEqual({ problem });
   });
 
+  it('that could not be started anew is started by the next change', async () => {
+    const { said, open } = sources(false);
+    const running = new RunningSource();
+    await running.start(open);
+    const change = (next: () => Promise<Source>) => running.become({ kind: 'http', types: {} }, next);
+    await expect(change(() => Promise.reject(new Error('no such folder')))).rejects.toThrow('no such folder');
+    expect(running.health).toEqual({});
+    await change(open);
+    expect(said).toEqual(['source 1 opened', 'source 1 closed', 'source 2 opened']);
+    expect(running.health).toEqual({ problem: 'source 2' });
+  });
+
   it('is closed where it has started only after the end, and starts no more', async () => {
     const { said, open } = sources(false);
     const running = new RunningSource();

@@ -1,6 +1,6 @@
 import { type Clock, settledWithin } from '../../../link/machine/timer.js';
 import { invariant } from '../../../proto/errors.js';
-import { type Broker, type Entry, insist, LostError } from '../../broker/broker.js';
+import { type Broker, type Entry, insist } from '../../broker/broker.js';
 import { Cell, valueIn } from '../../broker/cell.js';
 import type { Definition } from '../../definition/definition.js';
 import { planUpgrade, type UpgradePlan, type UpgradeWords } from '../../definition/upgrade-plan.js';
@@ -10,8 +10,6 @@ import { Serial } from '../../run/serial.js';
 import type { ApplicationStatus, Upgrading } from '../../run/status.js';
 import type { Target } from '../../sinks/open-sink.js';
 import type { Sink } from '../../sinks/sink.js';
-import { RunningSource } from '../../sources/running-source.js';
-import type { Feed, Source } from '../../sources/source.js';
 import type { Delivery } from '../partition-outputs.js';
 import {
   APPLICATION,
@@ -27,14 +25,14 @@ import type { Versions } from '../versions.js';
 import { ApplicationState } from './application-state.js';
 import { commitUpgrade, MovedError } from './commit.js';
 import { Deliveries } from './deliveries.js';
+import { FrontSources, type FrontSourcesOptions } from './front-sources.js';
 import { FrontStore } from './front-store.js';
-import { Intake, type IntakeBefore } from './intake.js';
 import { Lease } from './lease.js';
 import type { Progress } from './reports.js';
 import { Roster } from './roster.js';
 import { applicationStatus } from './status.js';
 
-export interface CoordinatorOptions {
+export interface CoordinatorOptions extends Pick<FrontSourcesOptions, 'checkSource' | 'openSource'> {
   readonly broker: Broker;
   /** No other process has it. */
   readonly id: string;
@@ -47,9 +45,6 @@ export interface CoordinatorOptions {
   /** Milliseconds from one stored state of sources and sinks to the next. */
   readonly storeEvery: number;
   readonly observer?: CoordinatorObserver | undefined;
-  /** Checks a source before an upgrade that brings it is committed. @throws Error that says why it cannot start (rejects) */
-  checkSource?(name: string, definition: Definition): Promise<void>;
-  openSource(name: string, definition: Definition, feed: Feed): Promise<Source>;
   openSink(target: Target, mark: unknown): Promise<Sink>;
   log(message: string): void;
 }
@@ -82,8 +77,7 @@ export class Coordinator {
   readonly #lease: Lease;
   readonly #state: ApplicationState;
   #definition!: Definition;
-  readonly #intakes = new Map<string, Intake>();
-  readonly #sources = new Map<string, RunningSource>();
+  readonly #sources: FrontSources;
   #deliveries!: Deliveries;
   #front!: FrontStore;
   #roster!: Roster;
@@ -133,6 +127,17 @@ export class Coordinator {
     this.#options = options;
     this.#lease = lease;
     this.#state = new ApplicationState(new Cell(options.broker, APPLICATION, this.#isOver), this.#isOver);
+    const { broker, versions, checkSource, observer } = options;
+    this.#sources = new FrontSources({
+      broker,
+      local: (id) => versions.local(id),
+      ...(checkSource && { checkSource }),
+      openSource: (name, definition, feed) => options.openSource(name, definition, feed),
+      logged: (source, partition, offset) => observer?.logged(source, partition, offset),
+      // The next coordinator must know which records there were.
+      lost: (error) => void this.#lastStore().then(() => this.#fail(error)),
+      isOver: this.#isOver,
+    });
     // The one who runs it waits for this later. Until then it must not count as unhandled.
     this.failed.catch(() => {});
     lease.lost.catch(this.#fail);
@@ -164,16 +169,8 @@ export class Coordinator {
   }
 
   /** Logs a record. Resolves with its offset once it is safe. @throws Error where it cannot be taken (rejects) */
-  async ingest(source: string, record: NewRecord): Promise<number> {
-    const intake = this.#intakes.get(source);
-    if (!intake || this.#isClosed) throw new Error(`source ${source} takes no records`);
-    const { offset, partition } = await intake.ingest(record).catch((error) => {
-      // The next coordinator must know which records there were.
-      if (error instanceof LostError) void this.#lastStore().then(() => this.#fail(error));
-      throw error;
-    });
-    this.#options.observer?.logged(source, partition, offset);
-    return offset;
+  ingest(source: string, record: NewRecord): Promise<number> {
+    return this.#sources.ingest(source, record);
   }
 
   status(): ApplicationStatus {
@@ -185,8 +182,8 @@ export class Coordinator {
       isUpgrading: this.#upgrading !== undefined,
       partitions,
       isPrepared: (partition) => open !== undefined && records[partition]?.prepared?.upgrade === open.upgrade,
-      intakes: this.#intakes,
-      health: (source) => this.#sources.get(source)?.health ?? {},
+      intakes: this.#sources.intakes,
+      health: (source) => this.#sources.health(source),
       outputs: this.#deliveries.counts,
       reports: this.#roster.reports,
       workers: this.#roster.known,
@@ -215,9 +212,11 @@ export class Coordinator {
       const upgrade = { from: this.#definition.id, to: published.id, plan };
       try {
         await observedUpgrade(observer, clock, upgrade, async () => {
-          await this.#checkSources(published, plan);
+          await this.#sources.check(plan, published);
           const added = plan.sources.filter(({ change }) => change === 'added');
-          for (const { name } of added) await this.#openIntake(name, { state: 'anew', had: [] });
+          const { partitions } = this.#state.record;
+          for (const { name } of added)
+            await this.#sources.openIntake(name, partitions, { state: 'anew', had: [] });
           // The next coordinator must know where they have begun.
           if (added.length > 0) await this.#store();
           await this.#tryCommit(published, words, signal);
@@ -226,7 +225,7 @@ export class Coordinator {
       } finally {
         this.#upgrading = undefined;
       }
-      await this.#followSources(plan);
+      await this.#sources.follow(plan, this.#definition);
       return plan;
     });
   }
@@ -234,7 +233,7 @@ export class Coordinator {
   /** Stores how far it has come, and lets another coordinator begin. It never rejects. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
-    await Promise.all([...this.#sources.values()].map((source) => source.close()));
+    await this.#sources.stop();
     // Without it the next coordinator has more to read again.
     if (this.#deliveries) await this.#lastStore();
     await this.#end();
@@ -250,8 +249,7 @@ export class Coordinator {
     this.#isClosed = true;
     this.#watching?.close();
     this.#state.wake();
-    for (const intake of this.#intakes.values()) intake.close();
-    await Promise.all([...this.#sources.values()].map((source) => source.close()));
+    await this.#sources.close();
     await this.#deliveries?.close();
     await this.#lease.release();
   }
@@ -280,7 +278,10 @@ export class Coordinator {
     }
     for (const source of Object.keys(this.#definition.sources)) {
       const had = cuts.map((cut) => (cut?.get(source) ?? 0) - 1);
-      await this.#openIntake(source, { state: this.#front.before?.sources.get(source), had });
+      await this.#sources.openIntake(source, partitions, {
+        state: this.#front.before?.sources.get(source),
+        had,
+      });
     }
     this.#deliveries = new Deliveries(
       {
@@ -298,7 +299,8 @@ export class Coordinator {
     this.#deliveries.done.catch(this.#fail);
     await this.#store();
     await this.#front.tidy();
-    for (const source of Object.keys(this.#definition.sources)) await this.#openSource(source);
+    for (const source of Object.keys(this.#definition.sources))
+      await this.#sources.start(source, this.#definition);
     this.#assignLater();
     const storeLater = (): void =>
       clock.after(this.#options.storeEvery, () => {
@@ -328,63 +330,7 @@ export class Coordinator {
 
   /** Stores how far sources and sinks have come. @throws FencedError (rejects) */
   #store(): Promise<void> {
-    return this.#front.store(() => {
-      const sources = new Map([...this.#intakes].map(([name, intake]) => [name, intake.state]));
-      return { sources, ...this.#deliveries.state };
-    });
-  }
-
-  async #openIntake(source: string, before: IntakeBefore): Promise<void> {
-    if (this.#intakes.has(source)) return;
-    const { partitions } = this.#state.record;
-    const intake = await Intake.open(this.#options.broker, source, partitions, before, this.#isOver);
-    this.#intakes.set(source, intake);
-  }
-
-  async #openSource(source: string): Promise<void> {
-    if (this.#isClosed) return;
-    const running = new RunningSource();
-    this.#sources.set(source, running);
-    await running.start(() => this.#started(source));
-  }
-
-  async #started(source: string): Promise<Source> {
-    const intake = this.#intakes.get(source);
-    invariant(intake, `source ${source} has no intake`);
-    const { openSource, versions } = this.#options;
-    const definition = await versions.local(this.#definition.id);
-    return openSource(source, definition, {
-      positions: intake.state.positions,
-      ingest: (record) => this.ingest(source, record),
-      backlog: () => intake.backlog,
-    });
-  }
-
-  async #checkSources({ id }: Definition, { sources }: UpgradePlan): Promise<void> {
-    const { checkSource, versions } = this.#options;
-    const names = sources.flatMap(({ name, change }) =>
-      change === 'added' || change === 'changed' ? [name] : [],
-    );
-    if (!checkSource || names.length === 0) return;
-    const definition = await versions.local(id);
-    for (const name of names) await checkSource(name, definition);
-  }
-
-  /** After an upgrade: sources that are new, gone, or have changed. */
-  async #followSources({ sources }: UpgradePlan): Promise<void> {
-    for (const { name, change } of sources) {
-      if (change === 'kept') continue;
-      const running = this.#sources.get(name);
-      if (change === 'added') await this.#openSource(name);
-      else if (change === 'changed')
-        await running?.become(this.#definition.sources[name], () => this.#started(name));
-      else {
-        await running?.close();
-        this.#sources.delete(name);
-        this.#intakes.get(name)?.close();
-        this.#intakes.delete(name);
-      }
-    }
+    return this.#front.store(() => ({ sources: this.#sources.state, ...this.#deliveries.state }));
   }
 
   /** Commits an upgrade, or tries again where partitions have moved. @throws Error that says why not (rejects) */
@@ -428,9 +374,7 @@ export class Coordinator {
       this.#options.observer?.progressed(progress);
       if (this.#upgrading) this.#upgrading.phase = this.#phase();
       this.#state.wake();
-      for (const { partition, next } of record.partitions)
-        for (const [source, offset] of Object.entries(next))
-          this.#intakes.get(source)?.begun(partition, offset);
+      for (const { partition, next } of record.partitions) this.#sources.begun(partition, next);
     } else if (key === APPLICATION) {
       const record = valueIn<ApplicationRecord>(entry) as ApplicationRecord;
       // Its own changes are known before the broker tells of them.
