@@ -28,6 +28,7 @@ for (const project of ['tsconfig.browser.json', 'tsconfig.json']) {
   if (status !== 0) process.exit(status ?? 1);
 }
 bundleDefinitions(root);
+await bundlePackages(root);
 await bundleSchemas(root);
 for (const shipped of ['jobs/templates/shipped', 'jobs/images/shipped'])
   cpSync(join(root, shipped), join(root, 'dist', shipped), { recursive: true });
@@ -47,7 +48,6 @@ for (const site of [
 await bundleCharts(root, dirname(require.resolve('uplot/package.json')));
 await bundleForBrowsers(root);
 await bundleGrpc(root);
-await bundlePackages(root);
 await bundleModules(root);
 for (const main of ['dist/cli/main.js', 'dist/bundle/cli/main.js']) chmodSync(join(root, main), 0o755);
 

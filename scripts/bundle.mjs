@@ -111,7 +111,7 @@ function protobufOf(root) {
 /** Packages of hosts and commands, and those that read files of people. Each is a file here, for the same reasons as gRPC. */
 const PACKAGES = ['ajv', 'commander', 'pino', 'prom-client', 'ws', 'yaml'];
 
-/** Writes dist/packages/, which bundles import as `#packages/NAME.js`. */
+/** Writes dist/packages/, and has the modules in dist/ import these files, as `#packages/NAME.js`. */
 export async function bundlePackages(root) {
   const folder = join(root, 'dist/packages');
   const bundled = [];
@@ -131,6 +131,13 @@ export async function bundlePackages(root) {
     );
   }
   writeLicences(root, folder, bundled);
+  const imports = new RegExp(`(\\bfrom |\\bimport\\()'(${PACKAGES.join('|')})'`, 'g');
+  for (const path of readdirSync(join(root, 'dist'), { recursive: true, encoding: 'utf8' })) {
+    if (!path.endsWith('.js') || /^(packages|browser|grpc)[/\\]/.test(path)) continue;
+    const text = readFileSync(join(root, 'dist', path), 'utf8');
+    const changed = text.replace(imports, (_, before, name) => `${before}'#packages/${name}.js'`);
+    if (changed !== text) writeFileSync(join(root, 'dist', path), changed);
+  }
 }
 
 const ofPackages = (root) => ({
@@ -224,8 +231,7 @@ async function bundleTogether(root, modules, importOf) {
 const packagesWithin = {
   name: 'packages-within',
   setup({ onResolve }) {
-    const names = new RegExp(`^(${PACKAGES.join('|')})$`);
-    onResolve({ filter: names }, ({ path }) => ({ path: `#packages/${path}.js`, external: true }));
+    onResolve({ filter: /^#packages\// }, ({ path }) => ({ path, external: true }));
   },
 };
 

@@ -134,7 +134,7 @@ describe('a WebSocket to a host', () => {
   it('slows its client down while nobody reads, and the host buffers little', async () => {
     const heard: Duplex[] = [];
     const { handler } = webSessions({
-      allowOrigins: [],
+      allowed: new Set(),
       userOf: async () => OWNER,
       onRefused: () => {},
       take: (each) => heard.push(each),

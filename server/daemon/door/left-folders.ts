@@ -1,4 +1,4 @@
-import { lstatSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, lstatSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fitsUnixSocket } from '../../../link/address/unix-path.js';
@@ -34,6 +34,8 @@ export async function removeLeftFolders(base: string, prefix: string, unfinished
     const folder = join(base, entry);
     const socket = join(folder, PLACE_SOCKET);
     if (!entry.startsWith(prefix) || !fitsUnixSocket(socket + UNFINISHED) || !isOwnFolder(folder)) continue;
+    // Without a socket nobody says whether its process lives.
+    if (!unfinished && !existsSync(socket)) continue;
     if (await isLeft(socket, unfinished ? folder : socket)) rmSync(folder, { recursive: true, force: true });
   }
 }

@@ -7,7 +7,7 @@ import type { HostTrust } from '../../trust/host-trust.js';
 import { type LocalUser, OWNER } from '../../trust/local-users.js';
 import { Bridges } from './bridges.js';
 import { FrontDoor, type SessionRequest } from './front-door.js';
-import { SESSION_PATH, type WebSessions, webSessions } from './web-sessions.js';
+import type { WebSessions, WebSessionsOptions } from './web-sessions.js';
 
 /** The HTTP server of the dashboard, which web pages' sessions share. */
 export interface DashboardServer {
@@ -43,6 +43,7 @@ const WAITING = { most: 256, mostOfNetwork: 64 };
 export class Listeners {
   readonly #options: ListenersOptions;
   readonly #door: FrontDoor;
+  readonly #pages: WebSessionsOptions;
   #dashboardProblem: FarlightError | undefined;
   #bridges: Bridges | undefined;
   /** Functions that stop watching the certificate and the tokens. */
@@ -66,8 +67,8 @@ export class Listeners {
       onSessionRequest,
       onRefused,
     });
-    const take = this.#door.take.bind(this.#door);
-    dashboard?.onUpgrade(SESSION_PATH, webSessions({ allowOrigins, userOf, take, onRefused }));
+    const allowed = new Set(dashboard ? allowOrigins.map(parseOrigin) : []);
+    this.#pages = { allowed, userOf, take: this.#door.take.bind(this.#door), onRefused };
   }
 
   /** The dashboard's URL, or why it could not be opened; undefined where the owner wants none. */
@@ -99,13 +100,18 @@ export class Listeners {
 
   /** @throws FarlightError BAD_OPTION, PORT_IN_USE (rejects) */
   async listen(): Promise<void> {
-    const { listen, trust, certificateCheckMs, log, onRevoked } = this.#options;
+    const { listen, trust, dashboard, certificateCheckMs, log, onRevoked } = this.#options;
+    if (dashboard) {
+      // Loaded where pages may come: a host of a pool has no dashboard, and its program waits for its start.
+      const { SESSION_PATH, webSessions } = await import('./web-sessions.js');
+      dashboard.onUpgrade(SESSION_PATH, webSessions(this.#pages));
+    }
     this.#bridges = await Bridges.open();
     this.#port = await this.#door.listen(trust.address).catch((cause: Error) => {
       throw bindError(listen, cause);
     });
     // Serve clients even without the dashboard.
-    await this.#options.dashboard?.listen().catch((problem: FarlightError) => {
+    await dashboard?.listen().catch((problem: FarlightError) => {
       this.#dashboardProblem = problem;
       log.warn({ why: problem.message }, 'no dashboard');
     });
@@ -148,5 +154,16 @@ function bindError(listen: string, cause: Error): FarlightError {
     'BAD_OPTION',
     `farlight cannot listen on ${listen} (${cause.message}); ${remedy}`,
     { cause },
+  );
+}
+
+/** An origin in the form that browsers send. */
+function parseOrigin(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const isWeb = url?.protocol === 'https:' || url?.protocol === 'http:';
+  if (url && isWeb && url.href === `${url.origin}/`) return url.origin;
+  throw new FarlightError(
+    'BAD_OPTION',
+    `"${text}" is not the origin of a page; write only its scheme, host and port, for example https://app.example or http://localhost:5173`,
   );
 }

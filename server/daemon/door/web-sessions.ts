@@ -2,7 +2,6 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { createWebSocketStream, WebSocketServer } from 'ws';
-import { FarlightError } from '../../../proto/errors.js';
 import { PACKET_LIMIT } from '../../../proto/wire/packet.js';
 import type { Refusal } from '../../observatory/session-log.js';
 
@@ -16,7 +15,7 @@ const MESSAGE_BYTES = 2 * PACKET_LIMIT;
 
 export interface WebSessionsOptions {
   /** The origins of pages that may connect, besides the host's own: `https://app.example`, as a browser sends it. */
-  allowOrigins: readonly string[];
+  allowed: ReadonlySet<string>;
   /** The host refuses a page of another origin. The page does not learn why. */
   onRefused(refusal: Refusal, remote: string | undefined): void;
   /** The user of the process at the other end of a connection. Never rejects. */
@@ -35,11 +34,8 @@ export interface WebSessions {
  * Serves sessions of programs in web pages. A WebSocket's binary messages carry the bytes that other clients send over a
  * socket, cut anywhere. The page server checks the page's origin before it answers: every page in a browser on this
  * machine can reach the loopback interface.
- *
- * @throws FarlightError BAD_OPTION where one of the origins is not an origin.
  */
-export function webSessions({ allowOrigins, onRefused, userOf, take }: WebSessionsOptions): WebSessions {
-  const allowed = new Set(allowOrigins.map(parseOrigin));
+export function webSessions({ allowed, onRefused, userOf, take }: WebSessionsOptions): WebSessions {
   // No compression: it would cost the daemon a core for each client.
   const server = new WebSocketServer({
     noServer: true,
@@ -62,15 +58,4 @@ export function webSessions({ allowOrigins, onRefused, userOf, take }: WebSessio
       });
     },
   };
-}
-
-/** An origin in the form that browsers send. */
-function parseOrigin(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  const isWeb = url?.protocol === 'https:' || url?.protocol === 'http:';
-  if (url && isWeb && url.href === `${url.origin}/`) return url.origin;
-  throw new FarlightError(
-    'BAD_OPTION',
-    `"${text}" is not the origin of a page; write only its scheme, host and port, for example https://app.example or http://localhost:5173`,
-  );
 }
