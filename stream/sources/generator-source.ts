@@ -24,12 +24,21 @@ export async function generate(
     await roomIn(feed, signal);
     if (signal.aborted) return;
     const make = async () => {
-      const made = await functions.run(fn, { n: numberTensor(n) }, values);
+      const made = await unlessAborted(functions.run(fn, { n: numberTensor(n) }, values), signal);
       await feed.ingest({ key: `${POSITION_KEY}${n % keys}`, values: made, position: n });
     };
     await attempts.untilWell(`record ${n}`, make, signal);
     n += 1;
   }
+}
+
+/** Settles as the promise does, or rejects when the signal aborts: a function may wait for long, and its source closes. */
+function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(signal.reason);
+    signal.addEventListener('abort', stop);
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+  });
 }
 
 function numberTensor(n: number): Tensor {

@@ -2,12 +2,14 @@ import { mkdirSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { Nats } from '#farlight/stream/broker/nats-connection.js';
-import type { Definition } from '#farlight/stream/definition/definition.js';
+import type { Definition, GeneratorDefinition } from '#farlight/stream/definition/definition.js';
 import type { NewRecord } from '#farlight/stream/log/record-log.js';
 import { UnfitRecordError } from '#farlight/stream/log/record-log.js';
+import type { FunctionPool } from '#farlight/stream/run/function-pool.js';
 import { openApplication } from '#farlight/stream/site.js';
 import { Attempts } from '#farlight/stream/sources/attempts.js';
 import { watchFolder } from '#farlight/stream/sources/folder-source.js';
+import { generate } from '#farlight/stream/sources/generator-source.js';
 import { followSubject } from '#farlight/stream/sources/nats-source.js';
 import { type Feed, started } from '#farlight/stream/sources/source.js';
 import { playWavs } from '#farlight/stream/sources/wav-source.js';
@@ -237,3 +239,28 @@ function wavOf(samples: number): Buffer {
   head.writeUInt32LE(2 * samples, 40);
   return Buffer.concat([head, Buffer.alloc(2 * samples)]);
 }
+
+describe('a generator', () => {
+  it('closes also while its function waits for something', async () => {
+    const { attempts } = new Tried();
+    const taken: string[] = [];
+    let begun = () => {};
+    const asked = new Promise<void>((resolve) => {
+      begun = resolve;
+    });
+    const functions = {
+      run: () => {
+        begun();
+        return new Promise(() => {});
+      },
+    } as unknown as FunctionPool;
+    const definition = { function: { file: 'f.mjs', name: 'make' }, values: ['x'], keys: 1 };
+    const act = (...tried: [Attempts, AbortSignal]) =>
+      generate(definition as unknown as GeneratorDefinition, functions, feedOf(taken), ...tried);
+    const source = started(act, attempts);
+    await asked;
+    await source.close();
+    expect(taken).toEqual([]);
+    expect(attempts.problem).toBe(undefined);
+  });
+});
