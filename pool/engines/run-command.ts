@@ -1,5 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { clearTimeout, setTimeout } from '../../link/machine/clock.js';
 import { packageProgram } from '../../link/machine/package-files.js';
 import { codeOf, FarlightError } from '../../proto/errors.js';
 
@@ -27,26 +28,38 @@ export function commandEnvironment(): NodeJS.ProcessEnv {
  * Runs a command of a scheduler to its end.
  *
  * @param input its stdin. Other users see its arguments, and not its stdin.
+ * @param timeoutMs how long it may take.
  * @throws FarlightError BAD_OPTION where it is not installed; UNREACHABLE where it does not end (rejects).
  */
-export function runCommand(file: string, args: readonly string[], input = ''): Promise<CommandResult> {
+export function runCommand(
+  file: string,
+  args: readonly string[],
+  input = '',
+  timeoutMs: number = TIMEOUT_MS,
+): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
-    const child = spawn(file, args, {
-      env: commandEnvironment(),
-      timeout: TIMEOUT_MS,
-      killSignal: 'SIGKILL',
-    });
+    const child = spawn(file, args, { env: commandEnvironment() });
+    const late = setTimeout(() => {
+      child.kill('SIGKILL');
+      // A site's own script may have started the command. That lives on, and keeps the pipes open.
+      child.stdout.destroy();
+      child.stderr.destroy();
+    }, timeoutMs);
     const printed = { stdout: '', stderr: '' };
     for (const name of ['stdout', 'stderr'] as const) {
       child[name].setEncoding('utf8').on('data', (text: string) => {
         if (printed[name].length < MOST_BYTES) printed[name] += text;
       });
     }
-    child.on('error', (error) => reject(notRun(file, error)));
+    child.on('error', (error) => {
+      clearTimeout(late);
+      reject(notRun(file, error));
+    });
     child.on('close', (code) => {
+      clearTimeout(late);
       if (code !== null) resolve({ code, ...printed });
       else {
-        const why = `${file} did not end within ${TIMEOUT_MS / 1000} seconds; see that the scheduler answers`;
+        const why = `${file} did not end within ${timeoutMs / 1000} seconds; see that the scheduler answers`;
         reject(new FarlightError('UNREACHABLE', why));
       }
     });
