@@ -4,7 +4,7 @@ import { connect, createServer, Server, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Bridges } from '#farlight/server/daemon/door/bridges.js';
 import { FrontDoor } from '#farlight/server/daemon/door/front-door.js';
 import { serverTlsOptions } from '#farlight/server/trust/host-tls.js';
@@ -68,6 +68,26 @@ describe('a bridge', () => {
     end.write(down);
     await until(() => heard().length === up.length && told().length === down.length);
     expect(heard().equals(up) && told().equals(down)).toBe(true);
+  });
+
+  it('fails where the bridges close before its ends have met', async () => {
+    const emit = Server.prototype.emit as (this: Server, name: string, ...rest: unknown[]) => boolean;
+    const closing = function (this: Server, name: string, ...rest: unknown[]): boolean {
+      const isHeard = emit.call(this, name, ...rest);
+      // Its name is not read yet.
+      if (name === 'connection') void bridges.close(0);
+      return isHeard;
+    };
+    vi.spyOn(Server.prototype, 'emit').mockImplementation(closing as never);
+    onTestFinished(() => void vi.restoreAllMocks());
+    const failed = new Promise<Error>((resolve, reject) => {
+      const used = () => {
+        reject(new Error('it was carried'));
+        return true;
+      };
+      bridges.carry(new PassThrough(), used, resolve);
+    });
+    expect((await failed).message).toBe('closed');
   });
 
   it('buffers little for a side that does not read', async () => {

@@ -94,6 +94,10 @@ export class Bridges {
     };
     near.on('error', fail);
     near.once('close', () => fail(new Error('closed')));
+    // The acceptor has hung up, and this end may stay half open.
+    near.once('end', () => {
+      if (this.#expected.has(key)) fail(new Error('closed'));
+    });
     this.#expected.set(key, (far) => {
       this.#expected.delete(key);
       if (!outer.destroyed && use(far)) {
