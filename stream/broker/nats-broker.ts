@@ -2,6 +2,7 @@ import type { JsMsg, MsgRequest } from '@nats-io/jetstream';
 import type { KV, KvWatchEntry } from '@nats-io/kv';
 import type { ObjectStore } from '@nats-io/obj';
 import type { MsgHdrs } from '@nats-io/transport-node';
+import { clearTimeout, setTimeout } from '../../link/machine/clock.js';
 import { pause } from '../../link/machine/timer.js';
 import {
   type Broker,
@@ -23,6 +24,8 @@ const WAIT_MS = 2000;
 const LOOK_MS = 200;
 /** A message that is there is given within this time, in milliseconds, or the server has left it out. */
 const GIVEN_MS = 100;
+/** How long the next piece of an object may take, in milliseconds. */
+const PIECE_MS = 5000;
 /** Another message, or another revision, came first. */
 const WRONG_LAST_SEQUENCE = 10071;
 const NO_STREAM = 10059;
@@ -248,7 +251,24 @@ export class NatsBroker implements Broker {
   }
 
   async get(name: string): Promise<Uint8Array | undefined> {
-    return (await this.#objects.getBlob(name)) ?? undefined;
+    const found = await this.#objects.get(name);
+    if (!found) return undefined;
+    // Its error ends the data too.
+    found.error.catch(() => {});
+    const reader = found.data.getReader();
+    const pieces: Uint8Array[] = [];
+    try {
+      for (;;) {
+        const { done, value } = await inTime(reader.read());
+        if (done) break;
+        pieces.push(value);
+      }
+    } catch (error) {
+      // It is asked for again, and nobody waits for the end of this one.
+      reader.cancel().catch(() => {});
+      throw error;
+    }
+    return new Uint8Array(Buffer.concat(pieces));
   }
 
   async delete(name: string): Promise<void> {
@@ -271,6 +291,15 @@ export class NatsBroker implements Broker {
   #subject(stream: string, ...rest: (number | string)[]): string {
     return ['farlight', this.#application, stream, ...rest].join('.');
   }
+}
+
+/** Rejects where the next piece of an object does not come: the package would wait for ever for a server that has gone. */
+function inTime<T>(piece: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const why = `NATS has sent nothing of an object for ${PIECE_MS / 1000} seconds`;
+    const late = setTimeout(() => reject(new Error(why)), PIECE_MS);
+    piece.then(resolve, reject).finally(() => clearTimeout(late));
+  });
 }
 
 function messageOf(

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
@@ -120,16 +121,35 @@ describe('a subject of NATS', () => {
 });
 
 /** A broker at a server of its own, with the stream of outputs. */
-async function outputs(): Promise<{ nats: Nats; shared: NatsBroker }> {
+async function outputs(): Promise<{ server: NatsServer; nats: Nats; shared: NatsBroker }> {
   const server = await broker();
   const nats = await connectNats({ url: server.url });
   cleanups.push(() => nats.close());
   const shared = await NatsBroker.open(nats, 'app', 1);
   await shared.openStream('outputs');
-  return { nats, shared };
+  return { server, nats, shared };
 }
 
 describe('the broker at NATS', () => {
+  it.skipIf(!HAS_NATS)(
+    `gives an object whole, and an error where its server goes in the middle of it ${NEEDS}`,
+    async () => {
+      const { server, nats, shared } = await outputs();
+      const bytes = randomBytes(64 << 20);
+      await shared.put('object', bytes);
+      expect(bytes.equals((await shared.get('object')) as Uint8Array)).toBe(true);
+      expect(await shared.get('none')).toBe(undefined);
+      const before = nats.connection.stats().inBytes;
+      const got = shared.get('object').then(
+        () => 'it came',
+        (error) => error.message,
+      );
+      await until(() => nats.connection.stats().inBytes > before + (1 << 20));
+      await server.kill();
+      expect(await got).toBe('NATS has sent nothing of an object for 5 seconds');
+    },
+  );
+
   it.skipIf(!HAS_NATS)(
     `gives all messages of the other partitions in order, though one partition is trimmed ahead of the reader ${NEEDS}`,
     async () => {
