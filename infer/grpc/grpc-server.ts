@@ -2,7 +2,7 @@ import { constants, type ServerHttp2Stream } from 'node:http2';
 import { createServer, type Server as NetServer, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TlsOptions, type Server as TlsServer } from 'node:tls';
 import type { Metadata, Server, ServerInterceptor } from '@grpc/grpc-js';
-import { EagerSocket } from '../../link/dial/eager-socket.js';
+import { EagerSocket } from '../../link/grpc/eager-socket.js';
 import { grpc } from '../../link/grpc/grpc.js';
 import { Health } from '../../link/grpc/health.js';
 import { addReflection } from '../../link/grpc/reflection.js';

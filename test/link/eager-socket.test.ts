@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { connect as connectHttp2, createServer, type Http2Session, type Http2Stream } from 'node:http2';
 import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from 'node:net';
 import { afterEach, expect, it } from 'vitest';
-import { EagerSocket } from '#farlight/link/dial/eager-socket.js';
+import { EagerSocket } from '#farlight/link/grpc/eager-socket.js';
 
 const closing: (() => void)[] = [];
 afterEach(() => {
