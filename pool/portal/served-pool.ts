@@ -1,4 +1,4 @@
-import { clearTimeout, monotonicNow, setTimeout, wallClock } from '../../link/machine/clock.js';
+import { clearTimeout, monotonicNow, setImmediate, setTimeout, wallClock } from '../../link/machine/clock.js';
 import { FarlightError, messageOf } from '../../proto/errors.js';
 import { PoolView } from '../attach/pool-view.js';
 import type { Pool } from '../definition/pool-file.js';
@@ -61,6 +61,8 @@ export class ServedPool {
   #saved = monotonicNow();
   /** The state has changed since it was written down. */
   #isDirty = false;
+  /** Resolves with the next writing of the state, where somebody waits for it. */
+  #saving: Promise<void> | undefined;
   #wake = () => {};
   #isAwake = false;
   #closed = false;
@@ -110,7 +112,7 @@ export class ServedPool {
     return this.#bookings.get(id);
   }
 
-  /** @throws FarlightError BUSY */
+  /** Tell a program of its booking after `saved`. @throws FarlightError BUSY */
   book(wish: Wish): Booking {
     const { waiting } = this;
     const own = waiting.filter((each) => each.wish.tenant === wish.tenant);
@@ -141,6 +143,21 @@ export class ServedPool {
     );
     this.#options.onEnd(booking);
     this.wake();
+  }
+
+  /**
+   * Resolves when the state as it is now is written down, or the log says that it cannot be. Requests of one turn of the
+   * event loop share one writing.
+   */
+  saved(): Promise<void> {
+    this.#saving ??= new Promise((resolve) => {
+      setImmediate(() => {
+        this.#saving = undefined;
+        this.#save();
+        resolve();
+      });
+    });
+    return this.#saving;
   }
 
   /** Ends all bookings, and all hosts that this portal has started. @returns how many hosts those were. */

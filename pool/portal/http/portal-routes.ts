@@ -63,6 +63,7 @@ export function portalRoutes({ portal, tokens, metrics, onError }: RoutesOptions
           hosts: hostsIn(hosts, served, tenant),
           seconds: numberIn(seconds, 'seconds', { least: 1, most: MOST_SECONDS }),
         });
+        await served.saved();
         exchange.json(answerOf(served, booking, exchange), 201);
       },
     },
@@ -93,10 +94,11 @@ export function portalRoutes({ portal, tokens, metrics, onError }: RoutesOptions
     {
       method: 'DELETE',
       path: '/v1/bookings/{booking}',
-      handle(exchange, names, client) {
+      async handle(exchange, names, client) {
         const { pool, booking } = open(names, client);
         const who = client.tenant === booking.wish.tenant ? 'its program' : 'the portal’s owner';
         pool.end(booking, `${who} has released it`);
+        await pool.saved();
         exchange.json(bookingView(pool, booking));
       },
     },
@@ -129,19 +131,19 @@ export function portalRoutes({ portal, tokens, metrics, onError }: RoutesOptions
     {
       method: 'POST',
       path: '/v1/pools/{pool}/down',
-      handle(exchange, { pool = '' }, client) {
+      async handle(exchange, { pool = '' }, client) {
         const served = portal.pool(pool);
         if (client.isOwner) {
           const bookings = served.bookings.length;
-          exchange.json({
-            bookings,
-            hosts: served.down('the portal’s owner has ended all hosts of the pool'),
-          });
+          const hosts = served.down('the portal’s owner has ended all hosts of the pool');
+          await served.saved();
+          exchange.json({ bookings, hosts });
           return;
         }
         const own = served.bookings.filter(({ wish }) => wish.tenant === client.tenant);
         const hosts = new Set(own.flatMap(({ places }) => places.map(({ slot }) => slot))).size;
         for (const booking of own) served.end(booking, 'its tenant has ended all that it had');
+        await served.saved();
         exchange.json({ bookings: own.length, hosts });
       },
     },
