@@ -8,11 +8,14 @@ export interface LineBytes {
 
 type Call = ServerDuplexStream<LineBytes, LineBytes> | ClientDuplexStream<LineBytes, LineBytes>;
 
-/** A call whose messages are bytes, cut anywhere. `close` is called once, when the stream is closed. */
+/**
+ * A call whose messages are bytes, cut anywhere. `close` is called once, when the stream is closed. If not in good order,
+ * the call ends at once, and waiting bytes are lost.
+ */
 export class ByteStream extends GrpcStream<LineBytes> {
-  readonly #close: () => void;
+  readonly #close: (inGoodOrder: boolean) => void;
 
-  constructor(call: Call, close: () => void) {
+  constructor(call: Call, close: (inGoodOrder: boolean) => void) {
     super(call);
     this.#close = close;
   }
@@ -25,7 +28,7 @@ export class ByteStream extends GrpcStream<LineBytes> {
     return this.call.write({ bytes });
   }
 
-  protected override release(): void {
-    this.#close();
+  protected override release(error: Error | null): void {
+    this.#close(!error && this.writableFinished);
   }
 }

@@ -46,19 +46,21 @@ export class EagerSocket extends Duplex {
   }
 
   override _write(bytes: Buffer, _encoding: string, done: () => void): void {
-    this.#socket.write(bytes);
+    // The socket ends itself when its peer has ended. The reader of the end closes this stream then.
+    if (this.#socket.writable) this.#socket.write(bytes);
     this.#taken(done);
   }
 
   override _writev(chunks: { chunk: Buffer }[], done: () => void): void {
     this.#socket.cork();
-    for (const { chunk } of chunks) this.#socket.write(chunk);
+    if (this.#socket.writable) for (const { chunk } of chunks) this.#socket.write(chunk);
     this.#socket.uncork();
     this.#taken(done);
   }
 
   override _final(done: () => void): void {
-    this.#socket.end(done);
+    if (this.#socket.writable) this.#socket.end(done);
+    else done();
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {

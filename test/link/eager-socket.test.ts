@@ -97,6 +97,18 @@ it('an eager socket ends with its peer, and passes on a broken connection', asyn
   expect(broken.socket.destroyed).toBe(true);
 });
 
+it('an eager socket writes and ends without an error after its peer has ended', async () => {
+  const { near, socket, far } = await pair();
+  far.end('last');
+  near.resume();
+  await once(near, 'end');
+  expect(socket.writable).toBe(false);
+  for (const bytes of ['one', 'two', 'three']) near.write(bytes);
+  near.end();
+  await once(near, 'close');
+  expect(near.errored).toBe(null);
+});
+
 it('an eager socket keeps the last bytes of a peer that has closed until they are read', async () => {
   const { near, socket, far } = await pair();
   far.end('last');

@@ -3,10 +3,12 @@ import type {
   ServerInterceptingCall,
   ServerInterceptingCallInterface,
 } from '@grpc/grpc-js';
+import { ByteStream, type LineBytes } from '../../../link/grpc/byte-stream.js';
 import { grpc } from '../../../link/grpc/grpc.js';
 import { VERSION_KEY } from '../../../link/grpc/grpc-carrier.js';
 import { MESSAGE_LIMIT } from '../../../link/grpc/host-service.js';
 import { isWidened, streamOf, widenWindows } from '../../../link/grpc/windows.js';
+import { setTimeout } from '../../../link/machine/clock.js';
 import { invariant } from '../../../proto/errors.js';
 
 /** The private parts of grpc-js 1.14 that have no public way; test/daemon/grpc-sessions.test.ts fails without them. */
@@ -17,6 +19,9 @@ interface Private {
   /** Of a handler's stream: the call from the interceptor. */
   call?: object;
 }
+
+/** A client that does not read keeps an ended call open for this long at most, in milliseconds. */
+export const LEAVE_MS = 30_000;
 
 /** RFC 9113, section 7: the stream is no longer needed. */
 const CANCEL = 8;
@@ -57,6 +62,15 @@ export class NotedCalls<Facts> {
     duplex.sendMetadata(metadata);
     return call;
   }
+}
+
+/** The bytes of a call that was answered. Its last bytes leave before it ends, unless the call breaks. */
+export function bytesOf(duplex: ServerDuplexStream<LineBytes, LineBytes>, cancel: () => void): ByteStream {
+  const stream = new ByteStream(duplex, (inGoodOrder) => {
+    if (!inGoodOrder) cancel();
+  });
+  stream.once('finish', () => setTimeout(cancel, LEAVE_MS).unref());
+  return stream;
 }
 
 /**

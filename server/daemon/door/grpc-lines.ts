@@ -7,9 +7,9 @@ import type {
 } from '@grpc/grpc-js';
 import type { HostAddress } from '../../../link/dial/host-address.js';
 import { openByteStream, STREAM_BYTES } from '../../../link/dial/open-byte-stream.js';
-import { ByteStream, type LineBytes } from '../../../link/grpc/byte-stream.js';
+import type { LineBytes } from '../../../link/grpc/byte-stream.js';
 import { linesService } from '../../../link/grpc/host-service.js';
-import { NotedCalls } from './grpc-calls.js';
+import { bytesOf, NotedCalls } from './grpc-calls.js';
 
 const calls = new NotedCalls<unknown>(STREAM_BYTES);
 
@@ -31,7 +31,7 @@ export function serveLines<Claim>(
   server.addService(linesService(), {
     Open(duplex: ServerDuplexStream<LineBytes, LineBytes>) {
       const { facts, cancel } = calls.answer(duplex, version);
-      onLine(new ByteStream(duplex, cancel), facts as Claim);
+      onLine(bytesOf(duplex, cancel), facts as Claim);
     },
   });
 }

@@ -7,10 +7,10 @@ import type {
 } from '@grpc/grpc-js';
 import type { HostAddress } from '../../../link/dial/host-address.js';
 import { openByteStream, STREAM_BYTES } from '../../../link/dial/open-byte-stream.js';
-import { ByteStream, type LineBytes } from '../../../link/grpc/byte-stream.js';
+import type { LineBytes } from '../../../link/grpc/byte-stream.js';
 import { movesService } from '../../../link/grpc/host-service.js';
 import type { KnownClient } from '../../trust/admission.js';
-import { NotedCalls } from './grpc-calls.js';
+import { bytesOf, NotedCalls } from './grpc-calls.js';
 
 const calls = new NotedCalls<KnownClient>(STREAM_BYTES);
 
@@ -32,7 +32,7 @@ export function serveMoves(
   server.addService(movesService(), {
     Open(duplex: ServerDuplexStream<LineBytes, LineBytes>) {
       const { facts, cancel } = calls.answer(duplex, version);
-      onMove(new ByteStream(duplex, cancel), facts);
+      onMove(bytesOf(duplex, cancel), facts);
     },
   });
 }

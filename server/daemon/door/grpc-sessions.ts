@@ -11,10 +11,7 @@ import type { SessionMessage } from '../../../link/grpc/session-messages.js';
 import { setTimeout } from '../../../link/machine/clock.js';
 import { LIMITS } from '../../../proto/wire/limits.js';
 import type { LocalUser } from '../../trust/local-users.js';
-import { NotedCalls } from './grpc-calls.js';
-
-/** A client that does not read keeps a call open for this long at most. */
-const LEAVE_MS = 30_000;
+import { LEAVE_MS, NotedCalls } from './grpc-calls.js';
 
 /** The token that a client shows, and the user of this machine that runs its process. */
 interface Credentials {
