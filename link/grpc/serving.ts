@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Server, ServerInterceptingCallInterface, ServerInterceptor } from '@grpc/grpc-js';
 import { clearTimeout, setTimeout } from '../machine/clock.js';
+import { deferred } from '../machine/deferred.js';
 import { native } from '../machine/globals.js';
 import { grpc } from './grpc.js';
 import { streamOf } from './windows.js';
@@ -58,18 +59,16 @@ function closeWithHttp2(socket: Socket, call: ServerInterceptingCallInterface): 
 
 /** Finishes the open calls of a server, and closes its connections. After `graceMs` it cuts off the peers that are left. */
 export async function shutDown(server: Server, graceMs: number): Promise<void> {
-  await new native.Promise<void>((resolve) => {
-    const cutOff = setTimeout(() => {
-      server.forceShutdown();
-      // HTTP/2 has sent its last frame, and waits for the peer to close. A stopped peer never does.
-      for (const socket of connections.get(server) ?? []) socket.destroy();
-      // gRPC does not call back for a connection that it has given up already.
-      resolve();
-    }, graceMs);
-    server.tryShutdown(() => {
-      clearTimeout(cutOff);
-      resolve();
-    });
-  });
+  const open = connections.get(server) ?? new Set();
+  // It does not say when the calls have ended: from Node 24 on it calls back at once, and for a connection that it has given
+  // up it never does. A connection closes after its last call.
+  server.tryShutdown(() => {});
+  const closed = [...open].map((socket) => new native.Promise((resolve) => socket.once('close', resolve)));
+  const late = deferred<void>();
+  const cutOff = setTimeout(late.resolve, graceMs);
+  await native.Promise.race([native.Promise.all(closed), late.promise]);
+  clearTimeout(cutOff);
   server.forceShutdown();
+  // HTTP/2 has sent its last frame, and waits for the peer to close. A stopped peer never does.
+  for (const socket of open) socket.destroy();
 }

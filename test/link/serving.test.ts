@@ -4,11 +4,11 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { afterEach, expect, it } from 'vitest';
 import { grpc } from '#farlight/link/grpc/grpc.js';
-import { sessionsService } from '#farlight/link/grpc/host-service.js';
+import { hostService, sessionsService } from '#farlight/link/grpc/host-service.js';
 import { serveConnection, shutDown } from '#farlight/link/grpc/serving.js';
 import type { SessionMessage } from '#farlight/link/grpc/session-messages.js';
 
-const { Server, ServerInterceptingCall } = grpc();
+const { Client, credentials, Server, ServerInterceptingCall } = grpc();
 
 const closing: (() => void)[] = [];
 afterEach(() => {
@@ -80,4 +80,40 @@ it('ends a server whose client has stopped within its grace', async () => {
   const { server, socket } = await stopped(60_000);
   await shutDown(server, 100);
   expect(socket.destroyed).toBe(true);
+});
+
+it('finishes an open call before its server ends', async () => {
+  const server = new Server();
+  const asked = new Promise<void>((resolve) => {
+    server.addService(hostService() as never, {
+      Describe(_: unknown, reply: (error: null, host: object) => void) {
+        resolve();
+        // After the server was told to end.
+        setTimeout(() => reply(null, { version: 'the last word' }), 100);
+      },
+      Echo: () => {},
+      Renew: () => {},
+    });
+  });
+  const listener = createServer((socket) =>
+    serveConnection(server, socket, (_, call) => new ServerInterceptingCall(call)),
+  ).listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  const client = new Client(
+    `127.0.0.1:${(listener.address() as AddressInfo).port}`,
+    credentials.createInsecure(),
+  );
+  closing.push(() => {
+    client.close();
+    listener.close();
+  });
+  const { path, requestSerialize, responseDeserialize } = hostService().Describe;
+  const answer = new Promise((resolve, reject) => {
+    client.makeUnaryRequest(path, requestSerialize, responseDeserialize, {}, (error, host) =>
+      error ? reject(error) : resolve(host),
+    );
+  });
+  await asked;
+  await shutDown(server, 20_000);
+  expect(await answer).toMatchObject({ version: 'the last word' });
 });
