@@ -76,7 +76,7 @@ async function run(name: string, words: string[]): Promise<void> {
       `farlight pool run has no option ${first}; write the command behind --, and name limits in the pool's file`,
     );
   const command = first === '--' ? words.slice(1) : words;
-  const { Workspace, readPool, runOnCpuSide } = await load();
+  const { Workspace, print, readPool, runOnCpuSide } = await load();
   const workspace = new Workspace(readPool(poolAddress(name)));
   process.exitCode = await cancellable(async (signal) => {
     await workspace.replicate([], process.cwd(), signal);
@@ -99,7 +99,6 @@ async function offload(command: string[], { pool, gpu, input }: OffloadCommandOp
         gpu,
         inputs: input,
         signal,
-        onOutput: print,
       }),
     true,
   );
@@ -149,11 +148,6 @@ async function cancellable(act: (signal: AbortSignal) => Promise<number>, prints
   }
 }
 
-/** Resolves when it is written, or cannot be: a reader that stops must not fill this process's memory. */
-function print(name: 'stdout' | 'stderr', output: Uint8Array): Promise<void> {
-  return new Promise((resolve) => void process[name].write(output, () => resolve()));
-}
-
 /** Tells a person at a terminal what the command waits for. */
 function shown(pool: string): (state: string) => void {
   return (state) => {
@@ -162,11 +156,12 @@ function shown(pool: string): (state: string) => void {
 }
 
 async function load() {
-  const [{ Workspace }, { runOnCpuSide }, { offload }, { readPool }] = await Promise.all([
+  const [{ Workspace }, { print }, { runOnCpuSide }, { offload }, { readPool }] = await Promise.all([
     import('../../pool/environment/workspace.js'),
+    import('../../pool/environment/follow.js'),
     import('../../pool/environment/run.js'),
     import('../../pool/environment/offload.js'),
     import('../../pool/definition/pool-file.js'),
   ]);
-  return { Workspace, runOnCpuSide, offload, readPool };
+  return { Workspace, print, runOnCpuSide, offload, readPool };
 }

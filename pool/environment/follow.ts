@@ -31,6 +31,14 @@ const CHUNK_BYTES = 1 << 16;
 const MOST_PIECES = 16;
 
 /**
+ * Prints a piece as this process's own output. Resolves when it is written, or cannot be: a reader that stops must not fill
+ * this process's memory.
+ */
+export function print(name: OutputName, bytes: Uint8Array): Promise<void> {
+  return new native.Promise((resolve) => void process[name].write(bytes, () => resolve()));
+}
+
+/**
  * Hands on the output of a command as it comes, until its job is over for certain.
  *
  * @returns the command's exit code, and whether it was cancelled before it ended by itself. @throws FarlightError

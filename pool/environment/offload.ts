@@ -7,7 +7,7 @@ import { type Pool, readPool } from '../definition/pool-file.js';
 import { checkLimits } from '../engines/engine.js';
 import { jobName } from '../host/job.js';
 import { commandJob } from './command-job.js';
-import { type FollowOptions, followCommand } from './follow.js';
+import { type FollowOptions, followCommand, print } from './follow.js';
 import { Workspace } from './workspace.js';
 
 export interface OffloadOptions {
@@ -94,9 +94,4 @@ function withGpu(pool: Pool, kind: string | undefined): Pool {
   const limits = { ...pool.gpu.limits, gpus: /^\d+$|:/.test(kind) ? kind : `${kind}:1` };
   checkLimits(pool.engine, limits);
   return { ...pool, gpu: { ...pool.gpu, limits } };
-}
-
-/** Resolves when it is written, or cannot be. */
-function print(name: 'stdout' | 'stderr', bytes: Uint8Array): Promise<void> {
-  return new Promise((resolve) => void process[name].write(bytes, () => resolve()));
 }
