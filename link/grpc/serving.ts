@@ -1,9 +1,9 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Server, ServerInterceptingCallInterface, ServerInterceptor } from '@grpc/grpc-js';
-import { clearTimeout, setTimeout } from '../machine/clock.js';
-import { deferred } from '../machine/deferred.js';
+import { setTimeout } from '../machine/clock.js';
 import { native } from '../machine/globals.js';
+import { PROCESS_CLOCK, settledWithin } from '../machine/timer.js';
 import { grpc } from './grpc.js';
 import { streamOf } from './windows.js';
 
@@ -64,10 +64,7 @@ export async function shutDown(server: Server, graceMs: number): Promise<void> {
   // up it never does. A connection closes after its last call.
   server.tryShutdown(() => {});
   const closed = [...open].map((socket) => new native.Promise((resolve) => socket.once('close', resolve)));
-  const late = deferred<void>();
-  const cutOff = setTimeout(late.resolve, graceMs);
-  await native.Promise.race([native.Promise.all(closed), late.promise]);
-  clearTimeout(cutOff);
+  await settledWithin(PROCESS_CLOCK, graceMs, native.Promise.all(closed));
   server.forceShutdown();
   // HTTP/2 has sent its last frame, and waits for the peer to close. A stopped peer never does.
   for (const socket of open) socket.destroy();
