@@ -28,7 +28,7 @@ export class ByteStream extends GrpcStream<LineBytes> {
     return this.call.write({ bytes });
   }
 
-  protected override release(error: Error | null): void {
-    this.#close(!error && this.writableFinished);
+  protected override release(inGoodOrder: boolean): void {
+    this.#close(inGoodOrder);
   }
 }

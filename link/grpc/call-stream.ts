@@ -51,7 +51,7 @@ export class CallStream extends GrpcStream<SessionMessage> {
     return this.#takesMore;
   }
 
-  protected override release(error: Error | null): void {
-    this.#options.close(!error && this.writableFinished);
+  protected override release(inGoodOrder: boolean): void {
+    this.#options.close(inGoodOrder);
   }
 }

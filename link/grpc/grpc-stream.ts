@@ -36,8 +36,8 @@ export abstract class GrpcStream<Message> extends Duplex {
   /** Sends bytes as messages. Returns false if gRPC takes no more of them now. */
   protected abstract send(bytes: Buffer): boolean;
 
-  /** The stream is closed, with an error or without one. */
-  protected abstract release(error: Error | null): void;
+  /** The stream is closed. In good order all that was written is with gRPC. */
+  protected abstract release(inGoodOrder: boolean): void;
 
   override _read(): void {
     this.call.resume();
@@ -62,7 +62,7 @@ export abstract class GrpcStream<Message> extends Duplex {
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
     this.#drained();
-    this.release(error);
+    this.release(!error && this.writableFinished);
     done(error);
   }
 
