@@ -1,12 +1,9 @@
-import { fileURLToPath } from 'node:url';
 import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
 import type { PackageDefinition } from '@grpc/proto-loader';
 import type { HostDescription } from '../../proto/session/handshake.js';
 import { LIMITS } from '../../proto/wire/limits.js';
-import { packageFile } from '../machine/package-files.js';
 import type { LineBytes } from './byte-stream.js';
-import { protoLoader } from './grpc.js';
-import { readDefinitions, servicesOf } from './services.js';
+import { describeDefinitions, readDefinitions, servicesOf } from './services.js';
 import type { SessionMessage } from './session-messages.js';
 
 /** The most bytes that Echo takes, or sends back. */
@@ -91,10 +88,5 @@ export function movesService(): MovesService {
 
 /** All that farlight.proto defines, for reflection. */
 export function hostDefinitions(): PackageDefinition {
-  return protoLoader().loadSync(fileURLToPath(packageFile(FILE)), {
-    longs: Number,
-    enums: String,
-    defaults: true,
-    oneofs: true,
-  });
+  return describeDefinitions(FILE);
 }

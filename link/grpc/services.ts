@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import type { ServiceDefinition } from '@grpc/grpc-js';
+import type { PackageDefinition } from '@grpc/proto-loader';
 import { invariant } from '../../proto/errors.js';
 import { packageFile } from '../machine/package-files.js';
-import { protobuf } from './grpc.js';
+import { protobuf, protoLoader } from './grpc.js';
 
-/** What a message is when it was read. Long numbers are numbers, enums their names, and each field has a value. */
+/** A message that was read has long numbers as numbers, enums as their names, and a value for each field. */
 const READ = { longs: Number, enums: String, defaults: true, oneofs: true };
 
 type Root = ReturnType<ReturnType<typeof protobuf>['Root']['fromJSON']>;
@@ -20,6 +22,15 @@ export type Definitions = object;
  */
 export function readDefinitions(path: string): Definitions {
   return JSON.parse(readFileSync(packageFile(`${path}.json`), 'utf8'));
+}
+
+/**
+ * The same definitions with descriptors of all messages, for reflection, by the file's path in dist/.
+ *
+ * @param keepCase whether fields have their names as the file writes them.
+ */
+export function describeDefinitions(path: string, keepCase = false): PackageDefinition {
+  return protoLoader().loadSync(fileURLToPath(packageFile(path)), { ...READ, keepCase });
 }
 
 /**
