@@ -94,7 +94,7 @@ function open() {
     else idle.push(connection);
     connection.answered({ status, text });
   });
-  // What ends a connection is an error only where a request waits.
+  // `close` follows, and tells the request that waits, if there is one.
   socket.on('error', () => {});
   socket.on('close', () => {
     const at = idle.indexOf(connection);

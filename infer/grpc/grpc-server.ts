@@ -131,7 +131,7 @@ export class GrpcServer {
 
   /**
    * A client may read nothing while it writes, as Node's. If it takes long answers too, this end must read while it
-   * writes. What the client reads late waits here, so it may not stand still.
+   * writes. Answers wait here until the client reads them, so it may not stop reading.
    */
   #eager(socket: Socket): EagerSocket {
     socket.setTimeout(this.#options.unreadMs ?? UNREAD_MS, () => {

@@ -43,7 +43,7 @@ export function addReflection(server: Server, definitions: () => PackageDefiniti
   }
 }
 
-/** What gRPC's own service would add to a server, by path. */
+/** The methods of gRPC's own reflection, by path. */
 function reflections(definitions: PackageDefinition): Map<string, Reflection> {
   const found = new Map<string, Reflection>();
   const server = {

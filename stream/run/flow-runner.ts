@@ -160,7 +160,7 @@ export class FlowRunner {
     });
   }
 
-  /** Gives up the cut that is open, if it is not on its way to the disk yet. Who waits for it gets the reason. */
+  /** Gives up the cut that is open, if it is not on its way to the disk yet. Its promise rejects with the reason. */
   abandon(reason: unknown): void {
     const cutting = this.#cutting;
     if (!cutting || cutting.isStoring || this.#isClosed) return;
@@ -173,7 +173,7 @@ export class FlowRunner {
     cutting.reject(reason);
   }
 
-  /** Nothing more is begun. What is under way may end, and is forgotten. */
+  /** Begins nothing more. A step that runs may end, and its result is dropped. */
   close(): void {
     this.#isClosed = true;
     this.#cutting?.reject(CLOSED);

@@ -26,7 +26,7 @@ export interface InletOptions {
   openSource?(name: string, definition: Definition, feed: Feed): Promise<Source>;
 }
 
-/** Who gets the records of inlets. */
+/** The receiver of the records of inlets. */
 export interface Receiver {
   /** A record is in the log. */
   logged(source: string, offset: number): void;

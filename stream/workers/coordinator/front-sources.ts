@@ -108,7 +108,7 @@ export class FrontSources {
     }
   }
 
-  /** Ends the sources. What they have given is logged: the intakes stay open. */
+  /** Ends the sources. The intakes stay open: they log the records that the sources have given. */
   async stop(): Promise<void> {
     await Promise.all([...this.#running.values()].map((running) => running.close()));
   }
