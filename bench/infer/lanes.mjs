@@ -1,23 +1,34 @@
 // Lanes that stay open from one engine to the next: opening one takes a second, and its first runs compile.
+import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { at } from '../../dist/infer/schedule/costs.js';
 import { SharedGpu } from '../../dist/infer/simulation/shared-gpu.js';
+
+/** ONNX Runtime has other kernels for a single item. */
+const WARM_BATCHES = [1, 8];
 
 /** The lanes of a GPU host. Engines that are closed give them back, with nothing loaded. */
 export class LanePool {
   /** How many runs failed for want of memory, and how many reservations a host refused. */
   outOfMemory = 0;
   refused = 0;
+  /** The runs that ended well: their model and batch, and their milliseconds on the GPU and elsewhere. */
+  runs = [];
   /** By model, the weights and the time of its last load. */
   loads = {};
   #host;
+  #models;
   #gpu;
   #all = 0;
   #idle = [];
 
-  /** `gpu` has the time of runs pass; without it they take what the host takes. */
-  constructor(host, gpu) {
+  /**
+   * `models`: their folder, their names and the shapes of their items. `gpu` has the time of runs pass; without it they
+   * take what the host takes.
+   */
+  constructor(host, models, gpu) {
     this.#host = host;
+    this.#models = models;
     this.#gpu = gpu;
   }
 
@@ -31,8 +42,31 @@ export class LanePool {
     await Promise.all(this.#idle.map((lane) => lane.close()));
   }
 
+  /** Each model runs on it, so that it has compiled all shaders. */
+  async #openNew() {
+    const lane = await this.#host.openLane(`lane ${this.#all++}`);
+    const { folder, names, shapes } = this.#models;
+    for (const id of names) {
+      await lane.load({ id, file: join(folder, id, '1', 'model.onnx') });
+      for (const count of WARM_BATCHES) {
+        const shape = [count, ...shapes[id]];
+        const data = new Uint8Array(4 * shape.reduce((product, length) => product * length, 1));
+        const value = { name: 'x', datatype: 'FP32', shape, data };
+        await lane.run({
+          model: id,
+          inputs: { x: [{ value, from: 0, count }] },
+          parts: [count],
+          keep: [],
+          fetch: ['y'],
+        });
+      }
+      await lane.unload(id);
+    }
+    return lane;
+  }
+
   async #open(name) {
-    const lane = this.#idle.pop() ?? (await this.#host.openLane(`lane ${this.#all++}`));
+    const lane = this.#idle.pop() ?? (await this.#openNew());
     const loaded = new Set();
     let lose;
     const lost = new Promise((resolve) => {
@@ -57,7 +91,9 @@ export class LanePool {
         const start = performance.now();
         try {
           const report = await lane.run(run);
-          return this.#gpu ? await this.#gpu.pass(run, report, start) : report;
+          const passed = this.#gpu ? await this.#gpu.pass(run, report, start) : report;
+          this.#record(run, passed, performance.now() - start);
+          return passed;
         } catch (error) {
           if (error.taken) this.refused += 1;
           else if (error.memory) this.outOfMemory += 1;
@@ -73,6 +109,17 @@ export class LanePool {
       },
     };
   }
+
+  #record(run, report, ms) {
+    const model = run.model.split('@')[0];
+    void report.gpu?.then((gpu) => {
+      if (gpu) this.runs.push({ model, batch: batchOf(run), gpu: gpu.ms, wait: ms - gpu.busyMs });
+    });
+  }
+}
+
+function batchOf({ parts }) {
+  return parts.reduce((sum, count) => sum + count, 0);
 }
 
 /** A GPU whose time is given, and which runs share. The host's own GPU executes nothing. */
@@ -86,9 +133,8 @@ export class GivenGpu {
     this.#costs = costs;
   }
 
-  async pass({ model, parts }, report, start) {
-    const batch = parts.reduce((sum, count) => sum + count, 0);
-    const ms = at(this.#costs[model.split('@')[0]], batch);
+  async pass(run, report, start) {
+    const ms = at(this.#costs[run.model.split('@')[0]], batchOf(run));
     const reached = performance.now();
     await new Promise((ends) => {
       this.#end(reached);

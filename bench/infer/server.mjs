@@ -1,5 +1,6 @@
 // Bursts of requests to the real server, over HTTP: its own scheduler, and servers of today in its place. Everything else
-// is the same: protocol, engine, lanes, ONNX Runtime, the host and its memory.
+// is the same: protocol, engine, lanes, ONNX Runtime, the host and its memory. The simulation's runs take the times that
+// runs took on the server.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,15 +16,15 @@ import { InferenceServer } from '../../dist/infer/inference-server.js';
 import { hashFile, LearnedStore } from '../../dist/infer/learned/learned-store.js';
 import { at } from '../../dist/infer/schedule/costs.js';
 import { Scheduler } from '../../dist/infer/schedule/scheduler.js';
-import { simulate } from '../../dist/infer/simulation/machine.js';
 import { emulateLink } from '../../dist/testing/index.js';
 import { figure, printTable } from '../print.mjs';
 import { startHost } from '../processes.mjs';
-import { leastMean, searchBest } from './clairvoyant.mjs';
+import { leastMean, predict, searchBest } from './clairvoyant.mjs';
 import { GivenGpu, LanePool } from './lanes.mjs';
 import { shapeOf, writeModels } from './models.mjs';
 import { noBatches, Presets, presetsThatFitAlone, presetsThatFitTogether, RateLimiter } from './rivals.mjs';
-import { asItCame, burstsOf, eventsOf, latencies, simulatedHost, withoutTenant } from './trace.mjs';
+import { timesOf } from './run-times.mjs';
+import { asItCame, burstsOf, latencies, withoutTenant } from './trace.mjs';
 
 const BURST = 64;
 const LANES = 4;
@@ -38,12 +39,12 @@ const TWELVE = [...SIX, ...SIX];
  * of it.
  */
 const PLACES = [
-  { name: 'software GPU', adapter: 'software', rttMs: 0, bursts: 24, workloads: [SIX, TWELVE] },
+  { name: 'software GPU', adapter: 'software', rttMs: 0, bursts: 60, workloads: [SIX, TWELVE] },
   {
     name: 'software GPU, line of 30 ms',
     adapter: 'software',
     rttMs: 30,
-    bursts: 24,
+    bursts: 60,
     workloads: [SIX, TWELVE],
   },
   {
@@ -93,8 +94,8 @@ async function measure(place, sizes, seed) {
       );
     const store = new LearnedStore(place.name, join(temporary, 'learned'));
     const served = { ...place, folder, names, shapes, gpuTimes, store, seed };
-    const known = await learnCosts(served);
-    return { place: place.name, sizes, ...(await compare(served, known)) };
+    const alone = await learnCosts(served);
+    return { place: place.name, sizes, ...(await compare(served, alone)) };
   } finally {
     rmSync(temporary, { recursive: true });
   }
@@ -133,16 +134,16 @@ async function costsOf({ names, folder, store }, { loads }) {
   return costs;
 }
 
-async function compare(served, known) {
+async function compare(served, alone) {
   const { names, seed, bursts: count } = served;
-  const bytes = Math.round(sum(names.map((name) => known[name].weights + at(known[name].memory, BURST))) / 3);
+  const bytes = Math.round(sum(names.map((name) => alone[name].weights + at(alone[name].memory, BURST))) / 3);
   const left = withoutTenant(bytes);
-  const work = Object.fromEntries(names.map((name) => [name, at(known[name].gpu, BURST)]));
+  const work = Object.fromEntries(names.map((name) => [name, at(alone[name].gpu, BURST)]));
   const trace = burstsOf({ work, load: LOAD, bursts: count, seed });
   const rivals = {
-    'no batches': { lanes: names.length, scheduler: () => new Presets(noBatches(known)) },
-    presets: { lanes: names.length, scheduler: () => new Presets(presetsThatFitTogether(known, left)) },
-    limiter: { lanes: 1, scheduler: () => new RateLimiter(presetsThatFitAlone(known, left)) },
+    'no batches': { lanes: names.length, scheduler: () => new Presets(noBatches(alone)) },
+    presets: { lanes: names.length, scheduler: () => new Presets(presetsThatFitTogether(alone, left)) },
+    limiter: { lanes: 1, scheduler: () => new RateLimiter(presetsThatFitAlone(alone, left)) },
     farlight: { lanes: LANES, scheduler: () => new Scheduler() },
   };
   const place = await open(served, bytes);
@@ -156,17 +157,19 @@ async function compare(served, known) {
         served,
         { pool, lanes, scheduler: scheduler() },
         async (url, engine, seen) => {
-          // Each lane compiles, and each model is loaded, before the bursts begin.
+          // Each model is loaded before the bursts begin.
           for (const model of names) await ask(url, served, [{ at: 0, model }]);
           const before = countsOf(engine, names);
           seen.length = 0;
-          const tenant = withTenant(place.url, bytes - left, trace.end);
+          pool.runs.length = 0;
+          const taken = place.tenant.take(bytes - left, trace.end);
           const asked = await ask(url, served, trace.bursts);
-          await tenant;
+          await taken;
           const after = countsOf(engine, names);
           return {
             ...latencies(asked.ms),
             seen: [...seen],
+            runs: [...pool.runs],
             failed: asked.failed,
             perSecond: (1000 * asked.ms.length) / asked.makespan,
             batch: (after.items - before.items) / (after.runs - before.runs),
@@ -181,30 +184,23 @@ async function compare(served, known) {
   }
   const models = await costsOf(served, place.pool);
   const least = { meanMs: leastMean(trace, { models, burst: BURST }) };
-  const { seen } = measured.farlight;
+  const { seen, runs } = measured.farlight;
+  const known = { models, bytes, burst: BURST, lanes: LANES, times: timesOf(models, runs) };
   const inEngine = {
     ...latencies(seen.map(({ ms }) => ms)),
-    ...bestOf(asItCame(trace, seen, BURST), models, bytes),
+    ...bestOf(asItCame(trace, seen, BURST), known),
   };
-  return { bytes, models, measured, ...bestOf(trace, models, bytes), inEngine, least };
+  return { bytes, models, measured, ...bestOf(trace, known), inEngine, least };
 }
 
 /** How Farlight's scheduler does in the simulation, and a schedule that knows all bursts before. */
-function bestOf(trace, models, bytes) {
-  const { ends } = simulate({
-    events: eventsOf(trace, { burst: BURST, bytes }),
-    models,
-    dispatcher: new Scheduler(),
-    hosts: [simulatedHost(bytes, LANES)],
-  });
-  return {
-    predicted: latencies([...ends.values()].map(({ ms }) => ms)),
-    clairvoyant: searchBest(trace, { models, bytes, burst: BURST }),
-  };
+function bestOf(trace, known) {
+  return { predicted: predict(trace, known), clairvoyant: searchBest(trace, known) };
 }
 
 /** A host with so many bytes (0: all there are), and lanes to it. */
-async function open({ adapter, rttMs, name, gpuTimes }, bytes) {
+async function open(served, bytes) {
+  const { adapter, rttMs, name, gpuTimes } = served;
   const host = await startHost(adapter, [
     '--contents',
     'off',
@@ -213,11 +209,17 @@ async function open({ adapter, rttMs, name, gpuTimes }, bytes) {
   ]);
   const link = rttMs > 0 ? await emulateLink({ target: host.url, rttMs }) : undefined;
   const url = link?.url ?? host.url;
-  const pool = new LanePool(await gpuHost({ name, host: url, lanes: 1 }), gpuTimes && new GivenGpu(gpuTimes));
+  const pool = new LanePool(
+    await gpuHost({ name, host: url, lanes: 1 }),
+    served,
+    gpuTimes && new GivenGpu(gpuTimes),
+  );
+  const tenant = await openTenant(host.url);
   return {
-    url: host.url,
+    tenant,
     pool,
     async close() {
+      tenant.close();
       await pool.close();
       await link?.close();
       await host.stop();
@@ -277,18 +279,24 @@ async function ask(url, { shapes }, bursts) {
   return new Promise((resolve, reject) => client.once('message', resolve).once('error', reject));
 }
 
-/** Another program takes so much of the host's memory, from a third of the time to two thirds. */
-async function withTenant(url, bytes, time) {
-  await setTimeout(time / 3);
+/**
+ * Another program of the host. `take` has it take so many bytes of the memory, from a third of the time to two thirds. Its
+ * session is there before: opening one takes as much of the processor as ten runs.
+ */
+async function openTenant(url) {
   const gpu = create({ host: url });
-  try {
-    const device = await (await gpu.requestAdapter()).requestDevice();
-    device.createBuffer({ size: bytes - (bytes % 4), usage: 0x8 });
-    await device.queue.onSubmittedWorkDone();
-    await setTimeout(time / 3);
-  } finally {
-    close(gpu);
-  }
+  const device = await (await gpu.requestAdapter()).requestDevice();
+  return {
+    async take(bytes, time) {
+      await setTimeout(time / 3);
+      const buffer = device.createBuffer({ size: bytes - (bytes % 4), usage: 0x8 });
+      await device.queue.onSubmittedWorkDone();
+      await setTimeout(time / 3);
+      buffer.destroy();
+      await device.queue.onSubmittedWorkDone();
+    },
+    close: () => close(gpu),
+  };
 }
 
 function countsOf(engine, names) {

@@ -40,8 +40,8 @@ export class Learned {
   static read({ peaks, gpu, wait, output }: LearnedRecord): Learned {
     const learned = new Learned();
     for (const { batch, bytes } of peaks) learned.#peaks.observe(batch, bytes);
-    for (const { batch, ms } of gpu) learned.#gpu.observe(batch, ms);
-    for (const { batch, ms } of wait) learned.#wait.observe(batch, ms);
+    for (const { batch, ms } of [...gpu].reverse()) learned.#gpu.observe(batch, ms);
+    for (const { batch, ms } of [...wait].reverse()) learned.#wait.observe(batch, ms);
     learned.#largest = Math.max(0, ...gpu.map(({ batch }) => batch));
     learned.#output = output;
     return learned;

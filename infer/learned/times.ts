@@ -1,47 +1,67 @@
 import type { Affine } from '../schedule/costs.js';
 
-/** The weight of the newest time in a batch's mean. A GPU that others use too changes its speed. */
-const NEWEST = 1 / 4;
+/** The share of the newest run in what is known. A GPU that others use too changes its speed. */
+const NEWEST = 1 / 16;
+/** A batch whose runs count for less than this part of one run is forgotten. */
+const LEAST_RUNS = 1e-6;
+/** Shorter times count as this one when errors are compared, in milliseconds. */
+const SHORTEST = 0.1;
 
-/** Learns the time of a model's runs: the line that is nearest to the mean times of its batches. */
+/** The runs of one batch. */
+interface Mean {
+  readonly batch: number;
+  /** Their mean time. The newest runs count most. */
+  ms: number;
+  /** How many runs it stands for: each newer run of any batch takes its part of it. */
+  runs: number;
+}
+
+/** Learns the time of a model's runs: the line that is nearest to the recent times of all batches. */
 export class Times {
-  /** By batch, the recent mean time, and the number of runs in it. */
-  readonly #means = new Map<number, { ms: number; runs: number }>();
+  readonly #means = new Map<number, Mean>();
 
   /** Adds the milliseconds of a run with this batch. */
   observe(batch: number, ms: number): void {
+    for (const mean of this.#means.values()) {
+      mean.runs *= 1 - NEWEST;
+      if (mean.runs < LEAST_RUNS && this.#means.size > 2) this.#means.delete(mean.batch);
+    }
     const mean = this.#means.get(batch);
-    if (!mean) this.#means.set(batch, { ms, runs: 1 });
+    if (!mean) this.#means.set(batch, { batch, ms, runs: 1 });
     else {
       mean.runs += 1;
-      mean.ms += (ms - mean.ms) * Math.max(NEWEST, 1 / mean.runs);
+      mean.ms += (ms - mean.ms) / mean.runs;
     }
   }
 
-  /** By batch, the recent mean time. */
+  /** By batch, the recent mean time; the batch that counts most comes first. */
   get means(): readonly { readonly batch: number; readonly ms: number }[] {
-    return [...this.#means].map(([batch, { ms }]) => ({ batch, ms }));
+    const means = [...this.#means.values()].sort((a, b) => b.runs - a.runs);
+    return means.map(({ batch, ms }) => ({ batch, ms }));
   }
 
-  /** Milliseconds of a run as a function of its batch: the least squares with neither part below 0. */
+  /**
+   * Milliseconds of a run as a function of its batch: the least squares with neither part below 0. Times differ by a part
+   * of themselves, so an error counts by the time that it is an error of.
+   */
   get line(): Affine {
-    const { means } = this;
-    const count = means.length;
-    if (count === 0) return { base: 0, perItem: 0 };
-    const meanBatch = means.reduce((sum, { batch }) => sum + batch, 0) / count;
-    const meanMs = means.reduce((sum, { ms }) => sum + ms, 0) / count;
-    let [both, squares] = [0, 0];
-    for (const { batch, ms } of means) {
-      both += (batch - meanBatch) * (ms - meanMs);
-      squares += (batch - meanBatch) ** 2;
+    let [weight, batches, times, power, product] = [0, 0, 0, 0, 0];
+    for (const { batch, ms, runs } of this.#means.values()) {
+      const each = runs / Math.max(SHORTEST, ms) ** 2;
+      weight += each;
+      batches += each * batch;
+      times += each * ms;
+      power += each * batch * batch;
+      product += each * batch * ms;
     }
-    // A single batch does not show the fixed part. A longer run for fewer items is noise.
-    if (squares === 0) return { base: 0, perItem: meanMs / meanBatch };
-    const perItem = Math.max(0, both / squares);
-    const base = meanMs - perItem * meanBatch;
+    if (weight === 0) return { base: 0, perItem: 0 };
+    const squares = power - (batches * batches) / weight;
+    // A single batch does not show the fixed part.
+    if (squares <= Number.EPSILON * power) return { base: 0, perItem: times / batches };
+    // A longer run for fewer items is noise.
+    const perItem = Math.max(0, (product - (batches * times) / weight) / squares);
+    const base = (times - perItem * batches) / weight;
     if (base >= 0) return { base, perItem };
-    const product = means.reduce((sum, { batch, ms }) => sum + batch * ms, 0);
-    const power = means.reduce((sum, { batch }) => sum + batch * batch, 0);
     return { base: 0, perItem: product / power };
   }
 }

@@ -7,6 +7,8 @@ export interface GpuRun {
 
 interface Load {
   readonly run: GpuRun;
+  /** How long it was expected to take, from its start on. */
+  readonly wholeMs: number;
   /** Milliseconds that it still needs of the GPU. */
   left: number;
   /** When it should have ended; undefined before. */
@@ -15,14 +17,16 @@ interface Load {
 
 /**
  * The time that the current runs of a host still need of its GPU. Runs that are on the GPU at once share it equally. A run
- * that should have ended is held to take as long again as it is late.
+ * that should have ended is held to take as long again as it is late. Once it is late by its whole time, it waits for
+ * something else, such as a shader that is compiled, and the GPU is held to be free of it.
  */
 export class GpuLoad {
   readonly #loads: Load[] = [];
   #now = 0;
 
-  began(run: GpuRun): void {
-    this.#loads.push({ run, left: run.gpuMs, lateSince: undefined });
+  began(run: GpuRun, now: number): void {
+    const wholeMs = run.reachesGpu + run.gpuMs - now;
+    this.#loads.push({ run, wholeMs, left: run.gpuMs, lateSince: undefined });
   }
 
   ended(run: GpuRun, now: number): void {
@@ -38,8 +42,9 @@ export class GpuLoad {
     this.#advance(now);
     let done = now;
     const coming = planned.filter(({ reachesGpu }) => reachesGpu <= reaches);
-    for (const { run, left, lateSince } of this.#loads) {
-      if (run.reachesGpu <= now) done += lateSince === undefined ? left : now - lateSince;
+    for (const load of this.#loads) {
+      const { run } = load;
+      if (run.reachesGpu <= now) done += stillNeeds(load, now);
       else if (run.reachesGpu <= reaches) coming.push(run);
     }
     coming.sort((a, b) => a.reachesGpu - b.reachesGpu);
@@ -66,6 +71,13 @@ export class GpuLoad {
     });
     this.#now = Math.max(this.#now, now);
   }
+}
+
+/** Milliseconds that a run still needs of the GPU. */
+function stillNeeds({ left, lateSince, wholeMs }: Load, now: number): number {
+  if (lateSince === undefined) return left;
+  const late = now - lateSince;
+  return late < wholeMs ? late : 0;
 }
 
 /** Has the loads share the GPU from one time to another. `ends` is called for each that then needs no more. */

@@ -93,8 +93,8 @@ export class HostState {
     return Math.max(now + LEAST_LATE, end);
   }
 
-  began(active: ActiveRun): void {
-    if (active.gpuMs > 0) this.#gpu.began(active);
+  began(active: ActiveRun, now: number): void {
+    if (active.gpuMs > 0) this.#gpu.began(active, now);
     this.runs += 1;
     this.running += active.memory;
     this.#promise(active, 1);

@@ -245,7 +245,7 @@ export class Scheduler {
       losses,
       alone: host.runs === 0,
     };
-    host.began(lane.active);
+    host.began(lane.active, now);
     this.#runs.set(run.id, lane.active);
     this.#decisions.push({ kind: 'start', run });
   }

@@ -43,6 +43,8 @@ export interface Simulation {
   readonly hosts: readonly SimulatedHost[];
   readonly models: Readonly<Record<string, ModelCosts>>;
   readonly events: readonly SimulatedEvent[];
+  /** How long a run really takes, in milliseconds. Default: as long as the models' costs say, which the dispatcher knows. */
+  times?(run: Run): { readonly wait: number; readonly gpu: number };
   /** The number of elements in a slice's output, for steps that run once for each. */
   elements?(slice: Run['slices'][number]): number;
   /** Requests that make each of their runs fail. */
@@ -215,7 +217,11 @@ class Machine {
     const memory = at(costs.memory, run.batch);
     const simulated: SimulatedRun = { ...run, startedAt: this.#now, endedAt: undefined, failed: false };
     this.#runs.push(simulated);
-    const reachesGpu = this.#now + at(costs.wait, run.batch) + (load ? costs.load : 0);
+    const { wait, gpu } = this.#simulation.times?.(run) ?? {
+      wait: at(costs.wait, run.batch),
+      gpu: at(costs.gpu, run.batch),
+    };
+    const reachesGpu = this.#now + wait + (load ? costs.load : 0);
     if (host.used + (load ? costs.weights : 0) + memory > host.bytes) {
       this.#outOfMemory += 1;
       lane.run = { simulated, memory: 0 };
@@ -227,7 +233,6 @@ class Machine {
     use(host, memory);
     lane.run = { simulated, memory };
     const attempts = run.slices.map(({ request }) => this.#attempts.get(request));
-    const gpu = at(costs.gpu, run.batch);
     this.#at(reachesGpu, () => this.#useGpu(host, gpu, () => this.#end(lane, simulated, attempts)));
   }
 

@@ -18,8 +18,8 @@ export interface GpuPollsOptions {
 const LATE = { hardware: 1 / 32, software: 1 / 8 } as const;
 /** How long the thread sleeps at least and at most, in milliseconds. */
 const SLEEP_MS = { least: 0.05, most: 0.25 } as const;
-/** After so many milliseconds a timer is precise enough, though it may be two milliseconds late. */
-const TIMER_MS = 2 / LATE.hardware;
+/** How late a timer may be, in milliseconds. Once an answer may be as late, a timer is precise enough. */
+const TIMER_LATE_MS = 2;
 /** How many sleeps are measured. Other work of the machine makes some of them longer. */
 const TRIALS = 3;
 
@@ -70,7 +70,7 @@ export class GpuPolls {
     if (!this.#isLooking) this.stirred();
     const waited = this.#now() - this.#since;
     const sleepMs = Math.min(waited * this.#late - this.#oversleepMs, SLEEP_MS.most);
-    if (waited >= TIMER_MS) this.#later(() => this.#look(look));
+    if (waited * this.#late >= TIMER_LATE_MS) this.#later(() => this.#look(look));
     else if (sleepMs < SLEEP_MS.least) this.#soon(() => this.#look(look));
     else this.#soon(() => this.#look(look, sleepMs));
   }

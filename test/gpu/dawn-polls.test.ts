@@ -79,6 +79,17 @@ describe('an answer of the GPU', () => {
     expect(seen.timers).toBeGreaterThan(400);
   });
 
+  it('is polled for by a timer after 16 ms with a software GPU, whose processor each poll takes', () => {
+    const { polls, wait, seen } = machine();
+    polls.isSoftware = true;
+    wait(15);
+    expect(seen.timers).toBe(0);
+    const { looks } = seen;
+    wait(50);
+    expect(seen.timers).toBeGreaterThan(15);
+    expect(seen.looks - looks).toBeLessThan(30);
+  });
+
   it('blocks the event loop for at most a third of a millisecond', () => {
     const { wait, seen } = machine();
     wait(60);

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Learned } from '#farlight/infer/learned/learned.js';
 import { LearnedStore } from '#farlight/infer/learned/learned-store.js';
+import { Times } from '#farlight/infer/learned/times.js';
+import type { Affine } from '#farlight/infer/schedule/costs.js';
 
 const LIMITS = { maxBatch: 100, guess: 1000, output: 0 };
 
@@ -31,6 +33,12 @@ function learnedOf(...batches: number[]): Learned {
   return learned;
 }
 
+/** Figures are sums of many, so their last digits differ. */
+function expectLine(line: Affine, { base, perItem }: Affine): void {
+  expect(line.base).toBeCloseTo(base, 9);
+  expect(line.perItem).toBeCloseTo(perItem, 9);
+}
+
 describe('what was learned of a model', () => {
   it("before a model's first run its costs are a guess, of one item", () => {
     expect(new Learned().costs(LIMITS)).toMatchObject({ maxBatch: 1, memory: { base: 0, perItem: 1000 } });
@@ -51,8 +59,8 @@ describe('what was learned of a model', () => {
 
   it('after a second batch the costs are the lines of the runs', () => {
     const { gpu, wait, memory } = learnedOf(1, 4).costs(LIMITS);
-    expect(gpu).toEqual({ base: 8, perItem: 2 });
-    expect(wait).toEqual({ base: 19, perItem: 0 });
+    expectLine(gpu, { base: 8, perItem: 2 });
+    expectLine(wait, { base: 19, perItem: 0 });
     expect(memory).toEqual({ base: 10, perItem: 5 });
   });
 
@@ -69,14 +77,54 @@ describe('what was learned of a model', () => {
     const learned = new Learned();
     for (const batch of [1, 4]) learned.took(batch, report(batch), undefined, false);
     const { gpu, wait } = learned.costs(LIMITS);
-    expect(gpu).toEqual({ base: 20, perItem: 2 });
-    expect(wait).toEqual({ base: 10, perItem: 0 });
+    expectLine(gpu, { base: 20, perItem: 2 });
+    expectLine(wait, { base: 10, perItem: 0 });
   });
 
   it('the costs of a larger shape are expected in proportion', () => {
     const { gpu, memory } = learnedOf(1, 4).scaled(3).costs(LIMITS);
-    expect(gpu).toEqual({ base: 24, perItem: 6 });
+    expectLine(gpu, { base: 24, perItem: 6 });
     expect(memory).toEqual({ base: 30, perItem: 15 });
+  });
+});
+
+describe('the line of times', () => {
+  const timesOf = (...runs: [batch: number, ms: number][]): Times => {
+    const times = new Times();
+    for (const [batch, ms] of runs) times.observe(batch, ms);
+    return times;
+  };
+
+  it('a GPU that has become slower is known after runs of other batches than before', () => {
+    const times = timesOf([1, 12], [2, 14], [4, 18], [8, 26]);
+    expectLine(times.line, { base: 10, perItem: 2 });
+    for (let run = 0; run < 16; run += 1)
+      for (const batch of [3, 6, 12]) times.observe(batch, 20 + 4 * batch);
+    expect(times.line.base + 10 * times.line.perItem).toBeGreaterThan(0.95 * 60);
+  });
+
+  it('the part that is the same for any batch comes from the small batches', () => {
+    // The long run is late by a tenth. In milliseconds that is twice the fixed part.
+    const { base, perItem } = timesOf([1, 12], [2, 14], [4, 18], [100, 231]).line;
+    expect(base).toBeGreaterThan(9);
+    expect(perItem).toBeLessThan(2.3);
+  });
+
+  it('no part is below 0, whatever the times', () => {
+    const flat = timesOf([1, 30], [4, 10]).line;
+    expect(flat.perItem).toBe(0);
+    expect(flat.base).toBeGreaterThan(10);
+    expect(flat.base).toBeLessThan(13);
+    expect(timesOf([1, 1], [4, 10]).line.base).toBe(0);
+    expectLine(timesOf([4, 0], [8, 0]).line, { base: 0, perItem: 0 });
+  });
+
+  it('the batches that count most are named first, and very old ones no more', () => {
+    const times = timesOf([1, 12], [2, 14]);
+    for (let run = 0; run < 400; run += 1) times.observe(run % 2 === 0 ? 8 : 16, 30);
+    expect(times.means.map(({ batch }) => batch).sort((a, b) => a - b)).toEqual([8, 16]);
+    for (let run = 0; run < 3; run += 1) times.observe(8, 30);
+    expect(times.means[0]?.batch).toBe(8);
   });
 });
 
@@ -93,7 +141,11 @@ describe('what is kept on disk', () => {
     new LearnedStore('one', folder).write('hash', new Map([['x:3x4', learned]]));
     const read = new LearnedStore('one', folder).read('hash');
     expect([...read.keys()]).toEqual(['x:3x4']);
-    expect(read.get('x:3x4')?.costs(LIMITS)).toEqual(learned.costs(LIMITS));
+    const { gpu, wait, ...others } = learned.costs(LIMITS);
+    const found = read.get('x:3x4')?.costs(LIMITS);
+    expect(found).toMatchObject(others);
+    expectLine(found?.gpu as Affine, gpu);
+    expectLine(found?.wait as Affine, wait);
     expect(new LearnedStore('other', folder).read('hash').size).toBe(0);
     expect(new LearnedStore('one', folder).read('other').size).toBe(0);
   });

@@ -1,14 +1,12 @@
 /** The worker of a lane: an ONNX Runtime and a session of its own, on one GPU host. */
 import { workerData } from 'node:worker_threads';
-import type * as Ort from 'onnxruntime-web/webgpu';
-import { messageOf } from '../../../proto/errors.js';
 import type { KeptValue, LaneModel } from '../lane.js';
-import { RunError } from '../lane.js';
 import { answerCalls, sayGpu, sayLost, sayMemory } from '../worker-answers.js';
 import type { GpuLaneGiven, MarkedRun, OpenedGpu } from './gpu-lane.js';
 import { GpuModels } from './gpu-models.js';
 import { GpuWatch } from './gpu-watch.js';
 import { LaneDevice } from './lane-device.js';
+import { loadRuntime, startRuntime } from './runtime.js';
 
 const { name, program, ...options } = workerData as GpuLaneGiven;
 // Hosts keep executors warm for a program by this name: a lane is its program's, which may have had sessions before.
@@ -32,6 +30,7 @@ answerCalls({
         event.preventDefault();
         sayLost(`The GPU had an error outside of a run: ${event.error.message}`);
       };
+      await startRuntime(ort, device.device);
       const state = await device.followMemory(sayMemory);
       return { value: { state, isWatched: watch.isOn } satisfies OpenedGpu };
     },
@@ -51,18 +50,3 @@ answerCalls({
   },
   leave: () => device?.close(),
 });
-
-async function loadRuntime(): Promise<typeof Ort> {
-  let ort: typeof Ort;
-  try {
-    ort = await import('onnxruntime-web/webgpu');
-  } catch (error) {
-    throw new RunError(
-      `models run on ONNX Runtime Web, which is not installed (${messageOf(error)}): run npm install onnxruntime-web`,
-    );
-  }
-  // With more threads it fetches its worker from a file: URL, and Node fetches none.
-  ort.env.wasm.numThreads = 1;
-  ort.env.logLevel = 'error';
-  return ort;
-}
