@@ -32,6 +32,11 @@ export class LanePool {
     this.#gpu = gpu;
   }
 
+  /** Opens so many lanes, one after the other: an engine gives up a host whose lanes open too slowly. */
+  async prepare(lanes) {
+    while (this.#idle.length < lanes) this.#idle.push(await this.#openNew());
+  }
+
   /** The host with so many lanes, for one engine. */
   host(lanes) {
     const { name, resource, memory, adapter } = this.#host;

@@ -28,23 +28,24 @@ import { asItCame, burstsOf, latencies, withoutTenant } from './trace.mjs';
 
 const BURST = 64;
 const LANES = 4;
-const LOAD = 0.7;
 const MIB = 1 << 20;
 
 const SIX = [1, 1, 4, 4, 16, 16];
 const TWELVE = [...SIX, ...SIX];
 
 /**
- * `given`: the host's GPU computes nothing, and a run of b items of a model of size s takes `given * sqrt(s) * (4 + b)` ms
- * of it.
+ * `load`: of the GPU, as long as it has all of the machine. A software GPU shares the processors with the server, and half
+ * of it is most of the machine. `given`: the host's GPU computes nothing, and a run of b items of a model of size s takes
+ * `given * sqrt(s) * (4 + b)` ms of it.
  */
 const PLACES = [
-  { name: 'software GPU', adapter: 'software', rttMs: 0, bursts: 60, workloads: [SIX, TWELVE] },
+  { name: 'software GPU', adapter: 'software', rttMs: 0, load: 0.5, bursts: 40, workloads: [SIX, TWELVE] },
   {
     name: 'software GPU, line of 30 ms',
     adapter: 'software',
     rttMs: 30,
-    bursts: 60,
+    load: 0.5,
+    bursts: 40,
     workloads: [SIX, TWELVE],
   },
   {
@@ -52,6 +53,7 @@ const PLACES = [
     adapter: 'null',
     given: 1,
     rttMs: 30,
+    load: 0.7,
     bursts: 60,
     workloads: [SIX, TWELVE],
   },
@@ -60,6 +62,7 @@ const PLACES = [
     adapter: 'null',
     given: 4,
     rttMs: 0,
+    load: 0.7,
     bursts: 40,
     workloads: [[1, 1, 1, 1, 1, 1]],
   },
@@ -135,11 +138,11 @@ async function costsOf({ names, folder, store }, { loads }) {
 }
 
 async function compare(served, alone) {
-  const { names, seed, bursts: count } = served;
+  const { names, seed, load, bursts: count } = served;
   const bytes = Math.round(sum(names.map((name) => alone[name].weights + at(alone[name].memory, BURST))) / 3);
   const left = withoutTenant(bytes);
   const work = Object.fromEntries(names.map((name) => [name, at(alone[name].gpu, BURST)]));
-  const trace = burstsOf({ work, load: LOAD, bursts: count, seed });
+  const trace = burstsOf({ work, load, bursts: count, seed });
   const rivals = {
     'no batches': { lanes: names.length, scheduler: () => new Presets(noBatches(alone)) },
     presets: { lanes: names.length, scheduler: () => new Presets(presetsThatFitTogether(alone, left)) },
@@ -230,6 +233,7 @@ async function open(served, bytes) {
 /** Serves the folder while `act` uses it. */
 async function serve({ folder, store }, { pool, lanes, scheduler }, act) {
   const log = (message) => process.stderr.write(`  ${message}\n`);
+  await pool.prepare(lanes);
   const engine = new Engine({
     folder,
     hosts: [pool.host(lanes)],
