@@ -219,14 +219,14 @@ function checked(answers: ReadonlyMap<number, Answer>): number {
   return right;
 }
 
-/** Without modules: a thread that ends while it imports one leaves its file open, which is Node's fault. */
+/** Without modules and models: a thread that ends while it reads such a file leaves it open, which is Node's fault. */
 const descriptors = () =>
-  readdirSync('/proc/self/fd').filter((name) => !isModule(`/proc/self/fd/${name}`)).length;
+  readdirSync('/proc/self/fd').filter((name) => !isReadByThreads(`/proc/self/fd/${name}`)).length;
 const threads = () => readdirSync('/proc/self/task').length;
 
-function isModule(descriptor: string): boolean {
+function isReadByThreads(descriptor: string): boolean {
   try {
-    return /\.m?js$/.test(readlinkSync(descriptor));
+    return /\.(m?js|onnx)$/.test(readlinkSync(descriptor));
   } catch {
     // It was the folder of descriptors itself.
     return true;
