@@ -10,8 +10,8 @@ const TRIES = 150;
 const LANES = [1, 2, 4, 6];
 
 /**
- * Runs take random times, so a schedule is judged by the mean of several simulations. Those that choose the best one are
- * not those that judge it: a search among random times finds lucky ones.
+ * Seeds of simulations. Runs take random times, so a schedule is judged by the mean of several simulations. A search finds
+ * schedules that are lucky with the times that it sees. So it chooses by some seeds, and other seeds judge its choice.
  */
 const CHOOSING = [1, 2, 3];
 const JUDGING = [11, 12, 13, 14, 15, 16, 17, 18];

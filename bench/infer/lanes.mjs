@@ -1,6 +1,7 @@
 // Lanes that stay open from one engine to the next: opening one takes a second, and its first runs compile.
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
+import { zeros } from '../../dist/infer/engine/request/values.js';
 import { at } from '../../dist/infer/schedule/costs.js';
 import { SharedGpu } from '../../dist/infer/simulation/shared-gpu.js';
 
@@ -54,9 +55,7 @@ export class LanePool {
     for (const id of names) {
       await lane.load({ id, file: join(folder, id, '1', 'model.onnx') });
       for (const count of WARM_BATCHES) {
-        const shape = [count, ...shapes[id]];
-        const data = new Uint8Array(4 * shape.reduce((product, length) => product * length, 1));
-        const value = { name: 'x', datatype: 'FP32', shape, data };
+        const value = zeros('x', 'FP32', [count, ...shapes[id]]);
         await lane.run({
           model: id,
           inputs: { x: [{ value, from: 0, count }] },
@@ -85,7 +84,7 @@ export class LanePool {
       load: async (model) => {
         loaded.add(model.id);
         const report = await lane.load(model);
-        this.loads[model.id.split('@')[0]] = { weights: report.weights, load: report.ms };
+        this.loads[nameOf(model.id)] = { weights: report.weights, load: report.ms };
         return report;
       },
       unload: (id) => {
@@ -116,11 +115,16 @@ export class LanePool {
   }
 
   #record(run, report, ms) {
-    const model = run.model.split('@')[0];
+    const model = nameOf(run.model);
     void report.gpu?.then((gpu) => {
       if (gpu) this.runs.push({ model, batch: batchOf(run), gpu: gpu.ms, wait: ms - gpu.busyMs });
     });
   }
+}
+
+/** The engine's name of a model has the version behind it. */
+function nameOf(id) {
+  return id.split('@')[0];
 }
 
 function batchOf({ parts }) {
@@ -139,7 +143,7 @@ export class GivenGpu {
   }
 
   async pass(run, report, start) {
-    const ms = at(this.#costs[run.model.split('@')[0]], batchOf(run));
+    const ms = at(this.#costs[nameOf(run.model)], batchOf(run));
     const reached = performance.now();
     await new Promise((ends) => {
       this.#end(reached);

@@ -178,7 +178,7 @@ describe.runIf(process.platform === 'linux')('the ends of connections on this ma
         });
         beyondOne.push(both - one);
       }
-      expect(Math.min(...beyondOne)).toBeLessThanOrEqual(0);
+      expect(beyondOne).toContain(0);
     } finally {
       hook.disable();
     }

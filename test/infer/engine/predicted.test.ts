@@ -101,7 +101,7 @@ function serveOn(costs: Costs, store: LearnedStore): Promise<Served> {
   return serve(models, { lanes: LANES, bytes: BYTES, store, files: filesOf(models) });
 }
 
-/** What an engine has learned of the models that has run them with batches up to full ones. */
+/** The figures that an engine learns by running each model with batches of one item to full ones. */
 function learnedOf(costs: Costs): LearnedStore {
   const store = new LearnedStore('fake', mkdtempSync(join(folder, 'learned-')));
   for (const [name, { memory, gpu, wait }] of Object.entries(costs)) {
