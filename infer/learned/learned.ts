@@ -40,6 +40,7 @@ export class Learned {
   static read({ peaks, gpu, wait, output }: LearnedRecord): Learned {
     const learned = new Learned();
     for (const { batch, bytes } of peaks) learned.#peaks.observe(batch, bytes);
+    // The batch that counts most is first in the record, and counts most where it is observed last.
     for (const { batch, ms } of [...gpu].reverse()) learned.#gpu.observe(batch, ms);
     for (const { batch, ms } of [...wait].reverse()) learned.#wait.observe(batch, ms);
     learned.#largest = Math.max(0, ...gpu.map(({ batch }) => batch));

@@ -55,9 +55,9 @@ export class Times {
       product += each * batch * ms;
     }
     if (weight === 0) return { base: 0, perItem: 0 };
+    // A single batch does not show the fixed part. Rounding would.
+    if (this.#means.size === 1) return { base: 0, perItem: times / batches };
     const squares = power - (batches * batches) / weight;
-    // A single batch does not show the fixed part.
-    if (squares <= Number.EPSILON * power) return { base: 0, perItem: times / batches };
     // A longer run for fewer items is noise.
     const perItem = Math.max(0, (product - (batches * times) / weight) / squares);
     const base = (times - perItem * batches) / weight;
